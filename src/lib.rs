@@ -1,0 +1,4 @@
+//! x
+
+pub mod store;
+pub mod wire;

@@ -1,0 +1,298 @@
+//! The memory: three small traits and their engines.
+//!
+//! The promise, proven by one suite for every engine (`tests/store`):
+//!
+//! - What a `Receipt` has said is kept survives a crash at any moment. What it has not said may survive or not, but
+//!   never in part: a batch is one commit.
+//! - Appending hands over and returns; it never waits for the disk. The queue behind it is bounded: `Full` says so.
+//! - A caller that drops its `Receipt` does not take its batch back.
+//! - After a failed commit nothing is acknowledged that may not be there: its receipts end in `Doubt`, its entries in
+//!   the window of repeats are taken back, and the engine refuses further writes until it has read itself again.
+//! - Messages come out in the order in which they were handed over, per inbox and per peer.
+//!
+//! This file is a floor that the engines import; only `app` names an engine.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use crate::wire::{
+    host::PeerHost,
+    limits,
+    packet::ServiceKey,
+    record::{
+        Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq, Settlement,
+        VaultContents, VaultWrite, Waiting,
+    },
+    time::Wall,
+};
+
+pub mod embedded;
+pub mod memory;
+
+/// Our own trouble with the memory: 503 outside, an alarm inside.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The queue to the disk is full: come back in a moment. Nothing was taken.
+    #[error("the queue to the disk is full")]
+    Full,
+    /// The outbox holds as much as it may (`limits.outbox-messages`, `limits.outbox-messages-per-peer`). Nothing was taken.
+    #[error("the outbox is full: {0}")]
+    OutboxFull(String),
+    /// Less free space than `limits.free-space-min`. Nothing was taken.
+    #[error("less than {min_bytes} bytes are free under the data folder")]
+    Space {
+        /// The configured floor.
+        min_bytes: u64,
+    },
+    /// A commit failed: whether it is on disk is not known, so it is not acknowledged.
+    #[error("a commit failed and is in doubt: {0}")]
+    Doubt(Arc<str>),
+    /// The folder is in use by another process.
+    #[error("the data folder {0} is in use by another process: stop that one, or set another data-dir")]
+    Locked(Arc<str>),
+    /// The folder was written by a newer version.
+    #[error("the data folder was written by a newer version (format {found}, this one reads up to {known}): use that version")]
+    Newer {
+        /// What the folder says.
+        found: u32,
+        /// What this program reads.
+        known: u32,
+    },
+    /// What is on disk cannot be read as what it should be.
+    #[error("the data folder is damaged: {0}")]
+    Damaged(Arc<str>),
+    /// The system refused.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried, with the path.
+        what: Arc<str>,
+        /// What the system said.
+        cause: Arc<str>,
+    },
+    /// The engine has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Ends when the batch is on disk. Dropping it does not take the batch back.
+#[derive(Debug)]
+pub struct Receipt<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Receipt<T> {
+    /// A receipt and the end that the engine answers.
+    #[must_use]
+    pub fn pending() -> (oneshot::Sender<Result<T, StoreError>>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+
+    /// Waits on a thread that runs no async task.
+    ///
+    /// # Errors
+    /// As the engine says.
+    pub fn wait(self) -> Result<T, StoreError> {
+        self.0.blocking_recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl<T> Future for Receipt<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+    }
+}
+
+/// Messages for our services, in order per service.
+pub trait Inbox: Send + Sync {
+    /// Keeps a packet's messages, each once: repeats are recognised by sender host and id. The marks are committed with
+    /// it. A repeat in a later batch is answered no earlier than its first is on disk.
+    ///
+    /// # Errors
+    /// `Full`, `Space`, `Doubt`, `Closed`; nothing was taken then.
+    fn append(&self, batch: InboxBatch) -> Result<Receipt<Appended>, StoreError>;
+
+    /// Reads on from `after`, oldest first: at most `max` entries and, beyond the first, at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn read(&self, service: &ServiceKey, after: Cursor, max: usize, bytes_max: usize) -> Result<Vec<InboxEntry>, StoreError>;
+
+    /// What `app` has acknowledged last in `service`; `Cursor(0)` for a new app.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn acknowledged(&self, app: &str, service: &ServiceKey) -> Result<Cursor, StoreError>;
+
+    /// Acknowledges everything up to `cursor` for `app`. Never moves backward. `false`, and nothing changes, where `cursor`
+    /// lies beyond the last message that ever was in this inbox.
+    ///
+    /// # Errors
+    /// As `append`.
+    fn acknowledge(&self, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<Receipt<bool>, StoreError>;
+
+    /// Removes what every app of `apps` has acknowledged (none entitled: nothing), and what came before `keep_from`
+    /// whoever has read it. Answers how many were removed unread by an entitled app.
+    ///
+    /// # Errors
+    /// As `append`.
+    fn trim(&self, service: &ServiceKey, apps: &[String], keep_from: Wall) -> Result<Receipt<u64>, StoreError>;
+
+    /// The services that have an inbox, for trimming.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn services(&self) -> Result<Vec<ServiceKey>, StoreError>;
+}
+
+/// Messages for other hosts, in order per host.
+pub trait Outbox: Send + Sync {
+    /// Accepts messages, all or none. An id that is known with the same content is not queued again and keeps its state.
+    ///
+    /// # Errors
+    /// `Full`, `OutboxFull`, `Space`, `Doubt`, `Closed`; nothing was taken then.
+    fn append(&self, batch: OutboxBatch) -> Result<Receipt<Accepted>, StoreError>;
+
+    /// The next for a peer after `after`, oldest first: at most `max` and, beyond the first, at most `bytes_max` bytes
+    /// counting one more for each message.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn load(&self, host: &PeerHost, after: Seq, max: usize, bytes_max: usize) -> Result<Vec<Mail>, StoreError>;
+
+    /// Settles what was sent; a place that is settled already changes nothing.
+    ///
+    /// # Errors
+    /// `Full`, `Doubt`, `Closed`; never `Space`: settling gives room.
+    fn settle(&self, settlement: Settlement) -> Result<Receipt<()>, StoreError>;
+
+    /// What is known of a message.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn status(&self, id: &str) -> Result<Option<MessageStatus>, StoreError>;
+
+    /// The peers that have mail waiting, with how much. Cheap: kept in memory.
+    fn waiting(&self) -> Vec<Waiting>;
+
+    /// As `waiting`, for one peer; `None` where nothing waits.
+    fn waiting_for(&self, host: &PeerHost) -> Option<Waiting>;
+
+    /// Queued messages whose time to live is over at `now`, at most `max`.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn due(&self, now: Wall, max: usize) -> Result<Vec<(PeerHost, Seq)>, StoreError>;
+
+    /// Dead messages in the order in which they died, of the services of `senders` (all where `None`), at most `max`.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, StoreError>;
+
+    /// How many dead messages there are. Cheap.
+    fn dead_count(&self) -> u64;
+
+    /// Queues a dead message again at the tail of its peer. `false` where there is no dead message of this id.
+    ///
+    /// # Errors
+    /// As `append`.
+    fn revive(&self, id: &str, now: Wall, expires: Wall, tries_before: u64) -> Result<Receipt<bool>, StoreError>;
+
+    /// Deletes a dead message for good. `false` where there is no dead message of this id.
+    ///
+    /// # Errors
+    /// `Full`, `Doubt`, `Closed`.
+    fn bury(&self, id: &str) -> Result<Receipt<bool>, StoreError>;
+
+    /// Forgets what ended before `before`: ids and states of delivered messages. Dead messages stay.
+    ///
+    /// # Errors
+    /// `Full`, `Doubt`, `Closed`.
+    fn prune(&self, before: Wall) -> Result<Receipt<u64>, StoreError>;
+}
+
+/// Small state by key: links and families.
+pub trait Vault: Send + Sync {
+    /// Everything, at start.
+    ///
+    /// # Errors
+    /// `Io`, `Damaged`, `Closed`.
+    fn read(&self) -> Result<VaultContents, StoreError>;
+
+    /// Writes, all in one commit, in this order.
+    ///
+    /// # Errors
+    /// `Full`, `Doubt`, `Closed`.
+    fn commit(&self, writes: Vec<VaultWrite>) -> Result<Receipt<()>, StoreError>;
+}
+
+/// An engine: the three together, and its health.
+pub trait Store: Inbox + Outbox + Vault {
+    /// `Err` says why nothing more is taken at the moment: `Space`, `Doubt`, `Closed`.
+    ///
+    /// # Errors
+    /// As said.
+    fn healthy(&self) -> Result<(), StoreError>;
+
+    /// Figures for the metrics.
+    fn figures(&self) -> Figures;
+
+    /// Commits what has been handed over and ends; later calls answer `Closed`. Blocks until it is done.
+    fn close(&self);
+}
+
+/// What an engine counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Commits made.
+    pub commits: u64,
+    /// Batches that they held.
+    pub batches: u64,
+    /// Commits that failed.
+    pub failed_commits: u64,
+    /// Entries in the window of repeats.
+    pub window_entries: u64,
+    /// Entries that left it before their time, for want of room.
+    pub window_evicted: u64,
+}
+
+/// What the store must know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a message is recognised. Default: 8 days.
+    pub dedupe: Duration,
+    /// Entries in the window per peer; its own oldest goes first. Default: 1,000,000.
+    pub dedupe_per_peer: usize,
+    /// Entries in the window in all; the oldest of the peer with the most entries goes first. Default: 10,000,000.
+    pub dedupe_total: usize,
+    /// Below this much free space nothing more is taken. Default: 256 MiB.
+    pub free_space_min: u64,
+    /// Batches that wait for the disk. Default: 1,024.
+    pub queue_batches: usize,
+    /// Queued messages in all. Default: 1,000,000.
+    pub outbox_messages: u64,
+    /// Queued messages per peer. Default: 100,000.
+    pub outbox_messages_per_peer: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dedupe: Duration::from_secs(8 * 24 * 3600),
+            dedupe_per_peer: 1_000_000,
+            dedupe_total: 10_000_000,
+            free_space_min: 256 * 1024 * 1024,
+            queue_batches: limits::STORE_QUEUE_BATCHES,
+            outbox_messages: limits::OUTBOX_MESSAGES,
+            outbox_messages_per_peer: limits::OUTBOX_MESSAGES_PER_PEER,
+        }
+    }
+}

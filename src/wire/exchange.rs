@@ -1,0 +1,380 @@
+//! The bodies of the exchange: request, grant and the answer to a refresh (`https-token`, revisions R1 and R2).
+//!
+//! ```text
+//! request  {host, token, expires-in, expires, refresh-token}
+//! grant    {host, token, expires-in, expires, refresh-token}      bearer = the request's token
+//! refresh  200 {token, expires-in, expires, refresh-token}        bearer = the refresh token
+//! ```
+//!
+//! We write both `expires-in` (seconds from now) and `expires` (seconds since 1970), and read either.
+
+use std::{borrow::Cow, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    host::{OwnHost, PeerHost},
+    limits::STATE_BYTES_MAX,
+    object::{Seconds, lifetime, present, seconds, text},
+    refusal::Refusal,
+    secret::{FreshSecret, HeldToken},
+    time::Wall,
+};
+
+/// Tokens that a peer offers us, in a request or in a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenOffer {
+    /// Who says that it offers them. Proven only by reaching that host.
+    pub host: PeerHost,
+    /// To be shown with packets.
+    pub token: HeldToken,
+    /// How long `token` lives from now, at most 400 days.
+    pub lifetime: Duration,
+    /// To be shown for new ones.
+    pub refresh: HeldToken,
+}
+
+/// A body that was posted to the request path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenRequest {
+    /// R1 and R2: a request with `token`.
+    Tokens(TokenOffer),
+    /// R3: a request with `state` and no `token`.
+    State {
+        /// Who says that it asks.
+        host: PeerHost,
+    },
+}
+
+/// A body that was posted to the grant path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenGrant {
+    /// R1 and R2: came with a bearer.
+    Tokens(TokenOffer),
+    /// R3: came with a `state` and no bearer.
+    State {
+        /// Who says that it grants.
+        host: PeerHost,
+    },
+    /// Neither bearer nor state, but of valid form: 401 (`https-token`, "Checks, in this order").
+    Bare,
+}
+
+/// New tokens for old ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshReply {
+    /// To be shown with packets.
+    pub token: HeldToken,
+    /// How long `token` lives from now, at most 400 days.
+    pub lifetime: Duration,
+    /// To be shown for new ones.
+    pub refresh: HeldToken,
+}
+
+/// A fresh pair on its way to a peer, with its lifetime in both readings.
+#[derive(Clone, Debug)]
+pub struct FreshPair {
+    /// The access token.
+    pub token: FreshSecret,
+    /// The refresh token.
+    pub refresh: FreshSecret,
+    /// How long `token` lives from `made`.
+    pub lifetime: Duration,
+    /// When it was made.
+    pub made: Wall,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct BodyIn<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    host: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    token: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<Seconds>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires: Option<Seconds>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    refresh_token: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    state: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RefreshIn<'a> {
+    #[serde(borrow, deserialize_with = "text")]
+    token: Cow<'a, str>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<Seconds>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires: Option<Seconds>,
+    #[serde(borrow, deserialize_with = "text")]
+    refresh_token: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct BodyOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    token: &'a str,
+    expires_in: u64,
+    expires: u64,
+    refresh_token: &'a str,
+}
+
+impl TokenRequest {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `Refusal::Malformed` names the property at fault, never its value.
+    pub fn decode(body: &[u8], now: Wall) -> Result<Self, Refusal> {
+        let body = BodyIn::read(body)?;
+        if body.token.is_none() && body.state.is_some() {
+            body.check_state()?;
+            return Ok(Self::State { host: body.host()? });
+        }
+        body.offer(now).map(Self::Tokens)
+    }
+}
+
+impl TokenGrant {
+    /// Reads a grant body; `bearer` says whether the call showed a bearer, which decides how the body is read.
+    ///
+    /// # Errors
+    /// `Refusal::Malformed` names the property at fault, never its value.
+    pub fn decode(body: &[u8], bearer: bool, now: Wall) -> Result<Self, Refusal> {
+        let body = BodyIn::read(body)?;
+        if bearer {
+            return body.offer(now).map(Self::Tokens);
+        }
+        let host = body.host()?;
+        body.token("token", body.token.as_deref())?;
+        body.lifetime(now)?;
+        if body.state.is_none() {
+            return Ok(Self::Bare);
+        }
+        body.check_state()?;
+        Ok(Self::State { host })
+    }
+}
+
+impl RefreshReply {
+    /// Reads the body of a 200 to a refresh.
+    ///
+    /// # Errors
+    /// `Refusal::Malformed` names the property at fault, never its value.
+    pub fn decode(body: &[u8], now: Wall) -> Result<Self, Refusal> {
+        let body: RefreshIn<'_> = serde_json::from_slice(body).map_err(|error| no_json(&error))?;
+        let lifetime = lifetime(body.expires_in, body.expires, now.0 / 1000).ok_or_else(no_lifetime)?;
+        Ok(Self { token: held("token", &body.token)?, lifetime, refresh: held("refresh-token", &body.refresh_token)? })
+    }
+}
+
+impl FreshPair {
+    /// The body of our request or our grant.
+    #[must_use]
+    pub fn encode_offer(&self, from: &OwnHost) -> Vec<u8> {
+        self.encode(Some(from.as_str()))
+    }
+
+    /// The body of our 200 to a refresh.
+    #[must_use]
+    pub fn encode_refresh(&self) -> Vec<u8> {
+        self.encode(None)
+    }
+
+    fn encode(&self, host: Option<&str>) -> Vec<u8> {
+        let expires = self.made.plus(self.lifetime).0 / 1000;
+        let body = BodyOut {
+            host,
+            token: self.token.reveal(),
+            expires_in: self.lifetime.as_secs(),
+            expires,
+            refresh_token: self.refresh.reveal(),
+        };
+        // A struct of strings and integers always has a JSON form.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+impl<'a> BodyIn<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body).map_err(|error| no_json(&error))
+    }
+
+    fn host(&self) -> Result<PeerHost, Refusal> {
+        let text = self.host.as_deref().ok_or_else(|| missing("host"))?;
+        PeerHost::parse(text).map_err(|error| malformed(format!("`host` is no host name: {error}")))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as one of the body's own checks")]
+    fn token(&self, name: &str, value: Option<&str>) -> Result<HeldToken, Refusal> {
+        held(name, value.ok_or_else(|| missing(name))?)
+    }
+
+    fn lifetime(&self, now: Wall) -> Result<Duration, Refusal> {
+        lifetime(self.expires_in, self.expires, now.0 / 1000).ok_or_else(no_lifetime)
+    }
+
+    fn check_state(&self) -> Result<(), Refusal> {
+        let state = self.state.as_deref().unwrap_or_default();
+        let fits = (1..=STATE_BYTES_MAX).contains(&state.len()) && state.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(()) } else { Err(malformed("`state` is 1 to 512 visible ASCII characters".to_owned())) }
+    }
+
+    fn offer(&self, now: Wall) -> Result<TokenOffer, Refusal> {
+        Ok(TokenOffer {
+            host: self.host()?,
+            token: self.token("token", self.token.as_deref())?,
+            lifetime: self.lifetime(now)?,
+            refresh: self.token("refresh-token", self.refresh_token.as_deref())?,
+        })
+    }
+}
+
+fn held(name: &str, text: &str) -> Result<HeldToken, Refusal> {
+    HeldToken::parse(text).map_err(|error| malformed(format!("`{name}` is not valid: {error}")))
+}
+
+fn missing(name: &str) -> Refusal {
+    malformed(format!("`{name}` is missing"))
+}
+
+fn no_lifetime() -> Refusal {
+    malformed("`expires-in` must be a whole number of seconds above zero (or `expires` a moment ahead)".to_owned())
+}
+
+/// serde's words name the property and the place; they may quote a value, so only their category is passed on.
+fn no_json(error: &serde_json::Error) -> Refusal {
+    let place = format!("line {} column {}", error.line(), error.column());
+    malformed(match error.classify() {
+        serde_json::error::Category::Data => {
+            format!("a property is missing, stands twice or is of another type, {place}")
+        }
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            format!("the body is not JSON, {place}")
+        }
+    })
+}
+
+fn malformed(what: String) -> Refusal {
+    Refusal::Malformed { what, index: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Wall = Wall(1_700_000_000_000);
+
+    fn offer(body: &str) -> Result<TokenOffer, Refusal> {
+        match TokenGrant::decode(body.as_bytes(), true, NOW)? {
+            TokenGrant::Tokens(offer) => Ok(offer),
+            TokenGrant::State { .. } | TokenGrant::Bare => panic!("a bearer makes it R1"),
+        }
+    }
+
+    fn with_lifetime(lifetime: &str) -> Result<Duration, Refusal> {
+        offer(&format!(r#"{{"host":"a.test","token":"t",{lifetime},"refresh-token":"r"}}"#)).map(|offer| offer.lifetime)
+    }
+
+    fn pair(lifetime: u64) -> FreshPair {
+        FreshPair {
+            token: FreshSecret::from_chance([1; 32]),
+            refresh: FreshSecret::from_chance([2; 32]),
+            lifetime: Duration::from_secs(lifetime),
+            made: NOW,
+        }
+    }
+
+    #[test]
+    fn what_we_write_reads_back() {
+        let pair = pair(3600);
+        let body = pair.encode_offer(&OwnHost::parse("a.test:8443").unwrap());
+        let offer = offer(std::str::from_utf8(&body).unwrap()).unwrap();
+        assert_eq!(offer.host.as_str(), "a.test:8443");
+        assert_eq!(offer.token.digest(), pair.token.digest());
+        assert_eq!(offer.refresh.digest(), pair.refresh.digest());
+        assert_eq!(offer.lifetime, pair.lifetime);
+        let reply = RefreshReply::decode(&pair.encode_refresh(), NOW).unwrap();
+        assert_eq!(reply.token.digest(), pair.token.digest());
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["expires-in"], 3600);
+        assert_eq!(json["expires"], 1_700_003_600);
+    }
+
+    #[test]
+    fn lifetimes_have_one_reading() {
+        for (text, seconds) in [
+            (r#""expires-in":60"#, 60),
+            (r#""expires-in":"60""#, 60),
+            (r#""expires":1700000060"#, 60),
+            (r#""expires-in":60,"expires":1"#, 60),
+            (r#""expires-in":99999999999999999999999"#, 400 * 24 * 3600),
+            (r#""expires-in":"999999999999999""#, 400 * 24 * 3600),
+        ] {
+            assert_eq!(with_lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            r#""expires-in":0"#, r#""expires-in":-1"#, r#""expires-in":1.5"#, r#""expires-in":1e3"#, r#""expires-in":null"#,
+            r#""expires-in":"""#, r#""expires-in":"1 ""#, r#""expires-in":"1234567890123456""#, r#""expires-in":[1]"#,
+            r#""expires-in":true"#, r#""expires":1700000000"#, r#""expires":1"#, r#""other":1"#,
+            r#""expires-in":0,"expires":1700000060"#,
+        ] {
+            assert!(with_lifetime(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_property_that_stands_twice_is_refused_also_when_escaped() {
+        for body in [
+            r#"{"host":"a.test","token":"t","token":"t","expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a.test","host":"b.test","token":"t","expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a.test","token":"t","\u0074oken":"t","expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a.test","token":"t","expires-in":1,"expires-in":1,"refresh-token":"r"}"#,
+        ] {
+            assert!(offer(body).is_err(), "{body}");
+        }
+        assert!(offer(r#"{"x":1,"x":2,"host":"a.test","token":"t","expires-in":1,"refresh-token":"r"}"#).is_ok());
+    }
+
+    #[test]
+    fn a_missing_or_mistyped_field_is_refused_without_quoting_it() {
+        for body in [
+            "", "[]", "null", "{}", r#"{"host":"a.test","token":"secret-token","expires-in":1}"#,
+            r#"{"host":"a.test","token":7,"expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a.test","token":null,"expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a_b","token":"t","expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a.test","token":"secret token","expires-in":1,"refresh-token":"r"}"#,
+            r#"{"host":"a.test","token":"t","expires-in":1,"refresh-token":"r"} x"#,
+        ] {
+            let refusal = offer(body).unwrap_err();
+            assert_eq!(refusal.code(), "malformed", "{body}");
+            assert!(!refusal.to_string().contains("secret"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_body_and_the_bearer_tell_the_revision() {
+        let r3 = br#"{"host":"a.test","state":"s"}"#;
+        assert!(matches!(TokenRequest::decode(r3, NOW), Ok(TokenRequest::State { .. })));
+        let grant = br#"{"host":"a.test","token":"t","expires":1700000060,"state":"s"}"#;
+        assert!(matches!(TokenGrant::decode(grant, false, NOW), Ok(TokenGrant::State { .. })));
+        let bare = br#"{"host":"a.test","token":"t","expires-in":60,"refresh-token":"r"}"#;
+        assert_eq!(TokenGrant::decode(bare, false, NOW), Ok(TokenGrant::Bare));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(body in proptest::collection::vec(any::<u8>(), 0..200), bearer: bool) {
+            let _ = TokenGrant::decode(&body, bearer, NOW);
+            let _ = TokenRequest::decode(&body, NOW);
+            let _ = RefreshReply::decode(&body, NOW);
+        }
+    }
+}

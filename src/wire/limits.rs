@@ -1,0 +1,63 @@
+//! Every bound of the protocol and of the house, with its reason, and what happens there.
+//!
+//! Bounds that an operator may move are `Settings` of the rooms; what stands here is their default or is fixed.
+
+use std::time::Duration;
+
+/// A peer's token: 1 to 4,096 visible ASCII characters (`https-token`); longer is a 400. JWTs of old hosts fit.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// A `state`: 1 to 512 visible ASCII characters (`https-token`); longer is a 400.
+pub const STATE_BYTES_MAX: usize = 512;
+/// Body of a request or a grant: two tokens of the greatest length and a name (`https-token`); longer is a 413.
+pub const EXCHANGE_BYTES_MAX: usize = 16 * 1024;
+/// A message's id, protocol, service, action and host (`ymp`); longer is a 400.
+pub const NAME_BYTES_MAX: usize = 512;
+/// A path, pinned or published (`ymp`).
+pub const PATH_BYTES_MAX: usize = 512;
+/// What one packet may weigh unless `limits.packet-bytes` says otherwise; more is a 413 which tells the peer to halve.
+pub const PACKET_BYTES: usize = 1024 * 1024;
+/// Messages in one packet unless `limits.packet-messages` says otherwise.
+pub const PACKET_MESSAGES: usize = 1000;
+/// An over-long body is read and thrown away up to here, so that its sender sees the answer (`https-token`).
+pub const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// ... or up to here.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Body of a call to the local API (`node`); longer is a 413.
+pub const LOCAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Messages in one call to the local API (`node`); more is a 413.
+pub const LOCAL_MESSAGES_MAX: usize = 10_000;
+/// Of a peer's answer this much is read; its problem document fits, a proxy's page need not.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// A lifetime over 400 days counts as 400 days (`https-token`).
+pub const LIFETIME_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+/// How long the same grant is sent again to a peer that we know.
+pub const GRANT_TIME: Duration = Duration::from_secs(30);
+/// ... and to a stranger (`https-token`).
+pub const GRANT_TIME_STRANGER: Duration = Duration::from_secs(10);
+/// A call that shows an offered token waits this long for the outcome, then 503 (`https-token`).
+pub const OFFER_WAIT: Duration = Duration::from_secs(10);
+/// A grant for an exchange that failed is still accepted this long after it began (`https-token`).
+pub const GRANT_LATE: Duration = Duration::from_secs(300);
+/// Client addresses that may wait for a grant to one host (`https-token`).
+pub const WAITING_PER_HOST: usize = 8;
+/// Families that one peer may have open (`https-token`).
+pub const FAMILIES_PER_PEER: usize = 4;
+/// Spent digests remembered per family (`https-token`).
+pub const SPENT_PER_FAMILY: usize = 64;
+/// How long a superseded access token is taken after its successor's first use, and an older family after a newer one's
+/// (`https-token`): packets under way.
+pub const UNDER_WAY: Duration = Duration::from_secs(30);
+/// Never more than one refresh or exchange per peer in this time (`https-token`).
+pub const EXCHANGE_PACE: Duration = Duration::from_secs(2);
+/// Messages condemned without a 204 between, after which the link counts as refused (`https-token`).
+pub const CONDEMNED_IN_A_ROW: u32 = 10;
+/// `Retry-After` is followed up to here (`https-token`).
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// A whole request to a peer, connection included (`https-token`).
+pub const CALL_TIME: Duration = Duration::from_secs(60);
+/// Batches that wait for the disk; the next is a 503. A batch is a packet: this many are a quarter second of work.
+pub const STORE_QUEUE_BATCHES: usize = 1024;
+/// Messages that wait in the outbox in all; the next is a 503 to the app.
+pub const OUTBOX_MESSAGES: u64 = 1_000_000;
+/// Messages that wait in the outbox for one peer; the next is a 503 to the app.
+pub const OUTBOX_MESSAGES_PER_PEER: u64 = 100_000;

@@ -1,0 +1,74 @@
+//! Readers for single JSON properties that serde's derive would read too kindly.
+//!
+//! A property that stands twice is refused by the derive itself (it compares after unescaping); what is added here is
+//! that `null` is no string, and that a lifetime has one reading.
+
+use std::{borrow::Cow, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::value::RawValue;
+
+use super::limits::LIFETIME_MAX;
+
+/// For `Option` fields: absent is `None`, `null` is an error.
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    text(deserializer).map(Some)
+}
+
+/// A string, borrowed where it holds no escapes.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    struct Text;
+    impl<'de> serde::de::Visitor<'de> for Text {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+            Ok(Cow::Borrowed(text))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Cow::Owned(text.to_owned()))
+        }
+
+        fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+            Ok(Cow::Owned(text))
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
+/// Whole seconds: a JSON integer, or a string of at most 15 digits (the source's own example shows a string). Anything
+/// that is greater than can be counted is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seconds(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'de RawValue>::deserialize(deserializer)?.get();
+        let quoted = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let digits = quoted.unwrap_or(raw);
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        if !plain || quoted.is_some_and(|text| text.len() > 15) {
+            return Err(D::Error::custom("seconds are an integer or a string of at most 15 digits"));
+        }
+        Ok(Self(digits.parse().unwrap_or(u64::MAX)))
+    }
+}
+
+/// For `Option<Seconds>` fields: absent is `None`, `null` is an error.
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Seconds>, D::Error> {
+    Seconds::deserialize(deserializer).map(Some)
+}
+
+/// What is left of a lifetime: `expires-in` wins over `expires`; none, zero and the past are no lifetime.
+pub(crate) fn lifetime(expires_in: Option<Seconds>, expires: Option<Seconds>, unix_now: u64) -> Option<Duration> {
+    let seconds = match (expires_in, expires) {
+        (Some(Seconds(seconds)), _) => seconds,
+        (None, Some(Seconds(at))) => at.saturating_sub(unix_now),
+        (None, None) => 0,
+    };
+    (seconds > 0).then(|| Duration::from_secs(seconds).min(LIFETIME_MAX))
+}

@@ -1,0 +1,322 @@
+//! Packets and messages (`ymp`, "Packet" and "Message").
+//!
+//! A message is read once for what we interpret and carried whole, byte for byte: its payload's digits, the order of
+//! its keys and properties that we do not know pass through untouched.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    host::PeerHost,
+    limits::NAME_BYTES_MAX,
+    object::{present, text},
+    refusal::Refusal,
+};
+
+/// A service of some host: its protocol, which compares case-insensitively and is kept in lower case, and its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceKey {
+    protocol: Arc<str>,
+    service: Arc<str>,
+}
+
+impl ServiceKey {
+    /// From the names as written.
+    #[must_use]
+    pub fn new(protocol: &str, service: &str) -> Self {
+        Self { protocol: protocol.to_lowercase().into(), service: service.into() }
+    }
+
+    /// The protocol in lower case.
+    #[must_use]
+    pub fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    /// The service, exactly as written.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.protocol, self.service)
+    }
+}
+
+/// A message that came in a packet: what is interpreted of it, and the whole of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `sender.host`, in normal form.
+    pub sender_host: PeerHost,
+    /// `id`: unique in the sender host.
+    pub id: Arc<str>,
+    /// `reply-to`, in answers.
+    pub reply_to: Option<Arc<str>>,
+    /// `host`: the destination.
+    pub host: PeerHost,
+    /// `protocol` and `service` of the destination.
+    pub service: ServiceKey,
+    /// The message as it stood in the packet.
+    pub raw: Bytes,
+}
+
+/// The body of a packet, read.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Packet {
+    /// In the order of the body; none is valid.
+    pub messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct BodyIn<'a> {
+    #[serde(borrow)]
+    packet: PacketIn<'a>,
+}
+
+#[derive(Deserialize)]
+struct PacketIn<'a> {
+    #[serde(borrow)]
+    messages: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct SenderIn<'a> {
+    #[serde(borrow, deserialize_with = "text")]
+    host: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "text")]
+    protocol: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "text")]
+    service: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct MessageIn<'a> {
+    #[serde(borrow)]
+    sender: SenderIn<'a>,
+    #[serde(borrow, deserialize_with = "text")]
+    id: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    reply_to: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    host: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "text")]
+    protocol: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "text")]
+    service: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    action: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+impl Packet {
+    /// Reads a packet's body; each message becomes a slice of `body`, not a copy.
+    ///
+    /// # Errors
+    /// `TooLarge` over `messages_max`; `Malformed` names what is wrong and the first message at fault.
+    pub fn decode(body: &Bytes, messages_max: usize) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8", None))?;
+        let packet = serde_json::from_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
+        if packet.messages.len() > messages_max {
+            return Err(Refusal::TooLarge { what: format!("a packet holds at most {messages_max} messages here") });
+        }
+        let read = |(index, raw): (usize, &&RawValue)| {
+            Message::decode(body.slice_ref(raw.get().as_bytes()), index)
+        };
+        Ok(Self { messages: packet.messages.iter().enumerate().map(read).collect::<Result<_, _>>()? })
+    }
+
+    /// The body of a packet of these messages, each as it is.
+    #[must_use]
+    pub fn encode<'a>(messages: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut body = PACKET_HEAD.to_vec();
+        for (index, message) in messages.enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(message);
+        }
+        body.extend_from_slice(PACKET_TAIL);
+        body
+    }
+}
+
+const PACKET_HEAD: &[u8] = br#"{"packet":{"messages":["#;
+const PACKET_TAIL: &[u8] = b"]}}";
+/// What a packet weighs beside its messages and the commas between them.
+pub const PACKET_FRAME_BYTES: usize = PACKET_HEAD.len() + PACKET_TAIL.len();
+
+impl Message {
+    /// Reads one message; `index` is its place, for the refusal.
+    ///
+    /// # Errors
+    /// `Malformed` names what is wrong.
+    pub fn decode(raw: Bytes, index: usize) -> Result<Self, Refusal> {
+        let at = Some(index);
+        let read: MessageIn<'_> = serde_json::from_slice(&raw).map_err(|error| unread(&error, at))?;
+        let names = [
+            ("sender.host", &read.sender.host),
+            ("sender.protocol", &read.sender.protocol),
+            ("sender.service", &read.sender.service),
+            ("id", &read.id),
+            ("host", &read.host),
+            ("protocol", &read.protocol),
+            ("service", &read.service),
+        ];
+        for (name, value) in names.into_iter().chain(read.reply_to.iter().map(|value| ("reply-to", value))) {
+            check_name(name, value, index)?;
+        }
+        if read.id.is_empty() {
+            return Err(malformed(&format!("message {index}: `id` is empty"), at));
+        }
+        match &read.action {
+            Some(action) => check_name("action", action, index)?,
+            None if read.reply_to.is_none() => {
+                let what = "neither `action` (a request has one) nor `reply-to` (an answer has one)";
+                return Err(malformed(&format!("message {index}: {what}"), at));
+            }
+            None => {}
+        }
+        if !read.payload.get().starts_with('{') {
+            return Err(malformed(&format!("message {index}: `payload` is not an object"), at));
+        }
+        let host = |name: &str, text: &str| {
+            PeerHost::parse(text)
+                .map_err(|error| malformed(&format!("message {index}: `{name}` is no host name: {error}"), at))
+        };
+        Ok(Self {
+            sender_host: host("sender.host", &read.sender.host)?,
+            id: read.id.as_ref().into(),
+            reply_to: read.reply_to.as_deref().map(Into::into),
+            host: host("host", &read.host)?,
+            service: ServiceKey::new(&read.protocol, &read.service),
+            raw: raw.clone(),
+        })
+    }
+}
+
+fn check_name(name: &str, value: &str, index: usize) -> Result<(), Refusal> {
+    if value.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(malformed(&format!("message {index}: `{name}` is longer than {NAME_BYTES_MAX} bytes"), Some(index)))
+}
+
+fn malformed(what: &str, index: Option<usize>) -> Refusal {
+    Refusal::Malformed { what: what.to_owned(), index }
+}
+
+/// serde's own words name the property (missing, twice, of another type); no secret can stand in a message's names.
+fn unread(error: &serde_json::Error, index: Option<usize>) -> Refusal {
+    let what = match (error.classify(), index) {
+        (serde_json::error::Category::Data, Some(index)) => format!("message {index}: {error}"),
+        (serde_json::error::Category::Data, None) => error.to_string(),
+        (_, Some(index)) => format!("message {index} is not JSON: {error}"),
+        (_, None) => format!("the body is not JSON: {error}"),
+    };
+    malformed(&what.chars().take(200).collect::<String>(), index)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MESSAGE: &str = r#"{"sender":{"host":"a.test","protocol":"p","service":"s"},"id":"1","host":"B.test:443",
+        "protocol":"Form","service":"Main","action":"put","payload":{"n":1.0,"b":2,"b":3,"big":12345678901234567890123}}"#;
+
+    fn body(messages: &[&str]) -> Bytes {
+        Bytes::from(Packet::encode(messages.iter().map(|text| text.as_bytes())))
+    }
+
+    fn refusal(message: &str) -> Refusal {
+        Packet::decode(&body(&[MESSAGE, message]), 10).unwrap_err()
+    }
+
+    #[test]
+    fn a_message_is_read_and_carried_byte_for_byte() {
+        let packet = Packet::decode(&body(&[MESSAGE]), 10).unwrap();
+        let message = &packet.messages[0];
+        assert_eq!(message.raw, MESSAGE.as_bytes());
+        assert_eq!((message.sender_host.as_str(), message.host.as_str(), &*message.id), ("a.test", "b.test", "1"));
+        assert_eq!(message.service, ServiceKey::new("FORM", "Main"));
+        assert_ne!(message.service, ServiceKey::new("form", "main"));
+    }
+
+    #[test]
+    fn no_message_at_all_is_a_packet() {
+        assert_eq!(Packet::decode(&body(&[]), 10), Ok(Packet::default()));
+    }
+
+    #[test]
+    fn an_interpreted_property_that_stands_twice_is_refused() {
+        for (from, to) in [
+            (r#""id":"1""#, r#""id":"1","id":"1""#),
+            (r#""id":"1""#, r#""id":"1","\u0069d":"2""#),
+            (r#""service":"s"}"#, r#""service":"s","service":"s"}"#),
+            (r#""payload":{"#, r#""payload":{},"payload":{"#),
+            (r#""host":"B.test:443""#, r#""host":"B.test","host":"b.test""#),
+        ] {
+            let refusal = refusal(&MESSAGE.replacen(from, to, 1));
+            assert_eq!((refusal.code(), refusal.index()), ("malformed", Some(1)), "{to}");
+        }
+        assert!(Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[]},"packet":{"messages":[]}}"#), 9).is_err());
+        assert!(Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[],"messages":[]}}"#), 9).is_err());
+        let twice = MESSAGE.replacen(r#""id":"1""#, r#""id":"1","x":1,"x":2"#, 1);
+        assert_eq!(Packet::decode(&body(&[&twice]), 9).unwrap().messages[0].raw, twice.as_bytes());
+    }
+
+    #[test]
+    fn what_the_table_of_a_message_refuses_is_refused() {
+        let long = format!(r#""id":"{}""#, "x".repeat(513));
+        for (from, to) in [
+            (r#""id":"1""#, r#""id":"""#),
+            (r#""id":"1""#, r#""id":1"#),
+            (r#""id":"1""#, r#""id":null"#),
+            (r#""id":"1""#, &long),
+            (r#""id":"1","#, ""),
+            (r#""action":"put","#, ""),
+            (r#""action":"put","#, r#""action":null,"reply-to":"1","#),
+            (r#""payload":{"#, r#""payload":[],"other":{"#),
+            (r#""payload":{"#, r#""payload":null,"other":{"#),
+            (r#""host":"a.test","#, ""),
+            (r#""host":"a.test","#, r#""host":"a_b","#),
+            (r#""id":"1""#, r#""id":"\ud800""#),
+        ] {
+            let refusal = refusal(&MESSAGE.replacen(from, to, 1));
+            assert_eq!((refusal.code(), refusal.index()), ("malformed", Some(1)), "{to}");
+        }
+        let answer = MESSAGE.replacen(r#""action":"put","#, r#""reply-to":"0","#, 1);
+        assert!(Packet::decode(&body(&[&answer]), 9).is_ok());
+        assert_eq!(refusal("[]").index(), Some(1));
+    }
+
+    #[test]
+    fn more_messages_than_the_limit_are_too_large() {
+        assert_eq!(Packet::decode(&body(&["{}", "{}"]), 1).unwrap_err().code(), "too-large");
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in "\\PC{0,200}") {
+            let _ = Packet::decode(&Bytes::from(text.clone()), 10);
+            let _ = Message::decode(Bytes::from(text), 0);
+        }
+
+        #[test]
+        fn any_payload_comes_through_byte_for_byte(key in "[a-z\"\\\\]{0,4}", number in any::<f64>(), space in "[ \n\t]{0,3}") {
+            let payload = format!("{{{space}{}:{space}{}}}", serde_json::json!(key), serde_json::json!(number));
+            let text = MESSAGE.replacen(r#""payload":{"#, &format!(r#""payload":{payload},"x":{{"#), 1);
+            let packet = Packet::decode(&body(&[MESSAGE, &text]), 9).unwrap();
+            prop_assert_eq!(&packet.messages[1].raw[..], text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! What the store keeps: plain records. `link` and `token` convert to and from them; engines write them.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    host::PeerHost,
+    packet::ServiceKey,
+    secret::{Digest, HeldToken},
+    time::Wall,
+};
+
+/// A place in one service's inbox: grows with arrival, starts at 1. 0 stands before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub u64);
+
+/// A place in the outbox: grows with acceptance over all peers, starts at 1. 0 stands before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+/// A message on its way into an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxItem {
+    /// Whose inbox.
+    pub service: ServiceKey,
+    /// The sender host's id of it: with the host it is what repeats are recognised by.
+    pub id: Arc<str>,
+    /// The whole message.
+    pub raw: Bytes,
+}
+
+/// What one packet brings, one commit.
+#[derive(Clone, Debug, Default)]
+pub struct InboxBatch {
+    /// The host that the connection authenticated. `None` only where there is no item, just marks.
+    pub from: Option<PeerHost>,
+    /// When it came.
+    pub received: Wall,
+    /// Its messages, in order.
+    pub items: Vec<InboxItem>,
+    /// State that belongs to the same commit: the mark of a token's first use.
+    pub marks: Vec<VaultWrite>,
+}
+
+/// What became of an `InboxBatch`, once it is on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Messages kept.
+    pub kept: usize,
+    /// Messages that were there already.
+    pub repeats: usize,
+    /// Positions in the batch of repeats that carried another content than the first; the first was kept.
+    pub altered: Vec<usize>,
+}
+
+/// A message in an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxEntry {
+    /// Its place.
+    pub cursor: Cursor,
+    /// When it came.
+    pub received: Wall,
+    /// The host that sent it; our own name for a message between two of our services.
+    pub from: PeerHost,
+    /// The whole message.
+    pub raw: Bytes,
+}
+
+/// A message on its way into the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxItem {
+    /// Unique in this host, made by the app or by us.
+    pub id: Arc<str>,
+    /// The destination host.
+    pub host: PeerHost,
+    /// `Some` where the destination is one of our own services: the message goes straight to that inbox, in the same
+    /// commit, and its state is delivered.
+    pub own: Option<ServiceKey>,
+    /// The service that sends it.
+    pub sender: ServiceKey,
+    /// The whole message as it will be sent.
+    pub raw: Bytes,
+    /// Digest of what makes two messages of one id the same: interpreted strings, payload, other properties.
+    pub content: [u8; 32],
+    /// When it becomes dead.
+    pub expires: Wall,
+    /// The peer's count of failed tries when it was accepted (`MessageStatus::tries_before`).
+    pub tries_before: u64,
+}
+
+/// Messages accepted by one call, one commit, all or none.
+#[derive(Clone, Debug)]
+pub struct OutboxBatch {
+    /// In the order given.
+    pub items: Vec<OutboxItem>,
+    /// When they were accepted.
+    pub queued: Wall,
+}
+
+/// What became of an `OutboxBatch`, once it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// All are kept; for each its state (an id that was there already with the same content keeps the state it has).
+    All(Vec<MessageState>),
+    /// Nothing is kept: the message at this position has the id of another one with other content.
+    Conflict(usize),
+}
+
+/// Where an outgoing message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageState {
+    /// In the outbox.
+    Queued,
+    /// The peer answered 204 to its packet, or it lies in our own inbox.
+    Delivered,
+    /// Set aside.
+    Dead,
+}
+
+/// A message in the outbox, for its courier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// Its place.
+    pub seq: Seq,
+    /// Its id.
+    pub id: Arc<str>,
+    /// The whole message.
+    pub raw: Bytes,
+    /// When it becomes dead.
+    pub expires: Wall,
+}
+
+/// What is known of an outgoing message, kept 7 days after its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageStatus {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The destination host.
+    pub host: PeerHost,
+    /// The service that sent it.
+    pub sender: ServiceKey,
+    /// Where it is.
+    pub state: MessageState,
+    /// The peer's count of failed tries when it was accepted; the tries it saw are today's count less this one.
+    pub tries_before: u64,
+    /// Tries that ended without 204, fixed when it ended; while it is queued the peer's count tells.
+    pub attempts: u64,
+    /// Why the last try failed or why it is dead, fixed when it ended.
+    pub last_error: Option<String>,
+    /// When it was accepted.
+    pub queued: Wall,
+    /// When it was delivered or set aside.
+    pub ended: Option<Wall>,
+}
+
+/// A message that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadMail {
+    /// What is known of it.
+    pub status: MessageStatus,
+    /// The whole message.
+    pub raw: Bytes,
+}
+
+/// What came of sending to one peer, one commit.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The peer.
+    pub host: PeerHost,
+    /// When.
+    pub now: Wall,
+    /// Its count of failed tries by now.
+    pub tries: u64,
+    /// Answered with 204.
+    pub delivered: Vec<Seq>,
+    /// Set aside, with the reason.
+    pub dead: Vec<(Seq, String)>,
+    /// State that belongs to the same commit.
+    pub marks: Vec<VaultWrite>,
+}
+
+/// The mail that waits for one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The peer.
+    pub host: PeerHost,
+    /// Messages.
+    pub messages: u64,
+    /// When the oldest was accepted.
+    pub oldest: Wall,
+}
+
+/// A change to the small state by key.
+#[derive(Clone, Debug)]
+pub enum VaultWrite {
+    /// Write a link.
+    PutLink(Box<LinkRecord>),
+    /// Forget a link, and with it all families of this subject.
+    DropLink(PeerHost),
+    /// Write a family.
+    PutFamily(Box<FamilyRecord>),
+    /// Forget a family.
+    DropFamily {
+        /// Whose.
+        subject: String,
+        /// Which.
+        id: u64,
+    },
+}
+
+/// All small state, read at start.
+#[derive(Clone, Debug, Default)]
+pub struct VaultContents {
+    /// One per peer.
+    pub links: Vec<LinkRecord>,
+    /// In no order.
+    pub families: Vec<FamilyRecord>,
+}
+
+/// One peer, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkRecord {
+    /// The peer.
+    pub host: PeerHost,
+    /// Tokens that it gave us, newest first. Engines on disk seal them.
+    #[serde(default)]
+    pub held: Vec<HeldRecord>,
+    /// Grants that we accepted, for recognising the same again.
+    #[serde(default)]
+    pub repeats: Vec<RepeatRecord>,
+    /// Failed tries since we know it.
+    #[serde(default)]
+    pub tries: u64,
+    /// Failures without a success between.
+    #[serde(default)]
+    pub failures: u32,
+    /// When something authenticated last came from it.
+    #[serde(default)]
+    pub heard: Option<Wall>,
+    /// When a packet or an exchange last succeeded.
+    #[serde(default)]
+    pub succeeded: Option<Wall>,
+    /// When a call last failed, and why.
+    #[serde(default)]
+    pub failed: Option<FailureRecord>,
+}
+
+/// A failure, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailureRecord {
+    /// When.
+    pub at: Wall,
+    /// Why; holds no secret.
+    pub reason: String,
+}
+
+/// A pair that a peer gave us.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HeldRecord {
+    /// Shown with packets.
+    pub token: HeldToken,
+    /// Shown for new ones.
+    pub refresh: HeldToken,
+    /// When it came.
+    pub received: Wall,
+    /// When `token` runs out.
+    pub expires: Wall,
+    /// Whether a packet sent with it was answered with 204.
+    pub confirmed: bool,
+}
+
+impl fmt::Debug for HeldRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldRecord").field("expires", &self.expires).field("confirmed", &self.confirmed).finish_non_exhaustive()
+    }
+}
+
+/// A grant that we accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RepeatRecord {
+    /// The bearer that it came with.
+    pub ask: Digest,
+    /// The token that it brought.
+    pub token: Digest,
+    /// The refresh token that it brought.
+    pub refresh: Digest,
+    /// How long it is remembered.
+    pub expires: Wall,
+}
+
+/// One family of issued tokens, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FamilyRecord {
+    /// To whom it was issued: `peer:beta.test`.
+    pub subject: String,
+    /// Unique per subject.
+    pub id: u64,
+    /// When it was opened.
+    pub opened: Wall,
+    /// Offered with a grant that has not been answered yet.
+    pub offered: bool,
+    /// When it was revoked, and why.
+    #[serde(default)]
+    pub closed: Option<FailureRecord>,
+    /// The newest pair.
+    pub current: PairRecord,
+    /// The pair before it, while the newest has not been used.
+    #[serde(default)]
+    pub previous: Option<PairRecord>,
+    /// Access tokens that are taken a little longer: what was under way at a first use.
+    #[serde(default)]
+    pub lingering: Vec<SpentRecord>,
+    /// Spent refresh tokens, oldest first, at most 64.
+    #[serde(default)]
+    pub spent: Vec<SpentRecord>,
+}
+
+/// A pair of issued tokens: digests only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PairRecord {
+    /// Counts from 0 with each rotation.
+    pub step: u32,
+    /// Digest of the access token.
+    pub access: Digest,
+    /// When it runs out.
+    pub access_until: Wall,
+    /// Digest of the refresh token.
+    pub refresh: Digest,
+    /// When it runs out.
+    pub refresh_until: Wall,
+    /// Whether either was ever used.
+    pub used: bool,
+}
+
+/// A digest and how long it is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentRecord {
+    /// Of the token.
+    pub digest: Digest,
+    /// How long.
+    pub until: Wall,
+}
