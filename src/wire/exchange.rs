@@ -169,7 +169,11 @@ impl RefreshReply {
     pub fn decode(body: &[u8], now: Wall) -> Result<Self, Refusal> {
         let body: RefreshIn<'_> = serde_json::from_slice(body).map_err(|error| no_json(&error))?;
         let lifetime = lifetime(body.expires_in, body.expires, now.0 / 1000).ok_or_else(no_lifetime)?;
-        Ok(Self { token: held("token", &body.token)?, lifetime, refresh: held("refresh-token", &body.refresh_token)? })
+        Ok(Self {
+            token: held("token", &body.token)?,
+            lifetime,
+            refresh: held("refresh-token", &body.refresh_token)?,
+        })
     }
 }
 
@@ -221,7 +225,8 @@ impl<'a> BodyIn<'a> {
 
     fn check_state(&self) -> Result<(), Refusal> {
         let state = self.state.as_deref().unwrap_or_default();
-        let fits = (1..=STATE_BYTES_MAX).contains(&state.len()) && state.bytes().all(|b| b.is_ascii_graphic());
+        let fits =
+            (1..=STATE_BYTES_MAX).contains(&state.len()) && state.bytes().all(|b| b.is_ascii_graphic());
         if fits { Ok(()) } else { Err(malformed("`state` is 1 to 512 visible ASCII characters".to_owned())) }
     }
 
@@ -244,7 +249,9 @@ fn missing(name: &str) -> Refusal {
 }
 
 fn no_lifetime() -> Refusal {
-    malformed("`expires-in` must be a whole number of seconds above zero (or `expires` a moment ahead)".to_owned())
+    malformed(
+        "`expires-in` must be a whole number of seconds above zero (or `expires` a moment ahead)".to_owned(),
+    )
 }
 
 /// serde's words name the property and the place; they may quote a value, so only their category is passed on.
@@ -254,7 +261,9 @@ fn no_json(error: &serde_json::Error) -> Refusal {
         serde_json::error::Category::Data => {
             format!("a property is missing, stands twice or is of another type, {place}")
         }
-        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+        serde_json::error::Category::Io
+        | serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof => {
             format!("the body is not JSON, {place}")
         }
     })
@@ -280,7 +289,8 @@ mod tests {
     }
 
     fn with_lifetime(lifetime: &str) -> Result<Duration, Refusal> {
-        offer(&format!(r#"{{"host":"a.test","token":"t",{lifetime},"refresh-token":"r"}}"#)).map(|offer| offer.lifetime)
+        offer(&format!(r#"{{"host":"a.test","token":"t",{lifetime},"refresh-token":"r"}}"#))
+            .map(|offer| offer.lifetime)
     }
 
     fn pair(lifetime: u64) -> FreshPair {
@@ -321,9 +331,19 @@ mod tests {
             assert_eq!(with_lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in [
-            r#""expires-in":0"#, r#""expires-in":-1"#, r#""expires-in":1.5"#, r#""expires-in":1e3"#, r#""expires-in":null"#,
-            r#""expires-in":"""#, r#""expires-in":"1 ""#, r#""expires-in":"1234567890123456""#, r#""expires-in":[1]"#,
-            r#""expires-in":true"#, r#""expires":1700000000"#, r#""expires":1"#, r#""other":1"#,
+            r#""expires-in":0"#,
+            r#""expires-in":-1"#,
+            r#""expires-in":1.5"#,
+            r#""expires-in":1e3"#,
+            r#""expires-in":null"#,
+            r#""expires-in":"""#,
+            r#""expires-in":"1 ""#,
+            r#""expires-in":"1234567890123456""#,
+            r#""expires-in":[1]"#,
+            r#""expires-in":true"#,
+            r#""expires":1700000000"#,
+            r#""expires":1"#,
+            r#""other":1"#,
             r#""expires-in":0,"expires":1700000060"#,
         ] {
             assert!(with_lifetime(text).is_err(), "{text}");
@@ -340,13 +360,19 @@ mod tests {
         ] {
             assert!(offer(body).is_err(), "{body}");
         }
-        assert!(offer(r#"{"x":1,"x":2,"host":"a.test","token":"t","expires-in":1,"refresh-token":"r"}"#).is_ok());
+        assert!(
+            offer(r#"{"x":1,"x":2,"host":"a.test","token":"t","expires-in":1,"refresh-token":"r"}"#).is_ok()
+        );
     }
 
     #[test]
     fn a_missing_or_mistyped_field_is_refused_without_quoting_it() {
         for body in [
-            "", "[]", "null", "{}", r#"{"host":"a.test","token":"secret-token","expires-in":1}"#,
+            "",
+            "[]",
+            "null",
+            "{}",
+            r#"{"host":"a.test","token":"secret-token","expires-in":1}"#,
             r#"{"host":"a.test","token":7,"expires-in":1,"refresh-token":"r"}"#,
             r#"{"host":"a.test","token":null,"expires-in":1,"refresh-token":"r"}"#,
             r#"{"host":"a_b","token":"t","expires-in":1,"refresh-token":"r"}"#,

@@ -3,11 +3,14 @@
 //! Ground floor: imports no other room, names no clock, socket, dice or log.
 
 pub mod answer;
+pub mod draft;
 pub mod exchange;
 pub mod host;
 pub mod limits;
 pub mod object;
 pub mod packet;
+pub mod path;
+pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod secret;

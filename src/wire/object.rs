@@ -64,7 +64,11 @@ pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 }
 
 /// What is left of a lifetime: `expires-in` wins over `expires`; none, zero and the past are no lifetime.
-pub(crate) fn lifetime(expires_in: Option<Seconds>, expires: Option<Seconds>, unix_now: u64) -> Option<Duration> {
+pub(crate) fn lifetime(
+    expires_in: Option<Seconds>,
+    expires: Option<Seconds>,
+    unix_now: u64,
+) -> Option<Duration> {
     let seconds = match (expires_in, expires) {
         (Some(Seconds(seconds)), _) => seconds,
         (None, Some(Seconds(at))) => at.saturating_sub(unix_now),

@@ -125,11 +125,12 @@ impl Packet {
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8", None))?;
         let packet = serde_json::from_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
         if packet.messages.len() > messages_max {
-            return Err(Refusal::TooLarge { what: format!("a packet holds at most {messages_max} messages here") });
+            return Err(Refusal::TooLarge {
+                what: format!("a packet holds at most {messages_max} messages here"),
+            });
         }
-        let read = |(index, raw): (usize, &&RawValue)| {
-            Message::decode(body.slice_ref(raw.get().as_bytes()), index)
-        };
+        let read =
+            |(index, raw): (usize, &&RawValue)| Message::decode(body.slice_ref(raw.get().as_bytes()), index);
         Ok(Self { messages: packet.messages.iter().enumerate().map(read).collect::<Result<_, _>>()? })
     }
 
@@ -188,8 +189,9 @@ impl Message {
             return Err(malformed(&format!("message {index}: `payload` is not an object"), at));
         }
         let host = |name: &str, text: &str| {
-            PeerHost::parse(text)
-                .map_err(|error| malformed(&format!("message {index}: `{name}` is no host name: {error}"), at))
+            PeerHost::parse(text).map_err(|error| {
+                malformed(&format!("message {index}: `{name}` is no host name: {error}"), at)
+            })
         };
         Ok(Self {
             sender_host: host("sender.host", &read.sender.host)?,
@@ -246,7 +248,10 @@ mod tests {
         let packet = Packet::decode(&body(&[MESSAGE]), 10).unwrap();
         let message = &packet.messages[0];
         assert_eq!(message.raw, MESSAGE.as_bytes());
-        assert_eq!((message.sender_host.as_str(), message.host.as_str(), &*message.id), ("a.test", "b.test", "1"));
+        assert_eq!(
+            (message.sender_host.as_str(), message.host.as_str(), &*message.id),
+            ("a.test", "b.test", "1")
+        );
         assert_eq!(message.service, ServiceKey::new("FORM", "Main"));
         assert_ne!(message.service, ServiceKey::new("form", "main"));
     }
@@ -268,8 +273,13 @@ mod tests {
             let refusal = refusal(&MESSAGE.replacen(from, to, 1));
             assert_eq!((refusal.code(), refusal.index()), ("malformed", Some(1)), "{to}");
         }
-        assert!(Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[]},"packet":{"messages":[]}}"#), 9).is_err());
-        assert!(Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[],"messages":[]}}"#), 9).is_err());
+        assert!(
+            Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[]},"packet":{"messages":[]}}"#), 9)
+                .is_err()
+        );
+        assert!(
+            Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[],"messages":[]}}"#), 9).is_err()
+        );
         let twice = MESSAGE.replacen(r#""id":"1""#, r#""id":"1","x":1,"x":2"#, 1);
         assert_eq!(Packet::decode(&body(&[&twice]), 9).unwrap().messages[0].raw, twice.as_bytes());
     }

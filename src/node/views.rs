@@ -1,0 +1,188 @@
+//! What the faces are shown of the node: plain values, never a token.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::wire::{
+    answer::HttpVersion,
+    host::PeerHost,
+    packet::ServiceKey,
+    record::{MessageState, VaultWrite},
+    time::Wall,
+};
+
+/// Who calls, after its bearer was recognised: handed back with the packet.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The host that the bearer was given to.
+    pub host: PeerHost,
+    /// The mark of the token's first use, where this call makes it.
+    pub(crate) marks: Vec<VaultWrite>,
+    /// The family that the bearer belongs to.
+    pub(crate) family: u64,
+}
+
+/// An accepted message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its id: the app's, or one made in order of time.
+    pub id: Arc<str>,
+    /// Where it is; `Queued` unless it is a repeat or went to one of our own services.
+    pub state: MessageState,
+}
+
+/// An outgoing message.
+#[derive(Clone, Debug)]
+pub struct MessageView {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The destination host.
+    pub host: PeerHost,
+    /// The service that sent it: decides who may see it.
+    pub sender: ServiceKey,
+    /// Where it is.
+    pub state: MessageState,
+    /// Tries that ended without 204, also before a connection.
+    pub attempts: u64,
+    /// Why the last of them failed.
+    pub last_error: Option<String>,
+    /// When it was accepted.
+    pub queued: Wall,
+    /// When it was delivered or set aside.
+    pub ended: Option<Wall>,
+}
+
+/// One direction of a link in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirectionState {
+    /// No token, and none is sought.
+    None,
+    /// An exchange is under way.
+    Asking,
+    /// A token is there.
+    Linked,
+    /// The last try failed; it is tried again later.
+    BackingOff,
+}
+
+/// We to the peer.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SendingView {
+    /// In one word.
+    pub state: DirectionState,
+    /// When the token that we show runs out.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub expires_at: Option<Wall>,
+    /// When the next try is due, while backing off.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub next_try_at: Option<Wall>,
+}
+
+/// The peer to us.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReceivingView {
+    /// `linked` where an unexpired token of ours is out, else `none`.
+    pub state: DirectionState,
+    /// When the newest of them runs out.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub expires_at: Option<Wall>,
+    /// Open families.
+    pub families: usize,
+}
+
+/// The mail that waits for a peer.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct QueueView {
+    /// Messages.
+    pub messages: u64,
+    /// When the oldest was accepted.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub oldest_at: Option<Wall>,
+}
+
+/// The last failure of a call to a peer.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailureView {
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: Wall,
+    /// Why.
+    pub reason: String,
+}
+
+/// A link as operators see it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PeerView {
+    /// The peer.
+    pub host: PeerHost,
+    /// Whether it stands under `[[peers]]`.
+    pub configured: bool,
+    /// Whether the policy lets it federate.
+    pub allowed: bool,
+    /// Protocol revision spoken with it.
+    pub revision: Option<&'static str>,
+    /// HTTP version of the last answered call.
+    pub http: Option<HttpVersion>,
+    /// We to the peer.
+    pub sending: SendingView,
+    /// The peer to us.
+    pub receiving: ReceivingView,
+    /// The mail that waits for it.
+    pub queue: QueueView,
+    /// Failures without a success between.
+    pub failures: u32,
+    /// When a packet or an exchange last succeeded.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub last_success_at: Option<Wall>,
+    /// The last failed call.
+    pub last_failure: Option<FailureView>,
+    /// When something authenticated last came from it.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub last_heard_at: Option<Wall>,
+}
+
+/// RFC 3339 in UTC with milliseconds, ending in `Z`: `2026-01-31T12:00:00.000Z`.
+#[must_use]
+pub fn rfc3339_text(at: Wall) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    format!("{moment:.3}")
+}
+
+/// For serde fields.
+///
+/// # Errors
+/// As the serializer says.
+pub fn rfc3339<S: serde::Serializer>(at: &Wall, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339_text(*at))
+}
+
+/// For serde fields; `None` is `null`.
+///
+/// # Errors
+/// As the serializer says.
+#[expect(clippy::ref_option, reason = "serde hands the field over as a reference")]
+pub fn rfc3339_option<S: serde::Serializer>(at: &Option<Wall>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => rfc3339(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        assert_eq!(rfc3339_text(Wall(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(rfc3339_text(Wall(1_700_000_000_000)), "2023-11-14T22:13:20.000Z");
+    }
+}

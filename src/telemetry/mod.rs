@@ -1,0 +1,3 @@
+//! Metrics and log set-up. Ground floor: imports its crates only.
+
+pub mod metrics;
