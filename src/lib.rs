@@ -1,7 +1,9 @@
 //! x
 
 pub mod client;
+pub mod link;
 pub mod node;
 pub mod store;
 pub mod telemetry;
+pub mod token;
 pub mod wire;

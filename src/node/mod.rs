@@ -1,10 +1,20 @@
 //! The shell: the only asynchronous and stateful floor. The verbs that the faces may call stand here.
+//!
+//! - `shell`: the parts, and the one way in which an event reaches a machine. `courier` performs what a machine wants.
+//! - `inbound`, `outbound`, `exchange`, `granting`: the verbs, by who calls them and about what.
+//! - `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
+//! - `facts`: what is reported. `views`: what the faces are shown. `clock`: the one clock and the one dice.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use crate::wire::{
+use crate::{
+    client::Client,
+    link::event::Event,
+    store::{Store, StoreError},
+    telemetry::metrics::Metrics,
+    wire::{
     draft::Draft,
     exchange::{TokenGrant, TokenRequest},
     host::{OwnHost, PeerHost},
@@ -14,10 +24,24 @@ use crate::wire::{
     record::{Cursor, DeadMail, InboxEntry},
     refusal::Refusal,
     secret::ShownToken,
+        time::ReadClock,
+    },
 };
 
+pub mod clock;
+mod courier;
+mod exchange;
+mod facts;
+mod granting;
+mod inbound;
+mod outbound;
+mod registry;
+mod shell;
+mod timer;
+mod upkeep;
 pub mod views;
 
+use shell::Shell;
 use views::{Caller, MessageView, PeerView, Submitted};
 
 /// What the node must know. All durations are as the configuration says (`node`, "Configuration").
@@ -128,12 +152,39 @@ pub enum Error {
 
 /// The node. Cheap to clone.
 #[derive(Clone)]
-pub struct Node;
+pub struct Node(Arc<Shell>);
 
 impl Node {
+    /// A node on these parts, with everything that the store keeps read back. Nothing runs before `run`.
+    ///
+    /// # Errors
+    /// What the store says when it is read.
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        client: Client,
+        clock: ReadClock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let shell = Arc::new(Shell::new(settings, store, client, clock, metrics));
+        upkeep::recover(&shell)?;
+        Ok(Self(shell))
+    }
+
+    /// Starts what happens by itself: timers, couriers of peers with mail, sweeps. Ends when the node drains.
+    pub async fn run(&self) {
+        tokio::join!(timer::run(Arc::clone(&self.0)), upkeep::run(Arc::clone(&self.0)));
+    }
+
+    /// Begins no new calls to peers, and waits until those under way are done, at most so long. `false`: some were left.
+    pub async fn drain(&self, at_most: Duration) -> bool {
+        self.0.begin_drain();
+        self.0.wait_idle(at_most).await
+    }
+
     /// Our name.
     pub fn host(&self) -> &OwnHost {
-        todo!()
+        &self.0.settings.host
     }
 
     // What peers call.
@@ -141,8 +192,7 @@ impl Node {
     /// A body was posted to the request path from `from`: returns at once, whatever it was; the grant goes its own way.
     /// `Err` is a body that could not be read: counted and logged only.
     pub fn asked(&self, from: IpAddr, body: Result<TokenRequest, Refusal>) {
-        let _ = (from, body);
-        todo!()
+        granting::asked(&self.0, from, body);
     }
 
     /// Before a grant's body is read: whether `bearer` is one that a grant may show.
@@ -150,8 +200,10 @@ impl Node {
     /// # Errors
     /// `Refused(TokenUnknown)`.
     pub fn recognise_grant(&self, bearer: ShownToken) -> Result<(), Error> {
-        let _ = bearer;
-        todo!()
+        match self.0.registry.look_up(registry::At::Grant, bearer.digest()) {
+            Some(registry::Opens::Peer(_)) => Ok(()),
+            Some(registry::Opens::Offered(_)) | None => Err(Refusal::TokenUnknown.into()),
+        }
     }
 
     /// A grant, answered with 204 when this returns `Ok`.
@@ -164,8 +216,7 @@ impl Node {
         bearer: Option<ShownToken>,
         grant: TokenGrant,
     ) -> Result<(), Error> {
-        let _ = (from, bearer, grant);
-        todo!()
+        exchange::granted(&self.0, from, bearer, grant).await
     }
 
     /// A refresh: the body of the 200, on disk before this returns.
@@ -173,8 +224,7 @@ impl Node {
     /// # Errors
     /// `Refused(TokenUnknown | TokenReplayed)`, `Unavailable`.
     pub async fn refreshed(&self, from: IpAddr, bearer: ShownToken) -> Result<Bytes, Error> {
-        let _ = (from, bearer);
-        todo!()
+        exchange::refreshed(&self.0, from, bearer).await
     }
 
     /// Before a packet's body is read: who shows this bearer. Waits (at most 10 s) where it is offered and not settled.
@@ -182,8 +232,7 @@ impl Node {
     /// # Errors
     /// `Refused(TokenUnknown | TooFast)`, `Unavailable`.
     pub async fn recognise(&self, from: IpAddr, bearer: ShownToken) -> Result<Caller, Error> {
-        let _ = (from, bearer);
-        todo!()
+        inbound::recognise(&self.0, from, bearer).await
     }
 
     /// A packet, answered with 204 when this returns `Ok`: on stable storage by then. Goes on when its future is dropped.
@@ -191,8 +240,7 @@ impl Node {
     /// # Errors
     /// `Refused` as the table of `https-token`, "Packets"; `Unavailable` when storage cannot take it.
     pub async fn packet(&self, caller: Caller, packet: Packet) -> Result<(), Error> {
-        let _ = (caller, packet);
-        todo!()
+        inbound::packet(&self.0, caller, packet).await
     }
 
     // What local apps call.
@@ -206,8 +254,7 @@ impl Node {
         drafts: Vec<Draft>,
         time_to_live: Option<Duration>,
     ) -> Result<Vec<Submitted>, Error> {
-        let _ = (drafts, time_to_live);
-        todo!()
+        outbound::submit(&self.0, drafts, time_to_live).await
     }
 
     /// An outgoing message.
@@ -215,8 +262,7 @@ impl Node {
     /// # Errors
     /// `NotFound`, `Unavailable`.
     pub fn message(&self, id: &str) -> Result<MessageView, Error> {
-        let _ = id;
-        todo!()
+        outbound::message(&self.0, id)
     }
 
     /// The next messages in an inbox that `app` has not acknowledged, at most `max`; waits for one up to `wait`.
@@ -230,8 +276,7 @@ impl Node {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<InboxEntry>, Error> {
-        let _ = (app, service, max, wait);
-        todo!()
+        outbound::inbox(&self.0, app, service, max, wait).await
     }
 
     /// Acknowledges for `app` everything up to `cursor`.
@@ -239,8 +284,7 @@ impl Node {
     /// # Errors
     /// `Cursor`, `Unavailable`.
     pub async fn acknowledge(&self, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<(), Error> {
-        let _ = (app, service, cursor);
-        todo!()
+        outbound::acknowledge(&self.0, app, service, cursor).await
     }
 
     /// Dead messages of these sending services (of all where `None`), at most `max`.
@@ -248,8 +292,7 @@ impl Node {
     /// # Errors
     /// `Unavailable`.
     pub fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
-        let _ = (senders, max);
-        todo!()
+        outbound::dead(&self.0, senders, max)
     }
 
     /// Queues a dead message again; its time to live starts anew.
@@ -257,8 +300,7 @@ impl Node {
     /// # Errors
     /// `NotFound`, `Unavailable`.
     pub async fn retry_dead(&self, id: &str) -> Result<(), Error> {
-        let _ = id;
-        todo!()
+        outbound::retry_dead(&self.0, id).await
     }
 
     /// Deletes a dead message.
@@ -266,21 +308,25 @@ impl Node {
     /// # Errors
     /// `NotFound`, `Unavailable`.
     pub async fn delete_dead(&self, id: &str) -> Result<(), Error> {
-        let _ = id;
-        todo!()
+        outbound::delete_dead(&self.0, id).await
     }
 
     // What operators call.
 
     /// All links and configured peers, by name.
     pub fn peers(&self) -> Vec<PeerView> {
-        todo!()
+        let mut hosts: Vec<PeerHost> = self.0.settings.peers.keys().cloned().collect();
+        hosts.extend(self.0.registry.slots().iter().map(|slot| slot.lock().host().clone()));
+        hosts.sort();
+        hosts.dedup();
+        hosts.iter().filter_map(|host| self.peer(host)).collect()
     }
 
     /// One of them; `None` where nothing is known of it.
     pub fn peer(&self, host: &PeerHost) -> Option<PeerView> {
-        let _ = host;
-        todo!()
+        let slot = self.0.registry.find(host);
+        let known = slot.is_some() || self.0.pin(host).is_some();
+        known.then(|| exchange::view(&self.0, host, slot.as_ref()))
     }
 
     /// Exchanges tokens now and waits for the outcome.
@@ -288,8 +334,7 @@ impl Node {
     /// # Errors
     /// `Peer` names the failing step, `Refused(Policy)`.
     pub async fn connect(&self, host: &PeerHost) -> Result<PeerView, Error> {
-        let _ = host;
-        todo!()
+        exchange::wanted(&self.0, host, Event::ConnectWanted).await
     }
 
     /// Refreshes the token that we hold and waits for the outcome.
@@ -297,8 +342,10 @@ impl Node {
     /// # Errors
     /// `Peer`, `NotFound` where no token is held.
     pub async fn refresh(&self, host: &PeerHost) -> Result<PeerView, Error> {
-        let _ = host;
-        todo!()
+        if self.0.registry.find(host).is_none() {
+            return Err(Error::NotFound(format!("there is no link to {host}")));
+        }
+        exchange::wanted(&self.0, host, Event::RefreshWanted).await
     }
 
     /// Forgets the link and revokes what we gave. Mail that waits stays.
@@ -306,8 +353,7 @@ impl Node {
     /// # Errors
     /// `NotFound`, `Unavailable`.
     pub async fn forget(&self, host: &PeerHost) -> Result<(), Error> {
-        let _ = host;
-        todo!()
+        exchange::forget(&self.0, host).await
     }
 
     /// Whether the node can take packets and messages now; `Err` says why not.
@@ -315,6 +361,9 @@ impl Node {
     /// # Errors
     /// The reason, for people.
     pub fn ready(&self) -> Result<(), String> {
-        todo!()
+        if self.0.is_draining() {
+            return Err("the node is stopping".to_owned());
+        }
+        self.0.store.healthy().map_err(|error| error.to_string())
     }
 }

@@ -8,7 +8,7 @@ use crate::wire::{
     answer::HttpVersion,
     host::PeerHost,
     packet::ServiceKey,
-    record::{MessageState, VaultWrite},
+    record::MessageState,
     time::Wall,
 };
 
@@ -17,10 +17,6 @@ use crate::wire::{
 pub struct Caller {
     /// The host that the bearer was given to.
     pub host: PeerHost,
-    /// The mark of the token's first use, where this call makes it.
-    pub(crate) marks: Vec<VaultWrite>,
-    /// The family that the bearer belongs to.
-    pub(crate) family: u64,
 }
 
 /// An accepted message.

@@ -61,3 +61,8 @@ pub const STORE_QUEUE_BATCHES: usize = 1024;
 pub const OUTBOX_MESSAGES: u64 = 1_000_000;
 /// Messages that wait in the outbox for one peer; the next is a 503 to the app.
 pub const OUTBOX_MESSAGES_PER_PEER: u64 = 100_000;
+/// Hosts in whose name a request waits or a grant is under way; a stranger's next is dropped. At 64 slots of 10 s each
+/// more than this could not be served before they time out.
+pub const LOBBY_HOSTS: usize = 1024;
+/// Bytes of messages that one read of an inbox brings at most, beyond the first message: what a caller can hold.
+pub const INBOX_READ_BYTES: usize = 8 * 1024 * 1024;

@@ -272,6 +272,23 @@ pub struct LinkRecord {
     pub failed: Option<FailureRecord>,
 }
 
+impl LinkRecord {
+    /// Of a peer of which nothing is known.
+    #[must_use]
+    pub fn new(host: PeerHost) -> Self {
+        Self {
+            host,
+            held: Vec::new(),
+            repeats: Vec::new(),
+            tries: 0,
+            failures: 0,
+            heard: None,
+            succeeded: None,
+            failed: None,
+        }
+    }
+}
+
 /// A failure, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,0 +1,121 @@
+//! May this packet come in? Pure: the caller's host is known by its bearer, the packet is parsed.
+
+use std::time::Duration;
+
+use crate::wire::{
+    host::{OwnHost, PeerHost},
+    packet::Packet,
+    policy::Policy,
+    refusal::Refusal,
+    time::Mono,
+};
+
+/// Checks a packet against the host that its bearer was given to; the first message at fault is named.
+///
+/// # Errors
+/// `Policy`, `SenderNotHolder`, `NotForUs`: 403, and nothing of the packet is kept.
+pub fn admit(own: &OwnHost, caller: &PeerHost, policy: &Policy, packet: &Packet) -> Result<(), Refusal> {
+    if !policy.allows(caller) {
+        return Err(Refusal::Policy { host: caller.to_string() });
+    }
+    for (index, message) in packet.messages.iter().enumerate() {
+        if message.sender_host != *caller {
+            return Err(Refusal::SenderNotHolder { index });
+        }
+        if !own.is(&message.host) {
+            return Err(Refusal::NotForUs { index });
+        }
+    }
+    Ok(())
+}
+
+/// A token bucket in thousandths: how many packets a peer may send. Ten seconds' worth may come at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    thousandths: u64,
+    filled: Mono,
+}
+
+const BURST_SECONDS: u64 = 10;
+
+impl Bucket {
+    /// A full one.
+    #[must_use]
+    pub fn full(per_second: u32, now: Mono) -> Self {
+        Self { thousandths: u64::from(per_second) * 1000 * BURST_SECONDS, filled: now }
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// `TooFast` with the wait until there is one.
+    pub fn take(&mut self, per_second: u32, now: Mono) -> Result<(), Refusal> {
+        let rate = u64::from(per_second.max(1));
+        let gained = u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
+        self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
+        self.filled = now;
+        match self.thousandths.checked_sub(1000) {
+            Some(left) => {
+                self.thousandths = left;
+                Ok(())
+            }
+            None => Err(Refusal::TooFast {
+                retry_after: Duration::from_millis((1000 - self.thousandths).div_ceil(rate)),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::policy::DenyPattern;
+
+    fn packet(pairs: &[(&str, &str)]) -> Packet {
+        let messages: Vec<_> = pairs
+            .iter()
+            .map(|(from, to)| {
+                format!(
+                    r#"{{"sender":{{"host":"{from}","protocol":"p","service":"s"}},"id":"1","host":"{to}","protocol":"p",
+                    "service":"s","action":"a","payload":{{}}}}"#
+                )
+            })
+            .collect();
+        let body = Packet::encode(messages.iter().map(String::as_bytes));
+        Packet::decode(&Bytes::from(body), 10).unwrap()
+    }
+
+    fn verdict(pairs: &[(&str, &str)]) -> Result<(), Refusal> {
+        let (own, caller) = (OwnHost::parse("a.test").unwrap(), PeerHost::parse("b.test").unwrap());
+        admit(&own, &caller, &Policy::default(), &packet(pairs))
+    }
+
+    #[test]
+    fn a_packet_comes_in_when_all_its_messages_are_the_callers_and_for_us() {
+        assert_eq!(verdict(&[]), Ok(()));
+        assert_eq!(verdict(&[("b.test", "a.test"), ("B.test:443", "A.TEST")]), Ok(()));
+        assert_eq!(verdict(&[("b.test", "a.test"), ("c.test", "a.test")]), Err(Refusal::SenderNotHolder { index: 1 }));
+        assert_eq!(verdict(&[("b.test", "b.test")]), Err(Refusal::NotForUs { index: 0 }));
+        assert_eq!(verdict(&[("b.test", "a.test:8443")]), Err(Refusal::NotForUs { index: 0 }));
+    }
+
+    #[test]
+    fn the_policy_is_asked_with_every_packet() {
+        let (own, caller) = (OwnHost::parse("a.test").unwrap(), PeerHost::parse("b.test").unwrap());
+        let policy = Policy { listed: None, deny: vec![DenyPattern::parse("b.test").unwrap()] };
+        assert!(matches!(admit(&own, &caller, &policy, &packet(&[])), Err(Refusal::Policy { .. })));
+    }
+
+    #[test]
+    fn a_bucket_gives_a_burst_then_the_rate() {
+        let mut bucket = Bucket::full(2, Mono(0));
+        for _ in 0..20 {
+            assert_eq!(bucket.take(2, Mono(0)), Ok(()));
+        }
+        assert_eq!(bucket.take(2, Mono(0)), Err(Refusal::TooFast { retry_after: Duration::from_millis(500) }));
+        assert_eq!(bucket.take(2, Mono(500)), Ok(()));
+        assert!(bucket.take(2, Mono(500)).is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! What can happen to a peer, what the shell may be told to do, and what is reported.
+
+use std::time::Duration;
+
+use crate::wire::{
+    answer::{Refreshed, Reply},
+    exchange::{FreshPair, TokenOffer},
+    record::{HeldRecord, Mail, RepeatRecord, Seq},
+    refusal::Refusal,
+    secret::{Digest, HeldToken},
+};
+
+use crate::token::family::NewPair;
+
+/// Names a call that waits for an outcome; made by the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// There is mail for this peer.
+    MailQueued,
+    /// What `Action::LoadMail` found: at most what was asked for, empty when there is no more.
+    MailLoaded(Vec<Mail>),
+    /// `Action::LoadMail` failed.
+    MailNotLoaded(String),
+    /// These messages' time to live is over.
+    MailExpired(Vec<Seq>),
+    /// The packet of `Action::Send` came to this.
+    Sent(Reply),
+    /// `Action::Settle` is on disk.
+    Settled,
+    /// `Action::Settle` failed.
+    NotSettled,
+    /// The request of `Action::Ask` came to this.
+    Asked(Reply),
+    /// A grant came.
+    GrantArrived {
+        /// The caller that waits.
+        call: CallId,
+        /// Digest of its bearer.
+        bearer: Digest,
+        /// What it says.
+        offer: TokenOffer,
+    },
+    /// Our grant to this peer was answered with 204: it opens a family, and the peer's tokens may be used.
+    GrantTaken {
+        /// The family's id.
+        family: u64,
+        /// Its first pair.
+        pair: NewPair,
+        /// What the peer offered with its request.
+        offer: TokenOffer,
+    },
+    /// The refresh of `Action::Refresh` came to this.
+    Refreshed(Refreshed),
+    /// `Action::Keep` is on disk.
+    Kept,
+    /// `Action::Keep` failed.
+    NotKept,
+    /// Something that this peer's token authenticated came.
+    Heard,
+    /// An operator wants an exchange now.
+    ConnectWanted,
+    /// An operator wants a refresh now.
+    RefreshWanted,
+    /// The moment of `wake_at` has come.
+    Woken,
+}
+
+/// What the shell is told to do. It is started, never awaited: its completion is an event.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Ask the peer for a token: then `Asked`.
+    Ask(FreshPair),
+    /// Show the refresh token: then `Refreshed`.
+    Refresh(HeldToken),
+    /// Read mail after this place: then `MailLoaded` or `MailNotLoaded`.
+    LoadMail {
+        /// Places up to this one are done.
+        after: Seq,
+        /// Messages at most.
+        messages: usize,
+        /// Bytes at most, beyond the first message.
+        bytes: usize,
+    },
+    /// Send these as one packet: then `Sent`.
+    Send {
+        /// Shown as bearer.
+        token: HeldToken,
+        /// In order, at least one.
+        mail: Vec<Mail>,
+    },
+    /// Settle these in the outbox, with the link's record: then `Settled` or `NotSettled`.
+    Settle {
+        /// Answered with 204.
+        delivered: Vec<Seq>,
+        /// Set aside, with the reason.
+        dead: Vec<(Seq, String)>,
+    },
+    /// Commit this with the link's record: then `Kept` or `NotKept`.
+    Keep(Change),
+    /// Answer the caller of a grant.
+    AnswerGrant {
+        /// Which caller.
+        call: CallId,
+        /// 204, or why not. `None`: it could not be kept, 503.
+        verdict: Option<Result<(), Refusal>>,
+    },
+    /// Write the link's record when convenient: nothing waits for it.
+    Save,
+    /// Report.
+    Note(Fact),
+}
+
+/// A change of what is kept about a peer: applied when it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A grant of the peer was accepted.
+    Granted {
+        /// The caller to answer.
+        call: CallId,
+        /// The tokens that it brought.
+        held: HeldRecord,
+        /// For recognising it again.
+        repeat: RepeatRecord,
+        /// The family that the ask token opens.
+        family: u64,
+        /// Its pair.
+        pair: NewPair,
+    },
+    /// The peer took our grant.
+    Taken {
+        /// The tokens that its request brought.
+        held: HeldRecord,
+        /// The family that was offered.
+        family: u64,
+        /// Its pair.
+        pair: NewPair,
+    },
+    /// A refresh brought new tokens for these.
+    Renewed {
+        /// The access token that is replaced.
+        old: Digest,
+        /// The tokens that came.
+        held: HeldRecord,
+    },
+}
+
+/// What is reported: becomes a count, a log line, an answer to an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An exchange began.
+    AskStarted,
+    /// An exchange failed: the step and why.
+    AskFailed(String),
+    /// The peer's grant was accepted and kept.
+    GrantAccepted,
+    /// A grant came again.
+    GrantRepeated,
+    /// The peer took our grant.
+    GrantTaken,
+    /// New tokens by refresh are kept.
+    RefreshDone,
+    /// The peer refused the refresh; we exchange anew.
+    RefreshRefused(String),
+    /// The refresh got no answer; it is tried again.
+    RefreshFailed(String),
+    /// A packet was answered with 204.
+    PacketDelivered {
+        /// Its messages.
+        messages: usize,
+    },
+    /// A packet got no 204.
+    PacketFailed(String),
+    /// Messages were set aside.
+    MailDead {
+        /// How many.
+        messages: usize,
+        /// Why the first of them.
+        reason: String,
+    },
+    /// The link came up: the first success after a failure, or ever.
+    LinkUp,
+    /// The link went down: the first failure after a success, or ever.
+    LinkDown {
+        /// Why.
+        reason: String,
+        /// When it is tried again.
+        wait: Duration,
+    },
+    /// The peer refuses the link; messages stay queued.
+    LinkRefused(String),
+}

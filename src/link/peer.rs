@@ -1,0 +1,486 @@
+//! One federated host: the tokens in both directions and its mail.
+//!
+//! Routes events to `asking` and `sending`, owns what they share: the families that we issued, the link's history, the
+//! rest after a failure, and the changes on their way to the disk. A change is applied when it is on disk, one at a
+//! time, so that what is written never lacks what was written before.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use super::{
+    asking::{After401, Asking, Context, Outcome, Refused, taken},
+    dice::Dice,
+    event::{Action, CallId, Change, Event, Fact},
+    health::{Health, stretched},
+    sending::{Sending, Sent},
+    settings::Settings,
+    verdict,
+};
+use crate::{
+    token::{
+        families::Families,
+        family::{Door, Family, Subject},
+    },
+    wire::{
+        answer::{CallStage, Refreshed, Reply},
+        exchange::TokenOffer,
+        host::PeerHost,
+        record::{FamilyRecord, LinkRecord, VaultWrite},
+        refusal::Refusal,
+        secret::Digest,
+        time::{Mono, Now, Wall},
+    },
+};
+
+/// A pause before the next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rest {
+    until: Mono,
+    /// A sign of life may end it: not where the peer asked for the pause, nor right after a probe that one brought
+    /// forward.
+    may_be_cut: bool,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    host: PeerHost,
+    settings: Arc<Settings>,
+    asking: Asking,
+    sending: Sending,
+    health: Health,
+    families: Families,
+    rest: Option<Rest>,
+    /// The next try was brought forward by a sign of life.
+    cut: bool,
+    /// Changes on their way to the disk; the first is handed over.
+    keeping: VecDeque<Change>,
+    /// The record on disk lacks something worth writing.
+    dirty: bool,
+    out: VecDeque<Action>,
+}
+
+/// What operators are shown of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// An exchange is under way.
+    pub asking: bool,
+    /// When the token that we send with runs out.
+    pub held_until: Option<Wall>,
+    /// When the next try is due, while it rests.
+    pub rests_until: Option<Mono>,
+    /// When the newest token of ours runs out.
+    pub given_until: Option<Wall>,
+    /// Families of ours that stand open.
+    pub families: usize,
+}
+
+impl Peer {
+    /// A peer of which nothing is known.
+    #[must_use]
+    pub fn new(host: PeerHost, settings: Arc<Settings>, dice: &mut dyn Dice) -> Self {
+        let families = Families::new(Subject::Peer(host.clone()));
+        Self {
+            host,
+            settings,
+            asking: Asking::new(Vec::new(), Vec::new(), dice),
+            sending: Sending::new(),
+            health: Health::default(),
+            families,
+            rest: None,
+            cut: false,
+            keeping: VecDeque::new(),
+            dirty: false,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// A peer as stored.
+    #[must_use]
+    pub fn from_record(
+        record: LinkRecord,
+        families: impl Iterator<Item = FamilyRecord>,
+        settings: Arc<Settings>,
+        dice: &mut dyn Dice,
+    ) -> Self {
+        let mut peer = Self::new(record.host, settings, dice);
+        peer.asking = Asking::new(record.held, record.repeats, dice);
+        peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
+        peer.health = Health {
+            tries: record.tries,
+            failures: record.failures,
+            heard: record.heard,
+            succeeded: record.succeeded,
+            failed: record.failed,
+        };
+        peer
+    }
+
+    /// Which host.
+    #[must_use]
+    pub fn host(&self) -> &PeerHost {
+        &self.host
+    }
+
+    /// The families that we issued to it.
+    #[must_use]
+    pub fn families(&self) -> &Families {
+        &self.families
+    }
+
+    /// For the two operations on tokens that callers make themselves: admit and rotate.
+    pub fn families_mut(&mut self) -> &mut Families {
+        &mut self.families
+    }
+
+    /// The link's history.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Digests under which a grant of this peer would be answered by it: asks, and grants that may come again.
+    pub fn grant_bearers(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.asking.asks().chain(self.asking.repeats().iter().map(|repeat| repeat.ask))
+    }
+
+    /// Rises whenever `grant_bearers` may have changed.
+    #[must_use]
+    pub fn asks_version(&self) -> u64 {
+        self.asking.version()
+    }
+
+    /// What operators are shown.
+    #[must_use]
+    pub fn look(&self, now: Now) -> Look {
+        Look {
+            asking: self.asking.is_asking(),
+            held_until: self.asking.held_until(now),
+            rests_until: self.rest.map(|rest| rest.until),
+            given_until: self.families.open_until(now.wall),
+            families: self.families.iter().filter(|family| family.open_until().is_some_and(|until| until > now.wall)).count(),
+        }
+    }
+
+    /// Whether nothing is known or under way: the machine may be dropped.
+    #[must_use]
+    pub fn is_blank(&self, now: Now) -> bool {
+        let look = self.look(now);
+        !look.asking
+            && look.held_until.is_none()
+            && look.families == 0
+            && self.families.iter().count() == 0
+            && !self.sending.has_mail()
+            && self.keeping.is_empty()
+            && self.asking.held_records().is_empty()
+            && self.asking.asks().next().is_none()
+    }
+
+    /// One event. Then all `actions`, then wait.
+    pub fn handle(&mut self, event: Event, now: Now, dice: &mut dyn Dice) {
+        let settings = Arc::clone(&self.settings);
+        let mut out = std::mem::take(&mut self.out);
+        let mut ctx = Context { now, dice, settings: &settings, out: &mut out };
+        self.apply(event, &mut ctx);
+        self.drive(&mut ctx);
+        self.out = out;
+    }
+
+    /// What is to be done, in this order.
+    pub fn actions(&mut self) -> impl Iterator<Item = Action> + use<> {
+        std::mem::take(&mut self.out).into_iter()
+    }
+
+    /// When `Event::Woken` is due.
+    #[must_use]
+    pub fn wake_at(&self, now: Now) -> Option<Mono> {
+        let rest = self.rest.filter(|_| self.sending.has_mail()).map(|rest| rest.until);
+        let mail = self.sending.has_mail() && self.rest.is_none();
+        let asking = self.asking.wake_at(mail, self.sending.is_lively(now), now);
+        rest.into_iter().chain(asking).min()
+    }
+
+    /// The writes that keep a change: the link as it will be, and the families that the change opens or drops.
+    #[must_use]
+    pub fn writes(&self, change: &Change, now: Now) -> Vec<VaultWrite> {
+        let mut writes = vec![VaultWrite::PutLink(Box::new(self.record()))];
+        if let Change::Granted { family, pair, .. } | Change::Taken { family, pair, .. } = change {
+            let changes = self.families.clone().open(*family, *pair, now.wall);
+            writes.extend(family_writes(&self.families, changes));
+        }
+        writes
+    }
+
+    /// The link as it is stored, with the change that is on its way to the disk.
+    #[must_use]
+    pub fn record(&self) -> LinkRecord {
+        let mut asking = self.asking.clone();
+        if let Some(change) = self.keeping.front() {
+            let (mut out, mut dice) = (VecDeque::new(), NoDice);
+            let now = Now::default();
+            asking.on_kept(change, &mut Context { now, dice: &mut dice, settings: &self.settings, out: &mut out });
+        }
+        LinkRecord {
+            host: self.host.clone(),
+            held: asking.held_records(),
+            repeats: asking.repeats().to_vec(),
+            tries: self.health.tries,
+            failures: self.health.failures,
+            heard: self.health.heard,
+            succeeded: self.health.succeeded,
+            failed: self.health.failed.clone(),
+        }
+    }
+
+    /// Whether the record on disk lacks something; clears the mark.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Forgets the link: tokens in both directions. The history and the mail stay.
+    pub fn forget(&mut self) {
+        self.asking.forget();
+        self.families.clear();
+        self.rest = None;
+    }
+
+    fn apply(&mut self, event: Event, ctx: &mut Context<'_>) {
+        match event {
+            Event::MailQueued => self.sending.on_queued(),
+            Event::MailLoaded(mail) => self.sending.on_loaded(mail),
+            Event::MailNotLoaded(reason) => {
+                self.sending.on_not_loaded();
+                self.rest_for(ctx.settings.retry_min, false, &reason, ctx);
+            }
+            Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
+            Event::Sent(reply) => self.on_sent(&reply, ctx),
+            Event::Settled => {}
+            Event::NotSettled => {
+                self.sending.on_not_settled();
+                self.rest_for(ctx.settings.retry_min, false, "the store could not settle", ctx);
+            }
+            Event::Asked(reply) => {
+                let outcome = self.asking.on_asked(unreached(&reply), ctx);
+                self.on_outcome(outcome, ctx);
+            }
+            Event::GrantArrived { call, bearer, offer } => self.on_grant(call, bearer, &offer, ctx),
+            Event::GrantTaken { family, pair, offer } => self.keep(taken(&offer, family, pair, ctx.now), ctx),
+            Event::Refreshed(reply) => self.on_refreshed(reply, ctx),
+            Event::Kept => self.on_kept(ctx),
+            Event::NotKept => self.on_not_kept(ctx),
+            Event::Heard => self.on_heard(ctx),
+            Event::ConnectWanted => self.asking.want_connect(),
+            Event::RefreshWanted => self.asking.want_refresh(ctx),
+            Event::Woken => {
+                let outcome = self.asking.on_woken(ctx);
+                self.on_outcome(outcome, ctx);
+            }
+        }
+    }
+
+    fn drive(&mut self, ctx: &mut Context<'_>) {
+        if self.rest.is_some_and(|rest| ctx.now.mono >= rest.until) {
+            self.rest = None;
+        }
+        let awake = self.rest.is_none();
+        if awake {
+            let token = self.asking.current(ctx.now).cloned();
+            self.sending.drive(token.as_ref(), ctx);
+        }
+        let mail = awake && self.sending.has_mail();
+        self.asking.drive(mail, self.sending.is_lively(ctx.now), ctx);
+    }
+
+    fn on_sent(&mut self, reply: &Reply, ctx: &mut Context<'_>) {
+        match self.sending.on_sent(reply, ctx) {
+            Sent::Delivered(token) => {
+                if self.asking.on_confirmed(&token) {
+                    self.dirty = true;
+                }
+                self.succeed(ctx);
+            }
+            Sent::GoOn => {}
+            Sent::Unauthorized(token) => {
+                let reason = verdict::describe(reply);
+                ctx.note(Fact::PacketFailed(reason.clone()));
+                self.dirty = true;
+                match self.asking.on_401(&token, ctx.now) {
+                    After401::SendAgain | After401::Wait => self.health.tries += 1,
+                    After401::Failed => self.fail(&format!("packet: {reason}, also with fresh tokens"), None, ctx),
+                }
+            }
+            Sent::Pause(wait, reason) => {
+                ctx.note(Fact::PacketFailed(reason.clone()));
+                self.fail(&format!("packet: {reason}"), wait, ctx);
+            }
+            Sent::Refused(reason) => {
+                ctx.note(Fact::LinkRefused(reason.clone()));
+                self.fail(&format!("packet: {reason}"), None, ctx);
+            }
+            Sent::Failed(reason) => {
+                ctx.note(Fact::PacketFailed(reason.clone()));
+                self.fail(&format!("packet: {reason}"), None, ctx);
+            }
+        }
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        match outcome {
+            Outcome::Quiet => {}
+            Outcome::Failed(reason) => self.fail(&reason, None, ctx),
+        }
+    }
+
+    fn on_grant(&mut self, call: CallId, bearer: Digest, offer: &TokenOffer, ctx: &mut Context<'_>) {
+        let verdict = if offer.host == self.host {
+            self.asking.judge_grant(call, &bearer, offer, &self.keeping, ctx.now)
+        } else {
+            Err(Refusal::GrantOtherHost)
+        };
+        match verdict {
+            Ok(Some(change)) => self.keep(change, ctx),
+            Ok(None) => {
+                ctx.note(Fact::GrantRepeated);
+                ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
+            }
+            Err(refusal) => ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Err(refusal)) }),
+        }
+    }
+
+    fn on_refreshed(&mut self, reply: Refreshed, ctx: &mut Context<'_>) {
+        let reply = match reply {
+            Refreshed::Fresh(reply) => Ok(reply),
+            Refreshed::Answered(answer) => {
+                Err(Refused { again: verdict::refresh_again(&answer), reason: answer.describe() })
+            }
+            Refreshed::Failed(error) => Err(Refused { again: true, reason: error.to_string() }),
+        };
+        let (change, outcome) = self.asking.on_refreshed(reply, ctx);
+        if let Some(change) = change {
+            self.keep(change, ctx);
+        }
+        self.on_outcome(outcome, ctx);
+    }
+
+    /// Hands a change over, or lines it up behind the one that is on its way.
+    fn keep(&mut self, change: Change, ctx: &mut Context<'_>) {
+        self.keeping.push_back(change);
+        if self.keeping.len() == 1 {
+            self.hand_over(ctx);
+        }
+    }
+
+    fn hand_over(&mut self, ctx: &mut Context<'_>) {
+        if let Some(change) = self.keeping.front() {
+            ctx.out.push_back(Action::Keep(change.clone()));
+        }
+    }
+
+    fn on_kept(&mut self, ctx: &mut Context<'_>) {
+        let Some(change) = self.keeping.pop_front() else { return };
+        self.asking.on_kept(&change, ctx);
+        match change {
+            Change::Granted { call, family, pair, .. } => {
+                self.families.open(family, pair, ctx.now.wall);
+                ctx.note(Fact::GrantAccepted);
+                ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
+                self.come_up(ctx);
+            }
+            Change::Taken { family, pair, .. } => {
+                self.families.open(family, pair, ctx.now.wall);
+                ctx.note(Fact::GrantTaken);
+                self.come_up(ctx);
+            }
+            Change::Renewed { .. } => {}
+        }
+        self.hand_over(ctx);
+    }
+
+    fn on_not_kept(&mut self, ctx: &mut Context<'_>) {
+        let Some(change) = self.keeping.pop_front() else { return };
+        self.asking.on_not_kept(&change, ctx);
+        if let Change::Granted { call, .. } = change {
+            ctx.out.push_back(Action::AnswerGrant { call, verdict: None });
+        }
+        self.hand_over(ctx);
+    }
+
+    /// An exchange succeeded: the peer is there, and there is a token. What packets taught stays until one succeeds.
+    fn come_up(&mut self, ctx: &mut Context<'_>) {
+        self.on_heard(ctx);
+        if self.health.succeeded.is_none() {
+            self.succeed(ctx);
+        }
+    }
+
+    fn on_heard(&mut self, ctx: &mut Context<'_>) {
+        self.health.hear(ctx.now);
+        if self.rest.is_some_and(|rest| rest.may_be_cut) {
+            self.rest = None;
+            self.cut = true;
+        }
+    }
+
+    fn succeed(&mut self, ctx: &mut Context<'_>) {
+        if self.health.failures > 0 || self.health.succeeded.is_none() {
+            ctx.note(Fact::LinkUp);
+            self.dirty = true;
+        }
+        self.cut = false;
+        self.health.succeed(ctx.now);
+    }
+
+    /// A try failed: rest, then try again.
+    fn fail(&mut self, reason: &str, asked: Option<Duration>, ctx: &mut Context<'_>) {
+        let first = self.health.failures == 0;
+        let own = self.health.fail(reason, ctx.now, ctx.settings, ctx.dice);
+        let wait = asked.map_or(own, |asked| stretched(asked, ctx.dice));
+        self.rest = Some(Rest { until: ctx.now.mono.plus(wait), may_be_cut: asked.is_none() && !self.cut });
+        self.cut = false;
+        if first {
+            ctx.note(Fact::LinkDown { reason: reason.to_owned(), wait });
+        }
+        ctx.out.push_back(Action::Save);
+    }
+
+    /// Our own trouble: the peer's history does not suffer for it.
+    fn rest_for(&mut self, wait: Duration, may_be_cut: bool, reason: &str, ctx: &mut Context<'_>) {
+        self.rest = Some(Rest { until: ctx.now.mono.plus(wait), may_be_cut });
+        ctx.note(Fact::PacketFailed(reason.to_owned()));
+    }
+}
+
+/// Why our request cannot have reached the peer's grant code, where that is so.
+fn unreached(reply: &Reply) -> Option<String> {
+    match reply {
+        Ok(answer) if matches!(answer.status, 404 | 405) => Some(format!("request: {}", answer.describe())),
+        Ok(_) => None,
+        Err(error) => match error.stage {
+            CallStage::LookUp | CallStage::Resolve | CallStage::Guard | CallStage::Connect | CallStage::Tls => {
+                Some(format!("request: {error}"))
+            }
+            CallStage::Exchange | CallStage::Timeout => None,
+        },
+    }
+}
+
+/// Changed families as writes.
+#[must_use]
+pub fn family_writes(families: &Families, changes: crate::token::families::Changes) -> Vec<VaultWrite> {
+    let subject = families.subject().to_text();
+    let dropped = changes.dropped.into_iter().map(|id| VaultWrite::DropFamily { subject: subject.clone(), id });
+    dropped.chain(changes.put.into_iter().map(|record| VaultWrite::PutFamily(Box::new(record)))).collect()
+}
+
+/// Every digest that opens a door of this peer's, for the shell's index.
+pub fn issued(families: &Families) -> impl Iterator<Item = (Door, Digest)> + '_ {
+    families.iter().flat_map(Family::digests)
+}
+
+/// A record is a picture: what chance would decide in it is not stored.
+struct NoDice;
+
+impl Dice for NoDice {
+    fn bytes(&mut self) -> [u8; crate::wire::secret::SECRET_BYTES] {
+        [0; crate::wire::secret::SECRET_BYTES]
+    }
+}

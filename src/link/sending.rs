@@ -1,0 +1,264 @@
+//! The mail of one peer: first in, first sent, one packet in flight.
+//!
+//! ```text
+//!   Idle --mail--> Loading --> Idle with a window --token--> InFlight --204--> settle, go on with the window
+//!                                                              | 413, 400, 409, 422: halve, condemn what is at fault
+//!                                                              | else: the link decides; the window stays as it is
+//! ```
+//!
+//! A message at fault is found by halving: the first `suspects` messages of the window hold one. After 10 condemned with
+//! no 204 between nothing more is condemned: the link counts as refused. Source: `https-token`, "Sending".
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    asking::Context,
+    event::{Action, Fact},
+    verdict::{self, Verdict},
+};
+use crate::wire::{
+    answer::Reply,
+    limits::CONDEMNED_IN_A_ROW,
+    packet::PACKET_FRAME_BYTES,
+    record::{Mail, Seq},
+    secret::{Digest, HeldToken},
+    time::{Mono, Now},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Loading,
+    InFlight { count: usize, token: Digest },
+}
+
+/// What an answered packet means for the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// 204 under this token.
+    Delivered(Digest),
+    /// 401 under this token.
+    Unauthorized(Digest),
+    /// A message was at fault and is dealt with: go on.
+    GoOn,
+    /// The peer asks for a pause.
+    Pause(Option<Duration>, String),
+    /// The peer refuses the link.
+    Refused(String),
+    /// The peer did not take it for now.
+    Failed(String),
+}
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sending {
+    phase: Phase,
+    /// There may be mail behind `after`.
+    more: bool,
+    after: Seq,
+    window: VecDeque<Mail>,
+    /// The first so many of the window hold one that is at fault.
+    suspects: usize,
+    condemned: u32,
+    /// After a failure one message goes first, then the flow grows again.
+    ramp: usize,
+    /// What a 413 taught, and how long it is believed.
+    cap: Option<(usize, Mono)>,
+    /// When something was last delivered.
+    delivered: Option<Mono>,
+}
+
+const RAMP_GROWTH: usize = 32;
+/// How long the size that a 413 taught is believed.
+const CAP_TIME: Duration = Duration::from_secs(600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Sending {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Idle,
+            more: false,
+            after: Seq(0),
+            window: VecDeque::new(),
+            suspects: 0,
+            condemned: 0,
+            ramp: usize::MAX,
+            cap: None,
+            delivered: None,
+        }
+    }
+
+    /// Whether mail waits, as far as is known here.
+    pub(super) fn has_mail(&self) -> bool {
+        self.more || !self.window.is_empty()
+    }
+
+    /// Whether something was sent in the last day.
+    pub(super) fn is_lively(&self, now: Now) -> bool {
+        self.delivered.is_some_and(|at| now.mono.since(at) < DAY)
+    }
+
+    pub(super) fn on_queued(&mut self) {
+        self.more = true;
+    }
+
+    pub(super) fn on_loaded(&mut self, mail: Vec<Mail>) {
+        if self.phase == Phase::Loading {
+            self.phase = Phase::Idle;
+        }
+        if let Some(last) = mail.last() {
+            self.after = last.seq;
+            self.more = true;
+        }
+        self.window.extend(mail);
+    }
+
+    pub(super) fn on_not_loaded(&mut self) {
+        if self.phase == Phase::Loading {
+            self.phase = Phase::Idle;
+        }
+        self.more = true;
+    }
+
+    /// Settling failed: what was settled is still in the outbox and is read again.
+    pub(super) fn on_not_settled(&mut self) {
+        self.after = Seq(0);
+        self.more = true;
+        if !matches!(self.phase, Phase::InFlight { .. }) {
+            self.window.clear();
+            self.suspects = 0;
+        }
+    }
+
+    /// Time to live is over for these; those in flight are looked at when their packet is answered.
+    pub(super) fn on_expired(&mut self, seqs: &[Seq], ctx: &mut Context<'_>) {
+        let in_flight = self.in_flight();
+        let flying: Vec<_> = self.window.iter().take(in_flight).map(|mail| mail.seq).collect();
+        let dead: Vec<_> = seqs.iter().filter(|seq| !flying.contains(seq)).copied().collect();
+        self.window.retain(|mail| !dead.contains(&mail.seq));
+        // Which of the suspects were among them is not worth knowing: the next fault tells.
+        self.suspects = 0;
+        condemn(dead.into_iter().map(|seq| (seq, EXPIRED.to_owned())).collect(), Vec::new(), ctx);
+    }
+
+    /// Starts what can be started: a look into the outbox, or, with a token, a packet.
+    pub(super) fn drive(&mut self, token: Option<&HeldToken>, ctx: &mut Context<'_>) {
+        if self.phase != Phase::Idle {
+            return;
+        }
+        self.drop_expired(ctx);
+        if self.window.is_empty() {
+            if self.more {
+                self.more = false;
+                self.phase = Phase::Loading;
+                ctx.out.push_back(Action::LoadMail {
+                    after: self.after,
+                    messages: ctx.settings.packet_messages,
+                    bytes: ctx.settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES),
+                });
+            }
+            return;
+        }
+        let Some(token) = token else { return };
+        let count = self.next_count(ctx.now);
+        let mail = self.window.iter().take(count).cloned().collect();
+        self.phase = Phase::InFlight { count, token: token.digest() };
+        ctx.out.push_back(Action::Send { token: token.clone(), mail });
+    }
+
+    /// The packet in flight was answered, or was not.
+    pub(super) fn on_sent(&mut self, reply: &Reply, ctx: &mut Context<'_>) -> Sent {
+        let Phase::InFlight { count, token } = self.phase else { return Sent::GoOn };
+        self.phase = Phase::Idle;
+        let reason = verdict::describe(reply);
+        match verdict::of_packet(reply) {
+            Verdict::Delivered => {
+                self.on_delivered(count, ctx);
+                Sent::Delivered(token)
+            }
+            Verdict::Unauthorized => Sent::Unauthorized(token),
+            Verdict::TooLarge => self.on_too_large(count, reason, ctx),
+            Verdict::Faulty(index) => self.on_faulty(count, index, reason, ctx),
+            Verdict::Elsewhere | Verdict::Refused => self.slow(Sent::Refused(reason)),
+            Verdict::Later(wait) => self.slow(Sent::Pause(wait, reason)),
+            Verdict::Transient => self.slow(Sent::Failed(reason)),
+        }
+    }
+
+    fn on_delivered(&mut self, count: usize, ctx: &mut Context<'_>) {
+        let delivered: Vec<_> = self.window.drain(..count.min(self.window.len())).map(|mail| mail.seq).collect();
+        self.suspects = self.suspects.saturating_sub(count);
+        self.condemned = 0;
+        self.ramp = self.ramp.saturating_mul(RAMP_GROWTH);
+        self.delivered = Some(ctx.now.mono);
+        ctx.note(Fact::PacketDelivered { messages: delivered.len() });
+        ctx.out.push_back(Action::Settle { delivered, dead: Vec::new() });
+    }
+
+    fn on_too_large(&mut self, count: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
+        if count > 1 {
+            self.cap = Some((count / 2, ctx.now.mono.plus(CAP_TIME)));
+            return Sent::GoOn;
+        }
+        self.condemn_at(0, reason, ctx)
+    }
+
+    fn on_faulty(&mut self, count: usize, index: Option<usize>, reason: String, ctx: &mut Context<'_>) -> Sent {
+        match index {
+            Some(place) if place < count => self.condemn_at(place, reason, ctx),
+            _ if count == 1 => self.condemn_at(0, reason, ctx),
+            _ => {
+                self.suspects = count;
+                Sent::GoOn
+            }
+        }
+    }
+
+    fn condemn_at(&mut self, place: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
+        if self.condemned >= CONDEMNED_IN_A_ROW {
+            self.condemned = 0;
+            let why = format!("refuses message after message: {reason}");
+            return self.slow(Sent::Refused(why));
+        }
+        self.condemned += 1;
+        self.suspects = 0;
+        if let Some(mail) = self.window.remove(place) {
+            condemn(vec![(mail.seq, reason)], Vec::new(), ctx);
+        }
+        Sent::GoOn
+    }
+
+    fn slow(&mut self, sent: Sent) -> Sent {
+        self.ramp = 1;
+        sent
+    }
+
+    fn next_count(&self, now: Now) -> usize {
+        let cap = self.cap.filter(|(_, until)| now.mono < *until).map_or(usize::MAX, |(cap, _)| cap);
+        let suspects = if self.suspects > 0 { self.suspects.div_ceil(2) } else { usize::MAX };
+        self.window.len().min(cap).min(suspects).min(self.ramp).max(1)
+    }
+
+    fn drop_expired(&mut self, ctx: &mut Context<'_>) {
+        let over: Vec<_> =
+            self.window.iter().filter(|mail| mail.expires <= ctx.now.wall).map(|mail| mail.seq).collect();
+        if !over.is_empty() {
+            self.on_expired(&over, ctx);
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        match self.phase {
+            Phase::InFlight { count, .. } => count,
+            Phase::Idle | Phase::Loading => 0,
+        }
+    }
+}
+
+const EXPIRED: &str = "its time to live is over";
+
+fn condemn(dead: Vec<(Seq, String)>, delivered: Vec<Seq>, ctx: &mut Context<'_>) {
+    let Some((_, reason)) = dead.first() else { return };
+    ctx.note(Fact::MailDead { messages: dead.len(), reason: reason.clone() });
+    ctx.out.push_back(Action::Settle { delivered, dead });
+}

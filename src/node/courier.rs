@@ -1,0 +1,183 @@
+//! The hands of a peer's machine: each action is started here, and what it comes to is an event.
+//!
+//! Writes are handed over under the machine's lock, in the machine's order; only their outcome is awaited outside.
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+
+use super::{
+    facts,
+    granting,
+    registry::Slot,
+    shell::Shell,
+};
+use crate::{
+    link::{
+        event::{Action, Change, Event},
+        peer::Peer,
+    },
+    store::{Receipt, StoreError},
+    wire::{
+        answer::{Refreshed, Reply},
+        exchange::FreshPair,
+        host::PeerHost,
+        limits::CALL_TIME,
+        packet::Packet,
+        record::{Mail, Seq, Settlement, VaultWrite},
+        secret::HeldToken,
+    },
+};
+
+/// Starts one action.
+pub(super) fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
+    let host = peer.host().clone();
+    match action {
+        Action::Ask(pair) => call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &pair).await) }),
+        Action::Refresh(token) => {
+            call(shell, slot, |shell, slot| async move {
+                let reply = refresh(&shell, &host, &token).await;
+                if let Refreshed::Answered(answer) = &reply {
+                    slot.heard_over(answer.version);
+                }
+                Event::Refreshed(reply)
+            });
+        }
+        Action::LoadMail { after, messages, bytes } => {
+            call(shell, slot, move |shell, _| async move { load(&shell, host, after, messages, bytes).await });
+        }
+        Action::Send { token, mail } => {
+            call(shell, slot, |shell, slot| async move {
+                let reply = send(&shell, &host, &token, &mail).await;
+                if let Ok(answer) = &reply {
+                    slot.heard_over(answer.version);
+                }
+                Event::Sent(reply)
+            });
+        }
+        Action::Settle { delivered, dead } => settle(shell, slot, peer, delivered, dead),
+        Action::Keep(change) => keep(shell, slot, peer, change),
+        Action::AnswerGrant { call, verdict } => {
+            if let Some((_, caller)) = shell.grants.remove(&call) {
+                // A caller that went away will send the grant again.
+                let _ = caller.send(verdict);
+            }
+        }
+        Action::Save => {
+            peer.take_dirty();
+            let record = VaultWrite::PutLink(Box::new(peer.record()));
+            if let Err(error) = shell.store.commit(vec![record]) {
+                tracing::debug!(peer = %host, %error, "the link's history was not written");
+            }
+        }
+        Action::Note(fact) => facts::note(shell, slot, &host, &fact),
+    }
+}
+
+/// A call of its own; none is begun once the node drains.
+fn call<F>(shell: &Arc<Shell>, slot: &Arc<Slot>, work: impl FnOnce(Arc<Shell>, Arc<Slot>) -> F)
+where
+    F: Future<Output = Event> + Send + 'static,
+{
+    if shell.is_draining() {
+        return;
+    }
+    let (shell_then, slot_then) = (Arc::clone(shell), Arc::clone(slot));
+    let work = work(Arc::clone(shell), Arc::clone(slot));
+    shell.spawn(async move {
+        let event = work.await;
+        shell_then.drive(&slot_then, event);
+    });
+}
+
+async fn ask(shell: &Shell, host: &PeerHost, pair: &FreshPair) -> Reply {
+    let (route, paths) = shell.route(host)?;
+    let body = pair.encode_offer(&shell.settings.host);
+    shell.client.request(&route, paths.request.as_str(), body, shell.settings.grant_wait).await
+}
+
+async fn refresh(shell: &Shell, host: &PeerHost, token: &HeldToken) -> Refreshed {
+    match shell.route(host) {
+        Ok((route, paths)) => shell.client.refresh(&route, paths.refresh.as_str(), token, CALL_TIME).await,
+        Err(error) => Refreshed::Failed(error),
+    }
+}
+
+async fn send(shell: &Shell, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
+    let (route, paths) = shell.route(host)?;
+    let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
+    shell.client.send(&route, paths.packet.as_str(), token, body, CALL_TIME).await
+}
+
+async fn load(shell: &Arc<Shell>, host: PeerHost, after: Seq, messages: usize, bytes: usize) -> Event {
+    let store = Arc::clone(&shell.store);
+    let read = tokio::task::spawn_blocking(move || store.load(&host, after, messages, bytes)).await;
+    match read {
+        Ok(Ok(mail)) => Event::MailLoaded(mail),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the outbox could not be read");
+            Event::MailNotLoaded(error.to_string())
+        }
+        Err(_) => Event::MailNotLoaded("the read was ended".to_owned()),
+    }
+}
+
+fn settle(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, delivered: Vec<Seq>, dead: Vec<(Seq, String)>) {
+    let marks = if peer.take_dirty() { vec![VaultWrite::PutLink(Box::new(peer.record()))] } else { Vec::new() };
+    let settlement = Settlement {
+        host: peer.host().clone(),
+        now: shell.now().wall,
+        tries: peer.health().tries,
+        delivered,
+        dead,
+        marks,
+    };
+    let receipt = shell.store.settle(settlement);
+    when_kept(shell, slot, receipt, |shell, slot, kept| {
+        shell.drive(slot, if kept { Event::Settled } else { Event::NotSettled });
+    });
+}
+
+fn keep(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &Peer, change: Change) {
+    let receipt = shell.store.commit(peer.writes(&change, shell.now()));
+    let host = peer.host().clone();
+    when_kept(shell, slot, receipt, move |shell, slot, kept| {
+        shell.drive(slot, if kept { Event::Kept } else { Event::NotKept });
+        if let Change::Taken { pair, .. } = change {
+            granting::finished(shell, &host, &pair, kept);
+        }
+    });
+}
+
+/// Waits for the disk outside the lock, then goes on.
+fn when_kept<T: Send + 'static>(
+    shell: &Arc<Shell>,
+    slot: &Arc<Slot>,
+    receipt: Result<Receipt<T>, StoreError>,
+    then: impl FnOnce(&Arc<Shell>, &Arc<Slot>, bool) + Send + 'static,
+) {
+    let (shell_then, slot_then) = (Arc::clone(shell), Arc::clone(slot));
+    shell.spawn(async move {
+        let outcome = match receipt {
+            Ok(receipt) => receipt.await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a change of a link could not be kept");
+        }
+        then(&shell_then, &slot_then, outcome.is_ok());
+    });
+}
+
+/// Operators that wait for an exchange or a refresh of this peer are told.
+pub(super) fn tell(waiting: &mut Vec<tokio::sync::oneshot::Sender<super::registry::Outcome>>, outcome: &super::registry::Outcome) {
+    for waiter in waiting.drain(..) {
+        // An operator that went away needs no answer.
+        let _ = waiter.send(outcome.clone());
+    }
+}
+
+/// The waiting verbs of a slot.
+pub(super) fn waiters(slot: &Slot) -> std::sync::MutexGuard<'_, super::registry::Waiters> {
+    slot.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+}

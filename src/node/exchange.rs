@@ -1,0 +1,221 @@
+//! What peers call about tokens: grants and refreshes; and what operators do with links.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{
+    Error,
+    courier::waiters,
+    registry::{At, Opens, Outcome, Slot},
+    shell::Shell,
+    views::{DirectionState, FailureView, PeerView, QueueView, ReceivingView, SendingView},
+};
+use crate::{
+    link::{
+        dice::Dice as _,
+        event::{CallId, Event},
+        peer::{Peer, family_writes},
+    },
+    token::{families::NotRotated, family::NewPair},
+    wire::{
+        exchange::{FreshPair, TokenGrant},
+        host::PeerHost,
+        limits::OFFER_WAIT,
+        record::VaultWrite,
+        refusal::Refusal,
+        secret::{Digest, FreshSecret, ShownToken},
+    },
+};
+
+/// The machine that a shown token belongs to; waits where it is offered and not settled.
+pub(super) async fn opened(shell: &Shell, at: At, digest: Digest) -> Result<Arc<Slot>, Error> {
+    let look = async {
+        loop {
+            match shell.registry.look_up(at, digest) {
+                None => return Err(Error::Refused(Refusal::TokenUnknown)),
+                Some(Opens::Peer(slot)) => return Ok(slot),
+                // An error says that the offer is settled: look again.
+                Some(Opens::Offered(mut settled)) => drop(settled.changed().await),
+            }
+        }
+    };
+    tokio::time::timeout(OFFER_WAIT, look).await.unwrap_or_else(|_| {
+        let what = "the exchange that offered this token is not settled yet".to_owned();
+        Err(Error::Unavailable { what, retry_after: Duration::from_secs(1) })
+    })
+}
+
+/// A grant of a peer, kept when this ends well.
+pub(super) async fn granted(
+    shell: &Arc<Shell>,
+    from: IpAddr,
+    bearer: Option<ShownToken>,
+    grant: TokenGrant,
+) -> Result<(), Error> {
+    let offer = match grant {
+        TokenGrant::Tokens(offer) => offer,
+        TokenGrant::State { .. } => return Err(Refusal::StateUnknown.into()),
+        TokenGrant::Bare => return Err(Refusal::TokenMissing.into()),
+    };
+    let bearer = bearer.ok_or(Refusal::TokenMissing)?.digest();
+    let Some(Opens::Peer(slot)) = shell.registry.look_up(At::Grant, bearer) else {
+        return Err(Refusal::TokenUnknown.into());
+    };
+    let call = CallId(shell.calls.fetch_add(1, Ordering::Relaxed));
+    let (sender, answer) = oneshot::channel();
+    shell.grants.insert(call, sender);
+    slot.saw(from);
+    shell.drive(&slot, Event::GrantArrived { call, bearer, offer });
+    match answer.await {
+        Ok(Some(Ok(()))) => Ok(()),
+        Ok(Some(Err(refusal))) => {
+            shell.metrics.grants_refused.up();
+            tracing::warn!(peer = %slot.lock().host(), %from, reason = %refusal, "a grant is refused");
+            Err(refusal.into())
+        }
+        Ok(None) | Err(_) => Err(Error::Unavailable {
+            what: "the grant could not be kept".to_owned(),
+            retry_after: Duration::from_secs(1),
+        }),
+    }
+}
+
+/// A refresh of a peer: the body of the 200.
+pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Bytes, Error> {
+    let slot = opened(shell, At::Refresh, bearer.digest()).await?;
+    let (outcome, receipt) = {
+        let now = shell.now();
+        let fresh = FreshPair {
+            token: FreshSecret::from_chance(Shell::dice().bytes()),
+            refresh: FreshSecret::from_chance(Shell::dice().bytes()),
+            lifetime: shell.settings.token_lifetime,
+            made: now.wall,
+        };
+        let (access, refresh) = (fresh.token.digest(), fresh.refresh.digest());
+        let pair = NewPair::new(access, fresh.lifetime, refresh, shell.settings.refresh_lifetime, now.wall);
+        let mut peer = slot.lock();
+        let (outcome, changes) = match peer.families_mut().rotate(&bearer.digest(), pair, now.wall) {
+            Ok(changes) => (Ok(fresh), changes),
+            Err(NotRotated::Unknown) => return Err(Refusal::TokenUnknown.into()),
+            Err(NotRotated::Replayed(changes)) => (Err(Refusal::TokenReplayed), changes),
+        };
+        let receipt = shell.store.commit(family_writes(peer.families(), changes))?;
+        shell.registry.reindex(&slot, &peer);
+        (outcome, receipt)
+    };
+    receipt.await?;
+    let host = slot.lock().host().clone();
+    match outcome {
+        Ok(fresh) => {
+            slot.saw(from);
+            shell.metrics.refreshes_in.up();
+            shell.drive(&slot, Event::Heard);
+            tracing::debug!(peer = %host, "tokens refreshed for the peer");
+            Ok(Bytes::from(fresh.encode_refresh()))
+        }
+        Err(refusal) => {
+            shell.metrics.replays.up();
+            tracing::warn!(
+                peer = %host, %from,
+                "security: a spent refresh token was shown again: all tokens of that exchange are revoked"
+            );
+            Err(refusal.into())
+        }
+    }
+}
+
+/// Waits for the outcome of an exchange or a refresh that an operator wants.
+pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) -> Result<PeerView, Error> {
+    if shell.settings.host.is(host) {
+        return Err(Error::NotFound(format!("{host} is this host itself")));
+    }
+    if !shell.settings.policy.allows(host) {
+        return Err(Refusal::Policy { host: host.to_string() }.into());
+    }
+    let slot = shell.slot(host);
+    let (sender, outcome) = oneshot::channel();
+    {
+        let mut waiting = waiters(&slot);
+        match event {
+            Event::RefreshWanted => waiting.refresh.push(sender),
+            _ => waiting.connect.push(sender),
+        }
+    }
+    shell.drive(&slot, event);
+    let outcome: Outcome = tokio::select! {
+        outcome = outcome => outcome.unwrap_or_else(|_| Err(("connect", "the node is stopping".to_owned()))),
+        () = shell.drained() => Err(("connect", "the node is stopping".to_owned())),
+    };
+    match outcome {
+        Ok(()) => Ok(view(shell, host, Some(&slot))),
+        Err((step, reason)) => Err(Error::Peer { step, reason }),
+    }
+}
+
+/// Forgets a link and revokes what we gave: committed, then answered.
+pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Error> {
+    let slot = shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
+    let receipt = {
+        let mut peer = slot.lock();
+        let receipt = shell.store.commit(vec![VaultWrite::DropLink(host.clone())])?;
+        peer.forget();
+        shell.registry.reindex(&slot, &peer);
+        receipt
+    };
+    receipt.await?;
+    tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
+    Ok(())
+}
+
+/// A link as operators see it.
+pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> PeerView {
+    let now = shell.now();
+    let blank;
+    let guard;
+    let peer: &Peer = if let Some(slot) = slot {
+        guard = slot.lock();
+        &guard
+    } else {
+        blank = Peer::new(host.clone(), Arc::clone(&shell.link), &mut Shell::dice());
+        &blank
+    };
+    let (look, health) = (peer.look(now), peer.health());
+    let state = match (look.held_until, look.rests_until, look.asking) {
+        (_, Some(_), _) => DirectionState::BackingOff,
+        (Some(_), None, _) => DirectionState::Linked,
+        (None, None, true) => DirectionState::Asking,
+        (None, None, false) => DirectionState::None,
+    };
+    let waiting = shell.store.waiting_for(host);
+    PeerView {
+        host: host.clone(),
+        configured: shell.pin(host).is_some(),
+        allowed: shell.settings.policy.allows(host),
+        revision: shell.route(host).is_ok().then_some("R1"),
+        http: slot.and_then(|slot| *slot.http.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
+        sending: SendingView {
+            state,
+            expires_at: look.held_until,
+            next_try_at: look.rests_until.map(|until| now.wall.plus(until.since(now.mono))),
+        },
+        receiving: ReceivingView {
+            state: if look.given_until.is_some() { DirectionState::Linked } else { DirectionState::None },
+            expires_at: look.given_until,
+            families: look.families,
+        },
+        queue: QueueView {
+            messages: waiting.as_ref().map_or(0, |waiting| waiting.messages),
+            oldest_at: waiting.map(|waiting| waiting.oldest),
+        },
+        failures: health.failures,
+        last_success_at: health.succeeded,
+        last_failure: health.failed.clone().map(|failed| FailureView { at: failed.at, reason: failed.reason }),
+        last_heard_at: health.heard,
+    }
+}

@@ -1,0 +1,78 @@
+//! Facts become counts, log lines and answers to waiting operators. Levels by who must wake up: WARN an operator soon,
+//! INFO what changed, DEBUG one exchange.
+
+use std::sync::Arc;
+
+use super::{
+    courier::{tell, waiters},
+    registry::Slot,
+    shell::Shell,
+};
+use crate::{link::event::Fact, wire::host::PeerHost};
+
+/// Reports one fact about a peer.
+pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact) {
+    let metrics = &shell.metrics;
+    match fact {
+        Fact::AskStarted => {
+            metrics.asks_out.up();
+            tracing::debug!(%peer, "asking for a token");
+        }
+        Fact::AskFailed(reason) => {
+            metrics.asks_failed.up();
+            tracing::info!(%peer, %reason, "the exchange failed");
+            let (step, rest) = match reason.split_once(": ") {
+                Some(("grant", rest)) => ("grant", rest),
+                Some(("request", rest)) => ("request", rest),
+                _ => ("request", reason.as_str()),
+            };
+            tell(&mut waiters(slot).connect, &Err((step, rest.to_owned())));
+        }
+        Fact::GrantAccepted => {
+            metrics.grants_in.up();
+            tracing::info!(%peer, "tokens exchanged: the peer granted");
+            tell(&mut waiters(slot).connect, &Ok(()));
+        }
+        Fact::GrantRepeated => tracing::debug!(%peer, "a grant came again"),
+        Fact::GrantTaken => {
+            metrics.grants_out.up();
+            tracing::info!(%peer, "tokens exchanged: the peer took our grant");
+        }
+        Fact::RefreshDone => {
+            metrics.refreshes_out.up();
+            tracing::debug!(%peer, "tokens refreshed");
+            tell(&mut waiters(slot).refresh, &Ok(()));
+        }
+        Fact::RefreshRefused(reason) => {
+            metrics.refreshes_failed.up();
+            tracing::info!(%peer, %reason, "the peer refused the refresh: asking anew");
+            tell(&mut waiters(slot).refresh, &Err(("refresh", reason.clone())));
+        }
+        Fact::RefreshFailed(reason) => {
+            metrics.refreshes_failed.up();
+            tracing::info!(%peer, %reason, "the refresh got no answer");
+            tell(&mut waiters(slot).refresh, &Err(("refresh", reason.clone())));
+        }
+        Fact::PacketDelivered { messages } => {
+            metrics.packets_out.up();
+            metrics.messages_out.add(u64::try_from(*messages).unwrap_or(u64::MAX));
+            tracing::trace!(%peer, messages, "delivered");
+        }
+        Fact::PacketFailed(reason) => {
+            metrics.sends_failed.up();
+            tracing::debug!(%peer, %reason, "a packet got no 204");
+        }
+        Fact::MailDead { messages, reason } => {
+            metrics.messages_dead.add(u64::try_from(*messages).unwrap_or(u64::MAX));
+            tracing::warn!(%peer, messages, %reason, "messages were set aside: see `ymp dead list`");
+        }
+        Fact::LinkUp => tracing::info!(%peer, "the link is up"),
+        Fact::LinkDown { reason, wait } => {
+            tracing::warn!(%peer, %reason, wait_seconds = wait.as_secs_f32(), "the link is down: messages stay queued");
+        }
+        Fact::LinkRefused(reason) => {
+            metrics.sends_failed.up();
+            tracing::warn!(%peer, %reason, "the peer refuses our packets: messages stay queued");
+        }
+    }
+}

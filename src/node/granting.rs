@@ -1,0 +1,162 @@
+//! The shell around the lobby: somebody asked in a host's name, and we grant to that host.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use super::{
+    shell::Shell,
+    timer::Alarm,
+};
+use crate::{
+    client::Address,
+    link::{
+        event::Event,
+        lobby::{Action, Asked, Ended, Origin},
+    },
+    token::family::{Family, NewPair, Subject},
+    wire::{
+        answer::Reply,
+        exchange::{FreshPair, TokenOffer, TokenRequest},
+        host::PeerHost,
+        limits::GRANT_TIME_STRANGER,
+        record::VaultWrite,
+        refusal::Refusal,
+        secret::HeldToken,
+    },
+};
+
+/// A body came to the request path. Whatever becomes of it, the caller has its 204.
+pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest, Refusal>) {
+    shell.metrics.requests_in.up();
+    let dropped = match body {
+        Ok(TokenRequest::Tokens(offer)) => admit(shell, from, offer),
+        Ok(TokenRequest::State { host }) => Err(format!("{host} asks with a state (R3), which this version does not speak")),
+        Err(refusal) => Err(refusal.to_string()),
+    };
+    if let Err(reason) = dropped {
+        shell.metrics.requests_dropped.up();
+        tracing::debug!(%from, %reason, "a token request is not granted");
+    }
+    perform(shell);
+}
+
+fn admit(shell: &Shell, from: IpAddr, offer: TokenOffer) -> Result<(), String> {
+    let host = &offer.host;
+    let settings = &shell.settings;
+    if settings.host.is(host) || settings.aliases.iter().any(|alias| alias.is(host)) {
+        return Err("it names this very host".to_owned());
+    }
+    if !settings.policy.allows(host) {
+        return Err(format!("the policy refuses {host}"));
+    }
+    if shell.is_draining() {
+        return Err("the node is stopping".to_owned());
+    }
+    shell.route(host).map_err(|error| error.to_string())?;
+    let origin = Origin::of(from);
+    let known = shell.knows(host);
+    let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin))
+        || shell.pin(host).and_then(|pin| pin.address.as_ref()).and_then(Address::ip).is_some_and(|ip| Origin::of(ip) == origin);
+    let asked = Asked { origin, offer, known, likely };
+    shell.lobby().asked(asked, shell.now(), &mut Shell::dice()).map_err(|dropped| dropped.to_string())
+}
+
+/// The lobby's moment has come.
+pub(super) fn wake(shell: &Arc<Shell>) {
+    shell.lobby().woken(shell.now(), &mut Shell::dice());
+    perform(shell);
+}
+
+/// The link that a taken grant makes is on disk, or could not be kept. The tokens are valid by now where it is.
+pub(super) fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, kept: bool) {
+    if kept {
+        shell.registry.settle_offer(pair);
+    }
+    shell.lobby().finished(host, kept, shell.now(), &mut Shell::dice());
+    perform(shell);
+}
+
+/// Starts what the lobby wants.
+fn perform(shell: &Arc<Shell>) {
+    loop {
+        let mut lobby = shell.lobby();
+        let actions: Vec<_> = lobby.actions().collect();
+        shell.timer.set(Alarm::Lobby, lobby.wake_at());
+        drop(lobby);
+        if actions.is_empty() {
+            return;
+        }
+        for action in actions {
+            start(shell, action);
+        }
+    }
+}
+
+fn start(shell: &Arc<Shell>, action: Action) {
+    match action {
+        Action::Offer { host, family, pair } => offer(shell, host, family, pair),
+        Action::Grant { host, bearer, pair, deadline, stranger } => {
+            let shell_then = Arc::clone(shell);
+            shell.spawn(async move {
+                let reply = grant(&shell_then, &host, &bearer, &pair, deadline, stranger).await;
+                shell_then.lobby().answered(&host, &reply, shell_then.now(), &mut Shell::dice());
+                perform(&shell_then);
+            });
+        }
+        Action::Take { host, family, pair, offer } => {
+            let slot = shell.slot(&host);
+            shell.drive(&slot, Event::GrantTaken { family, pair, offer });
+        }
+        Action::Withdraw { host, family, pair, ended } => withdraw(shell, &host, family, &pair, &ended),
+    }
+}
+
+fn offer(shell: &Arc<Shell>, host: PeerHost, family: u64, pair: NewPair) {
+    shell.registry.offer(&pair);
+    let mut record = Family::open(&Subject::Peer(host.clone()), family, pair, shell.now().wall).to_record();
+    record.offered = true;
+    let receipt = shell.store.commit(vec![VaultWrite::PutFamily(Box::new(record))]);
+    let shell_then = Arc::clone(shell);
+    shell.spawn(async move {
+        let kept = match receipt {
+            Ok(receipt) => receipt.await.is_ok(),
+            Err(_) => false,
+        };
+        shell_then.lobby().kept(&host, kept, shell_then.now(), &mut Shell::dice());
+        perform(&shell_then);
+    });
+}
+
+async fn grant(
+    shell: &Shell,
+    host: &PeerHost,
+    bearer: &HeldToken,
+    pair: &FreshPair,
+    deadline: Duration,
+    stranger: bool,
+) -> Reply {
+    let (mut route, paths) = shell.route(host)?;
+    route.trusted = route.trusted && !stranger;
+    let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
+    let body = pair.encode_offer(&shell.settings.host);
+    shell.client.grant(&route, paths.grant.as_str(), bearer, body, deadline).await
+}
+
+fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, ended: &Ended) {
+    shell.registry.settle_offer(pair);
+    shell.metrics.grants_failed.up();
+    let subject = Subject::Peer(host.clone()).to_text();
+    if let Err(error) = shell.store.commit(vec![VaultWrite::DropFamily { subject, id: family }]) {
+        // An offer that stays on disk is dropped at the next start.
+        tracing::debug!(%error, "an offer was not removed from the disk");
+    }
+    match ended {
+        Ended::Misused(reason) => {
+            shell.metrics.names_misused.up();
+            tracing::warn!(peer = %host, %reason, "somebody asked for a token in the name of this host");
+        }
+        Ended::Refused(reason) | Ended::Unanswered(reason) => {
+            tracing::info!(peer = %host, %reason, "a grant came to nothing");
+        }
+        Ended::NotKept => tracing::warn!(peer = %host, "a grant came to nothing: it could not be kept"),
+    }
+}

@@ -1,0 +1,200 @@
+//! What local apps call: messages out, inboxes, dead messages.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{
+    Error,
+    shell::Shell,
+    views::{MessageView, Submitted},
+};
+use crate::{
+    link::{dice::Dice as _, event::Event},
+    store::{Inbox as _, Outbox as _},
+    wire::{
+        draft::Draft,
+        host::PeerHost,
+        limits::INBOX_READ_BYTES,
+        packet::{PACKET_FRAME_BYTES, ServiceKey},
+        record::{Accepted, Cursor, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
+        refusal::Refusal,
+        time::Wall,
+    },
+};
+
+/// Accepts messages: on stable storage when this ends well.
+pub(super) async fn submit(
+    shell: &Arc<Shell>,
+    drafts: Vec<Draft>,
+    time_to_live: Option<Duration>,
+) -> Result<Vec<Submitted>, Error> {
+    let queued = shell.now().wall;
+    let expires = queued.plus(time_to_live.unwrap_or(shell.settings.time_to_live));
+    let items = drafts
+        .iter()
+        .enumerate()
+        .map(|(index, draft)| item(shell, index, draft, expires))
+        .collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
+    let mut hosts: Vec<PeerHost> = Vec::new();
+    let mut own = Vec::new();
+    for item in &items {
+        match &item.own {
+            Some(service) => own.push(service.clone()),
+            None if hosts.contains(&item.host) => {}
+            None => hosts.push(item.host.clone()),
+        }
+    }
+    let accepted = crate::store::Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
+    let states = match accepted {
+        Accepted::All(states) => states,
+        Accepted::Conflict(index) => {
+            let id = ids.get(index).cloned().unwrap_or_else(|| Arc::from(""));
+            return Err(Error::Conflict { index, id });
+        }
+    };
+    shell.metrics.messages_accepted.add(states.len() as u64);
+    for service in &own {
+        shell.wake_readers(service);
+    }
+    for host in &hosts {
+        shell.drive(&shell.slot(host), Event::MailQueued);
+    }
+    Ok(ids.into_iter().zip(states).map(|(id, state)| Submitted { id, state }).collect())
+}
+
+fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<OutboxItem, Error> {
+    let settings = &shell.settings;
+    let own = settings.host.is(&draft.host);
+    if own && !shell.readers.contains_key(&draft.service) {
+        let what = format!("names {}, which this host does not run", draft.service);
+        return Err(Error::Draft { index, field: "service", what });
+    }
+    if !own && !settings.policy.allows(&draft.host) {
+        return Err(Refusal::Policy { host: draft.host.to_string() }.into());
+    }
+    let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
+    let raw = draft.compose(&settings.host, &id);
+    let most = settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES);
+    if raw.len() > most {
+        let what = format!("message {index} has {} bytes: a packet holds at most {most}", raw.len());
+        return Err(Refusal::TooLarge { what }.into());
+    }
+    let tries_before = shell.registry.find(&draft.host).map_or(0, |slot| slot.lock().health().tries);
+    Ok(OutboxItem {
+        id,
+        host: draft.host.clone(),
+        own: own.then(|| draft.service.clone()),
+        sender: draft.sender.clone(),
+        raw,
+        content: draft.content(&settings.host),
+        expires,
+        tries_before,
+    })
+}
+
+/// An id that is ordered by time within this host: 16 hex digits of time and count, 16 of chance.
+fn fresh_id(shell: &Shell) -> Arc<str> {
+    let time = shell.now().wall.0 << 16;
+    let next = |last: u64| Some(time.max(last + 1));
+    let last = shell.last_id.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).unwrap_or(time);
+    let chance: String = Shell::dice().bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{:016x}{chance}", time.max(last + 1)).into()
+}
+
+/// An outgoing message.
+pub(super) fn message(shell: &Shell, id: &str) -> Result<MessageView, Error> {
+    let status = shell.store.status(id)?.ok_or_else(|| unknown(id))?;
+    let mut view = MessageView {
+        id: status.id,
+        host: status.host,
+        sender: status.sender,
+        state: status.state,
+        attempts: status.attempts,
+        last_error: status.last_error,
+        queued: status.queued,
+        ended: status.ended,
+    };
+    if view.state == MessageState::Queued
+        && let Some(slot) = shell.registry.find(&view.host)
+    {
+        let peer = slot.lock();
+        view.attempts = peer.health().tries.saturating_sub(status.tries_before);
+        let failed = peer.health().failed.as_ref().filter(|failed| view.attempts > 0 && failed.at >= view.queued);
+        view.last_error = failed.map(|failed| failed.reason.clone());
+    }
+    Ok(view)
+}
+
+/// The next messages that `app` has not acknowledged; waits for one.
+pub(super) async fn inbox(
+    shell: &Arc<Shell>,
+    app: &str,
+    service: &ServiceKey,
+    max: usize,
+    wait: Duration,
+) -> Result<Vec<InboxEntry>, Error> {
+    let Some(reader) = shell.readers.get(service).map(|reader| Arc::clone(&reader)) else { return Ok(Vec::new()) };
+    let until = tokio::time::sleep(wait);
+    tokio::pin!(until);
+    loop {
+        // Registered before the look, so that what comes between is not missed.
+        let news = reader.notified();
+        tokio::pin!(news);
+        news.as_mut().enable();
+        let entries = read(shell, app, service, max).await?;
+        if !entries.is_empty() || shell.is_draining() {
+            return Ok(entries);
+        }
+        tokio::select! {
+            () = news => {}
+            () = &mut until => return Ok(Vec::new()),
+        }
+    }
+}
+
+async fn read(shell: &Shell, app: &str, service: &ServiceKey, max: usize) -> Result<Vec<InboxEntry>, Error> {
+    let (store, app, service) = (Arc::clone(&shell.store), app.to_owned(), service.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let after = store.acknowledged(&app, &service)?;
+        store.read(&service, after, max, INBOX_READ_BYTES)
+    });
+    match read.await {
+        Ok(entries) => Ok(entries?),
+        Err(_) => Err(Error::Unavailable { what: "the node is stopping".to_owned(), retry_after: Duration::from_secs(1) }),
+    }
+}
+
+/// Acknowledges everything up to `cursor`.
+pub(super) async fn acknowledge(shell: &Shell, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<(), Error> {
+    if shell.store.acknowledge(app, service, cursor)?.await? { Ok(()) } else { Err(Error::Cursor) }
+}
+
+/// Dead messages.
+pub(super) fn dead(shell: &Shell, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
+    Ok(shell.store.dead(senders, max)?)
+}
+
+/// Queues a dead message again.
+pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error> {
+    let status = shell.store.status(id)?.filter(|status| status.state == MessageState::Dead).ok_or_else(|| unknown(id))?;
+    let slot = shell.slot(&status.host);
+    let tries = slot.lock().health().tries;
+    let now = shell.now().wall;
+    if !shell.store.revive(id, now, now.plus(shell.settings.time_to_live), tries)?.await? {
+        return Err(unknown(id));
+    }
+    shell.drive(&slot, Event::MailQueued);
+    Ok(())
+}
+
+/// Deletes a dead message.
+pub(super) async fn delete_dead(shell: &Shell, id: &str) -> Result<(), Error> {
+    if shell.store.bury(id)?.await? { Ok(()) } else { Err(unknown(id)) }
+}
+
+fn unknown(id: &str) -> Error {
+    Error::NotFound(format!("there is no such message: {}", id.chars().take(100).collect::<String>()))
+}

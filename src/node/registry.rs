@@ -1,0 +1,180 @@
+//! The live peers, and the index from a shown token's digest to what it may open.
+//!
+//! The index is a cache of the machines: `reindex` brings it in step after each change, under the machine's lock.
+
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use dashmap::{DashMap, mapref::entry::Entry};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    link::{
+        admission::Bucket,
+        lobby::Origin,
+        peer::{Peer, issued},
+    },
+    token::family::{Door, NewPair},
+    wire::{answer::HttpVersion, host::PeerHost, secret::Digest},
+};
+
+/// The door that a shown token is looked up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum At {
+    /// Grants: ask tokens, and bearers of accepted grants.
+    Grant,
+    /// Packets.
+    Access,
+    /// Refreshes.
+    Refresh,
+}
+
+impl From<Door> for At {
+    fn from(door: Door) -> Self {
+        match door {
+            Door::Access => Self::Access,
+            Door::Refresh => Self::Refresh,
+        }
+    }
+}
+
+/// What a digest may open.
+#[derive(Clone)]
+pub(super) enum Opens {
+    /// Something of this peer: its machine decides.
+    Peer(Arc<Slot>),
+    /// Offered with a grant under way: ends when that is settled.
+    Offered(watch::Receiver<()>),
+}
+
+/// A verb of an operator that waits for an outcome: `Err` names the step and the reason.
+pub(super) type Outcome = Result<(), (&'static str, String)>;
+
+/// Verbs that wait on one machine.
+#[derive(Default)]
+pub(super) struct Waiters {
+    pub(super) connect: Vec<oneshot::Sender<Outcome>>,
+    pub(super) refresh: Vec<oneshot::Sender<Outcome>>,
+}
+
+/// One peer's machine and what the shell keeps beside it.
+pub(super) struct Slot {
+    peer: Mutex<Peer>,
+    indexed: Mutex<HashSet<(At, Digest)>>,
+    pub(super) waiters: Mutex<Waiters>,
+    pub(super) bucket: Mutex<Option<Bucket>>,
+    pub(super) http: Mutex<Option<HttpVersion>>,
+    /// Client addresses that showed its bearer, newest last.
+    origins: Mutex<Vec<Origin>>,
+}
+
+const ORIGINS_MAX: usize = 8;
+
+impl Slot {
+    fn new(peer: Peer) -> Self {
+        Self {
+            peer: Mutex::new(peer),
+            indexed: Mutex::default(),
+            waiters: Mutex::default(),
+            bucket: Mutex::default(),
+            http: Mutex::default(),
+            origins: Mutex::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Peer> {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This client address showed the peer's bearer.
+    pub(super) fn saw(&self, from: IpAddr) {
+        let origin = Origin::of(from);
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if origins.last() != Some(&origin) {
+            origins.retain(|known| *known != origin);
+            origins.push(origin);
+            let over = origins.len().saturating_sub(ORIGINS_MAX);
+            origins.drain(..over);
+        }
+    }
+
+    /// Whether this client address showed the peer's bearer lately.
+    pub(super) fn has_seen(&self, origin: Origin) -> bool {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner).contains(&origin)
+    }
+
+    pub(super) fn heard_over(&self, version: HttpVersion) {
+        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+    }
+}
+
+/// The live peers.
+#[derive(Default)]
+pub(super) struct Registry {
+    peers: DashMap<PeerHost, Arc<Slot>>,
+    index: DashMap<(At, Digest), Opens>,
+    /// Ends of the offers under way, by the access token's digest.
+    offers: DashMap<Digest, watch::Sender<()>>,
+}
+
+impl Registry {
+    pub(super) fn slot(&self, host: &PeerHost, make: impl FnOnce() -> Peer) -> Arc<Slot> {
+        if let Some(slot) = self.peers.get(host) {
+            return Arc::clone(&slot);
+        }
+        Arc::clone(&self.peers.entry(host.clone()).or_insert_with(|| Arc::new(Slot::new(make()))))
+    }
+
+    pub(super) fn find(&self, host: &PeerHost) -> Option<Arc<Slot>> {
+        self.peers.get(host).map(|slot| Arc::clone(&slot))
+    }
+
+    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
+        self.peers.iter().map(|slot| Arc::clone(&slot)).collect()
+    }
+
+    pub(super) fn look_up(&self, at: At, digest: Digest) -> Option<Opens> {
+        self.index.get(&(at, digest)).map(|opens| opens.clone())
+    }
+
+    /// Brings the index in step with a machine.
+    pub(super) fn reindex(&self, slot: &Arc<Slot>, peer: &Peer) {
+        let issued = issued(peer.families()).map(|(door, digest)| (At::from(door), digest));
+        let wanted: HashSet<_> = issued.chain(peer.grant_bearers().map(|digest| (At::Grant, digest))).collect();
+        let mut indexed = slot.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *indexed == wanted {
+            return;
+        }
+        for key in wanted.difference(&indexed) {
+            self.index.insert(*key, Opens::Peer(Arc::clone(slot)));
+        }
+        for key in indexed.difference(&wanted) {
+            self.index.remove(key);
+        }
+        *indexed = wanted;
+    }
+
+    /// Tokens are offered with a grant: from here they are neither valid nor unknown.
+    pub(super) fn offer(&self, pair: &NewPair) {
+        let (sender, receiver) = watch::channel(());
+        self.index.insert((At::Access, pair.access), Opens::Offered(receiver.clone()));
+        self.index.insert((At::Refresh, pair.refresh), Opens::Offered(receiver));
+        self.offers.insert(pair.access, sender);
+    }
+
+    /// The offer is settled: whoever waits looks again.
+    pub(super) fn settle_offer(&self, pair: &NewPair) {
+        for key in [(At::Access, pair.access), (At::Refresh, pair.refresh)] {
+            if let Entry::Occupied(entry) = self.index.entry(key)
+                && matches!(entry.get(), Opens::Offered(_))
+            {
+                entry.remove();
+            }
+        }
+        // Dropping the sender wakes the waiting.
+        self.offers.remove(&pair.access);
+    }
+}

@@ -1,0 +1,283 @@
+//! What all verbs of the node share: the parts, and the one way in which an event reaches a machine.
+//!
+//! `drive` is that way: under the machine's lock it handles the event, hands writes over to the store in the machine's
+//! order, starts calls, and keeps the index and the timer in step. Nothing is awaited under the lock; what a call comes
+//! to is an event of its own.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::{
+    Error, PeerPin, Settings,
+    clock::SystemDice,
+    courier,
+    registry::{Registry, Slot},
+    timer::{Alarm, Timer},
+};
+use crate::{
+    client::{Client, Route},
+    link::{
+        self,
+        event::{CallId, Event},
+        lobby::{self, Lobby},
+    },
+    store::{Store, StoreError},
+    telemetry::metrics::Metrics,
+    wire::{
+        answer::{CallError, CallStage},
+        host::PeerHost,
+        packet::ServiceKey,
+        path::Paths,
+        refusal::Refusal,
+        time::{Now, ReadClock},
+    },
+};
+
+/// The answer to a grant, on its way to its caller. `None`: it could not be kept.
+pub(super) type GrantAnswer = Option<Result<(), Refusal>>;
+
+/// The parts.
+pub(super) struct Shell {
+    pub(super) settings: Settings,
+    pub(super) link: Arc<link::settings::Settings>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) client: Client,
+    pub(super) clock: ReadClock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) registry: Registry,
+    pub(super) lobby: Mutex<Lobby>,
+    pub(super) timer: Timer,
+    /// Callers of grants that wait for the disk.
+    pub(super) grants: DashMap<CallId, oneshot::Sender<GrantAnswer>>,
+    /// Readers that wait for mail, by service.
+    pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    pub(super) calls: AtomicU64,
+    pub(super) last_id: AtomicU64,
+    draining: watch::Sender<bool>,
+    tasks: Arc<Tasks>,
+    stopped: AtomicBool,
+}
+
+/// Counts what is under way, so that a drain can wait for it.
+#[derive(Default)]
+struct Tasks {
+    running: AtomicU64,
+    done: Notify,
+}
+
+struct Running(Arc<Tasks>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.done.notify_waiters();
+    }
+}
+
+impl Shell {
+    pub(super) fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        client: Client,
+        clock: ReadClock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let link = Arc::new(link::settings::Settings {
+            token_lifetime: settings.token_lifetime,
+            refresh_lifetime: settings.refresh_lifetime,
+            grant_wait: settings.grant_wait,
+            retry_min: settings.retry_min,
+            retry_max: settings.retry_max,
+            retry_max_silent: settings.retry_max_silent,
+            packet_bytes: settings.packet_bytes,
+            packet_messages: settings.packet_messages,
+        });
+        let lobby = Lobby::new(lobby::Settings {
+            slots: settings.grant_slots,
+            token_lifetime: settings.token_lifetime,
+            refresh_lifetime: settings.refresh_lifetime,
+        });
+        let readers = settings.services.iter().map(|service| (service.clone(), Arc::default())).collect();
+        Self {
+            settings,
+            link,
+            store,
+            client,
+            clock,
+            metrics,
+            registry: Registry::default(),
+            lobby: Mutex::new(lobby),
+            timer: Timer::default(),
+            grants: DashMap::new(),
+            readers,
+            calls: AtomicU64::new(1),
+            last_id: AtomicU64::new(0),
+            draining: watch::Sender::new(false),
+            tasks: Arc::default(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        (self.clock)()
+    }
+
+    pub(super) fn dice() -> SystemDice {
+        SystemDice
+    }
+
+    pub(super) fn lobby(&self) -> MutexGuard<'_, Lobby> {
+        self.lobby.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The machine of this host, made where there is none.
+    pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
+        self.registry.slot(host, || link::peer::Peer::new(host.clone(), Arc::clone(&self.link), &mut Self::dice()))
+    }
+
+    /// One event for one machine, and all that follows from it.
+    pub(super) fn drive(self: &Arc<Self>, slot: &Arc<Slot>, event: Event) {
+        let now = self.now();
+        let mut peer = slot.lock();
+        peer.handle(event, now, &mut Self::dice());
+        loop {
+            let actions: Vec<_> = peer.actions().collect();
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                courier::perform(self, slot, &mut peer, action);
+            }
+        }
+        self.registry.reindex(slot, &peer);
+        self.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
+    }
+
+    /// A task that a drain waits for.
+    pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.running.fetch_add(1, Ordering::AcqRel);
+        let running = Running(Arc::clone(&self.tasks));
+        tokio::spawn(async move {
+            work.await;
+            drop(running);
+        });
+    }
+
+    /// No new calls to peers from here; what is under way finishes.
+    pub(super) fn begin_drain(&self) {
+        self.draining.send_replace(true);
+        self.stopped.store(true, Ordering::Release);
+        for reader in &self.readers {
+            reader.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Ends when the node drains.
+    pub(super) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender lives as long as the shell does.
+        let _ = draining.wait_for(|draining| *draining).await;
+    }
+
+    /// Waits until what is under way is done, at most so long. `false`: something was left.
+    pub(super) async fn wait_idle(&self, at_most: Duration) -> bool {
+        let idle = async {
+            loop {
+                let done = self.tasks.done.notified();
+                if self.tasks.running.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                done.await;
+            }
+        };
+        tokio::time::timeout(at_most, idle).await.is_ok()
+    }
+
+    pub(super) fn pin(&self, host: &PeerHost) -> Option<&PeerPin> {
+        self.settings.peers.get(host)
+    }
+
+    /// How this host is reached, and under which paths.
+    pub(super) fn route(&self, host: &PeerHost) -> Result<(Route, Paths), CallError> {
+        let pin = self.pin(host);
+        let paths = pin.and_then(|pin| {
+            Some(Paths {
+                request: pin.request.clone()?,
+                grant: pin.grant.clone()?,
+                refresh: pin.refresh.clone()?,
+                packet: pin.packet.clone()?,
+            })
+        });
+        let paths = paths.ok_or_else(|| CallError {
+            stage: CallStage::LookUp,
+            detail: format!(
+                "the paths of {host} are not known: set request-path, grant-path, refresh-path and packet-path under [[peers]]"
+            ),
+        })?;
+        let address = pin.and_then(|pin| pin.address.clone());
+        Ok((Route { host: host.clone(), address, trusted: pin.is_some() }, paths))
+    }
+
+    /// Whether this host stands under `[[peers]]` or has a link.
+    pub(super) fn knows(&self, host: &PeerHost) -> bool {
+        self.pin(host).is_some()
+            || self.registry.find(host).is_some_and(|slot| slot.lock().families().iter().next().is_some())
+    }
+
+    pub(super) fn wake_readers(&self, service: &ServiceKey) {
+        if let Some(reader) = self.readers.get(service) {
+            reader.notify_waiters();
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    /// The store's trouble, outside: come back. The alarm is raised where it is swallowed.
+    fn from(error: StoreError) -> Self {
+        let retry_after = match error {
+            StoreError::Full => Duration::from_secs(1),
+            StoreError::OutboxFull(_) => Duration::from_secs(10),
+            StoreError::Space { .. } => Duration::from_secs(30),
+            StoreError::Doubt(_)
+            | StoreError::Locked(_)
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Io { .. }
+            | StoreError::Closed => Duration::from_secs(5),
+        };
+        match &error {
+            StoreError::Full | StoreError::OutboxFull(_) => tracing::debug!(%error, "the store takes nothing now"),
+            StoreError::Space { .. } => tracing::warn!(%error, "the store takes nothing now"),
+            StoreError::Closed => tracing::debug!("the store is closed"),
+            StoreError::Doubt(_)
+            | StoreError::Locked(_)
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Io { .. } => tracing::error!(%error, "the store failed"),
+        }
+        let what = match error {
+            StoreError::OutboxFull(what) => format!("the outbox is full: {what}"),
+            StoreError::Space { .. } => "the disk is nearly full".to_owned(),
+            StoreError::Full
+            | StoreError::Doubt(_)
+            | StoreError::Locked(_)
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Io { .. }
+            | StoreError::Closed => "storage cannot take it now".to_owned(),
+        };
+        Self::Unavailable { what, retry_after }
+    }
+}

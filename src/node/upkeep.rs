@@ -1,0 +1,140 @@
+//! What happens by itself: the start from the store, and what has to be swept from time to time.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{registry::Slot, shell::Shell};
+use crate::{
+    link::{
+        event::Event,
+        peer::{Peer, family_writes},
+    },
+    store::{Inbox as _, Outbox as _, StoreError, Vault as _},
+    token::family::Subject,
+    wire::{
+        host::PeerHost,
+        record::{FamilyRecord, LinkRecord, Seq, VaultWrite},
+    },
+};
+
+/// Peers that become due together start at this pace (`https-token`, "Sending": 50 a second).
+const START_PACE: Duration = Duration::from_millis(20);
+const DUE_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Messages whose time is over that are looked for at once.
+const DUE_MAX: usize = 1000;
+/// Ids and states are kept this long after the end (`node`, "Local API").
+const STATUS_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Reads what the store keeps and makes the machines of it.
+pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
+    let contents = shell.store.contents()?;
+    let mut families: HashMap<PeerHost, Vec<FamilyRecord>> = HashMap::new();
+    let mut offers = Vec::new();
+    for family in contents.families {
+        match Subject::from_text(&family.subject) {
+            Some(_) if family.offered => {
+                offers.push(VaultWrite::DropFamily { subject: family.subject, id: family.id });
+            }
+            Some(Subject::Peer(host)) => families.entry(host).or_default().push(family),
+            None => tracing::warn!(subject = %family.subject, "tokens of an unknown kind of subject are left alone"),
+        }
+    }
+    if !offers.is_empty() {
+        drop(shell.store.commit(offers)?);
+    }
+    let mut links: HashMap<PeerHost, LinkRecord> =
+        contents.links.into_iter().map(|link| (link.host.clone(), link)).collect();
+    for host in families.keys() {
+        links.entry(host.clone()).or_insert_with(|| LinkRecord::new(host.clone()));
+    }
+    for (host, link) in links {
+        let own = families.remove(&host).unwrap_or_default();
+        let settings = Arc::clone(&shell.link);
+        let slot = shell
+            .registry
+            .slot(&host, || Peer::from_record(link, own.into_iter(), settings, &mut Shell::dice()));
+        let peer = slot.lock();
+        shell.registry.reindex(&slot, &peer);
+    }
+    Ok(())
+}
+
+/// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
+pub(super) async fn run(shell: Arc<Shell>) {
+    let work = async {
+        for waiting in shell.store.waiting() {
+            shell.drive(&shell.slot(&waiting.host), Event::MailQueued);
+            tokio::time::sleep(START_PACE).await;
+        }
+        let mut since_sweep = SWEEP_EVERY;
+        loop {
+            expire(&shell);
+            if since_sweep >= SWEEP_EVERY {
+                since_sweep = Duration::ZERO;
+                if let Err(error) = sweep(&shell).await {
+                    tracing::error!(%error, "sweeping failed");
+                }
+            }
+            tokio::time::sleep(DUE_EVERY).await;
+            since_sweep += DUE_EVERY;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = shell.drained() => {}
+    }
+}
+
+/// Messages whose time to live is over become dead, whatever state their peer is in.
+fn expire(shell: &Arc<Shell>) {
+    let due = match shell.store.due(shell.now().wall, DUE_MAX) {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::error!(%error, "the outbox could not be read");
+            return;
+        }
+    };
+    let mut by_host: HashMap<PeerHost, Vec<Seq>> = HashMap::new();
+    for (host, seq) in due {
+        by_host.entry(host).or_default().push(seq);
+    }
+    for (host, seqs) in by_host {
+        shell.drive(&shell.slot(&host), Event::MailExpired(seqs));
+    }
+}
+
+/// Trims inboxes, forgets what ended long ago, forgets tokens that nobody could show any more.
+async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
+    let now = shell.now().wall;
+    let keep_from = crate::wire::time::Wall(now.0.saturating_sub(millis(shell.settings.inbox_keep)));
+    for service in shell.store.services()? {
+        let apps = shell.settings.readers.get(&service).cloned().unwrap_or_default();
+        let unread = shell.store.trim(&service, &apps, keep_from)?.await?;
+        if unread > 0 {
+            shell.metrics.messages_trimmed_unread.add(unread);
+            tracing::warn!(%service, unread, "messages were removed from an inbox by age before every app had read them");
+        }
+    }
+    let before = crate::wire::time::Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
+    shell.store.prune(before)?.await?;
+    for slot in shell.registry.slots() {
+        sweep_slot(shell, &slot)?;
+    }
+    Ok(())
+}
+
+fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) -> Result<(), StoreError> {
+    let now = shell.now();
+    let mut peer = slot.lock();
+    let changes = peer.families_mut().sweep(now.wall);
+    let writes = family_writes(peer.families(), changes);
+    if !writes.is_empty() {
+        drop(shell.store.commit(writes)?);
+        shell.registry.reindex(slot, &peer);
+    }
+    Ok(())
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,241 @@
+//! All families of one subject: at most four, the newest that was used closes the older ones.
+//!
+//! A family comes to be *offered* (a grant of ours is in flight: neither valid nor unknown) or open at once (a grant
+//! that we accepted). Source: `https-token`, "Being asked".
+
+use super::family::{Admitted, Door, Family, NewPair, Rotated, Subject};
+use crate::wire::{limits::FAMILIES_PER_PEER, record::FamilyRecord, secret::Digest, time::Wall};
+
+/// The families of one subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Families {
+    subject: Subject,
+    /// Oldest first.
+    open: Vec<Family>,
+}
+
+/// Families that an operation changed: to be committed, in this order, with what the operation is part of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// To be written.
+    pub put: Vec<FamilyRecord>,
+    /// To be forgotten, by id.
+    pub dropped: Vec<u64>,
+}
+
+impl Families {
+    /// None yet.
+    #[must_use]
+    pub fn new(subject: Subject) -> Self {
+        Self { subject, open: Vec::new() }
+    }
+
+    /// As stored. Families that were only offered are left out: their grant's outcome is not known, the peer exchanges
+    /// anew (`https-token`, "A crash between two steps").
+    #[must_use]
+    pub fn from_records(subject: Subject, records: impl Iterator<Item = FamilyRecord>) -> Self {
+        let mut open: Vec<_> = records.filter(|record| !record.offered).map(Family::from_record).collect();
+        open.sort_by_key(|family| (family.opened(), family.id()));
+        Self { subject, open }
+    }
+
+    /// Whose they are.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Family> {
+        self.open.iter()
+    }
+
+    /// When the newest access token that opens runs out.
+    #[must_use]
+    pub fn open_until(&self, now: Wall) -> Option<Wall> {
+        self.open.iter().filter_map(Family::open_until).filter(|until| *until > now).max()
+    }
+
+    /// Opens a family; where there are too many, the oldest never used goes, else the oldest. Opening the same id again
+    /// changes nothing.
+    pub fn open(&mut self, id: u64, pair: NewPair, now: Wall) -> Changes {
+        let mut changes = self.sweep(now);
+        if self.open.iter().any(|family| family.id() == id) {
+            return changes;
+        }
+        while self.open.len() >= FAMILIES_PER_PEER {
+            let closed = self.open.iter().position(Family::is_closed);
+            let place = closed.or_else(|| self.open.iter().position(|family| !family.is_used())).unwrap_or(0);
+            changes.dropped.push(self.open.remove(place).id());
+        }
+        let family = Family::open(&self.subject, id, pair, now);
+        changes.put.push(family.to_record());
+        self.open.push(family);
+        changes
+    }
+
+    /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
+    pub fn admit(&mut self, shown: &Digest, now: Wall) -> Option<Changes> {
+        let (place, admitted) = self.open.iter().enumerate().find_map(|(place, family)| {
+            let admitted = family.admit(shown, now);
+            (admitted != Admitted::Unknown).then_some((place, admitted))
+        })?;
+        let Admitted::First(next) = admitted else { return Some(Changes::default()) };
+        Some(self.first_use(place, next, now))
+    }
+
+    /// Shows a refresh token; `fresh` becomes the newest pair of its family where it opens. `Err` says whether it was a
+    /// replay, which closed the family.
+    ///
+    /// # Errors
+    /// `NotRotated` when the token opens nothing.
+    pub fn rotate(&mut self, shown: &Digest, fresh: NewPair, now: Wall) -> Result<Changes, NotRotated> {
+        for place in 0..self.open.len() {
+            let Some(family) = self.open.get(place) else { break };
+            match family.rotate(shown, fresh, now) {
+                Rotated::Unknown => {}
+                Rotated::Fresh(next) => return Ok(self.first_use(place, next, now)),
+                Rotated::Replayed(next) => {
+                    let changes = Changes { put: vec![next.to_record()], dropped: Vec::new() };
+                    self.replace(place, next);
+                    return Err(NotRotated::Replayed(changes));
+                }
+            }
+        }
+        Err(NotRotated::Unknown)
+    }
+
+    /// Whether `digest` stands in one of them for this door.
+    #[must_use]
+    pub fn knows(&self, door: Door, digest: &Digest) -> bool {
+        self.open.iter().flat_map(Family::digests).any(|(at, known)| at == door && known == *digest)
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.open.clear();
+    }
+
+    /// Forgets families of which nothing could be shown any more.
+    pub fn sweep(&mut self, now: Wall) -> Changes {
+        let dropped = self.open.iter().filter(|family| family.is_over(now)).map(Family::id).collect();
+        self.open.retain(|family| !family.is_over(now));
+        Changes { put: Vec::new(), dropped }
+    }
+
+    /// The family at `place` becomes `next`; when that is its first use, older ones wind down.
+    fn first_use(&mut self, place: usize, next: Family, now: Wall) -> Changes {
+        let newly = !self.open.get(place).is_some_and(Family::is_used);
+        let mut changes = Changes { put: vec![next.to_record()], dropped: Vec::new() };
+        self.replace(place, next);
+        if newly {
+            for older in self.open.iter_mut().take(place).filter(|family| !family.is_closed()) {
+                *older = older.wind_down(now);
+                changes.put.push(older.to_record());
+            }
+        }
+        changes
+    }
+
+    fn replace(&mut self, place: usize, next: Family) {
+        if let Some(family) = self.open.get_mut(place) {
+            *family = next;
+        }
+    }
+}
+
+/// A refresh token that opened nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRotated {
+    /// Unknown, run out or revoked.
+    Unknown,
+    /// Spent: its family is closed; commit that, then refuse.
+    Replayed(Changes),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::{host::PeerHost, limits::UNDER_WAY};
+
+    const T0: Wall = Wall(1_000_000);
+
+    fn digest(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    fn pair(name: &str) -> NewPair {
+        let hour = Duration::from_secs(3600);
+        NewPair::new(digest(&format!("a{name}")), hour, digest(&format!("r{name}")), hour * 24, T0)
+    }
+
+    fn families() -> Families {
+        Families::new(Subject::Peer(PeerHost::parse("b.test").unwrap()))
+    }
+
+    #[test]
+    fn every_unexpired_token_is_taken_until_a_newer_exchange_is_used() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        all.open(2, pair("2"), T0);
+        assert!(all.admit(&digest("a1"), T0).is_some());
+        assert!(all.admit(&digest("a2"), T0).is_some());
+        let under_way = T0.plus(UNDER_WAY);
+        assert!(all.admit(&digest("a1"), Wall(under_way.0 - 1)).is_some());
+        assert!(all.admit(&digest("a1"), under_way).is_none());
+        assert!(all.admit(&digest("a2"), under_way).is_some());
+    }
+
+    #[test]
+    fn using_an_older_family_does_not_close_a_newer_one() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        all.open(2, pair("2"), T0);
+        all.admit(&digest("a1"), T0);
+        assert!(all.admit(&digest("a2"), T0.plus(UNDER_WAY)).is_some());
+    }
+
+    #[test]
+    fn of_five_the_oldest_never_used_goes() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        all.admit(&digest("a1"), T0);
+        for id in 2..=5 {
+            all.open(id, pair(&id.to_string()), T0);
+        }
+        assert!(all.admit(&digest("a1"), T0).is_some());
+        assert!(all.admit(&digest("a2"), T0).is_none());
+        assert_eq!(all.iter().count(), FAMILIES_PER_PEER);
+    }
+
+    #[test]
+    fn a_replay_closes_its_own_family_only() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        all.rotate(&digest("r1"), pair("1b"), T0).unwrap();
+        all.rotate(&digest("r1b"), pair("1c"), T0).unwrap();
+        all.open(2, pair("2"), T0);
+        assert!(matches!(all.rotate(&digest("r1"), pair("x"), T0), Err(NotRotated::Replayed(_))));
+        assert!(all.admit(&digest("a1c"), T0).is_none());
+        assert!(all.admit(&digest("a2"), T0).is_some());
+    }
+
+    #[test]
+    fn opening_the_same_family_again_changes_nothing() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        assert_eq!(all.open(1, pair("other"), T0), Changes::default());
+        assert!(all.knows(Door::Access, &digest("a1")));
+        assert!(!all.knows(Door::Access, &digest("r1")));
+    }
+
+    #[test]
+    fn what_was_only_offered_does_not_come_back() {
+        let mut record = Family::open(&families().subject, 7, pair("7"), T0).to_record();
+        record.offered = true;
+        let all = Families::from_records(families().subject, [record].into_iter());
+        assert_eq!(all.iter().count(), 0);
+    }
+}
