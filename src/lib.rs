@@ -1,4 +1,5 @@
 //! x
 
 pub mod store;
+pub mod tls;
 pub mod wire;
