@@ -1,5 +1,6 @@
 //! x
 
+pub mod client;
 pub mod store;
 pub mod tls;
 pub mod wire;
