@@ -35,9 +35,9 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    Settings,
     guard::{Place, StrangerDials, judge},
     route::{Address, Route},
+    settings::Settings,
     trouble::{self, fault},
 };
 use crate::{
@@ -203,6 +203,7 @@ impl Dialler {
         Err(last)
     }
 
+    //= https-token, "The exchange, in one picture": certificate, SNI and Host follow the name, also with a pinned address
     async fn secure(&self, route: &Route, tcp: TcpStream, place: Option<Place>) -> Result<Line, CallError> {
         let name = route.host.name();
         let Some(server_name) = server_name(name) else {

@@ -54,6 +54,7 @@ const MAPPED: (Ipv6Addr, u32) = (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96)
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 const GLOBAL: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
+//= https-token, "Being asked": the address it resolves to must be public
 /// Whether an address is public; if not, what it is, to follow "it is".
 pub(super) fn judge(address: IpAddr) -> Result<(), &'static str> {
     match address {
@@ -190,6 +191,7 @@ mod tests {
         judge(text.parse().unwrap()).is_ok()
     }
 
+    //= https-token, "Being asked": the address it resolves to must be public
     #[test]
     fn special_ranges_are_refused_from_their_first_to_their_last_address_and_no_further() {
         for (first, last, before, after) in RANGES {

@@ -86,6 +86,7 @@ impl Lane {
     }
 }
 
+//= https-token, "Sending": PING every 20 s with 10 s to answer while a request is open, idle ones close after 90 s
 fn builder() -> Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder
@@ -150,7 +151,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::{
-        client::{Settings, tests::trust_nobody},
+        client::{settings::Settings, tests::trust_nobody},
         wire::host::PeerHost,
     };
 

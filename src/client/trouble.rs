@@ -78,7 +78,10 @@ pub(super) fn exchange(host: &PeerHost, error: &(dyn Error + 'static), secrets: 
     let mut causes: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(cause) = next {
-        if let Some(own) = cause.downcast_ref::<CallError>() {
+        // An io::Error shows what it wraps only when asked in this way.
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let own = cause.downcast_ref::<CallError>();
+        if let Some(own) = own.or_else(|| wrapped.and_then(|inner| inner.downcast_ref())) {
             return own.clone();
         }
         // The outermost says no more than "client error".
@@ -92,4 +95,35 @@ pub(super) fn exchange(host: &PeerHost, error: &(dyn Error + 'static), secrets: 
         CallStage::Exchange,
         format!("the connection to {host} broke: {}", secrets.washed(&causes.join(": "))),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Secrets<'_> = Secrets { bearer: Some("the-bearer-of-this-test"), body: None };
+
+    #[test]
+    fn a_peers_parting_words_are_washed() {
+        let host = PeerHost::parse("a.test").unwrap();
+        let words = format!("gone: the-bearer-of-this-test \u{1b}[1m {}", "x ".repeat(999));
+        let error = exchange(&host, &io::Error::other(words), &NOTHING);
+        assert!(error.detail.starts_with("the connection to a.test broke: gone: (token) [1m x x"), "{error}");
+        assert!(error.detail.len() < 300, "{error}");
+    }
+
+    #[test]
+    fn our_own_connectors_error_comes_through_as_it_is() {
+        let host = PeerHost::parse("a.test").unwrap();
+        let own = fault(CallStage::Guard, "busy".to_owned());
+        assert_eq!(exchange(&host, &io::Error::other(own.clone()), &NOTHING), own);
+    }
+
+    #[test]
+    fn certificate_troubles_name_the_peer_and_the_mend() {
+        let words = |wrong| tls("a.test", &io::Error::other(rustls::Error::InvalidCertificate(wrong))).detail;
+        assert!(words(CertificateError::UnknownIssuer).ends_with("not trusted here (see trust.roots)"));
+        assert_eq!(words(CertificateError::Expired), "the certificate of a.test has expired");
+        assert!(words(CertificateError::NotValidYet).contains("clock"));
+    }
 }

@@ -9,8 +9,10 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use rustls::{
@@ -30,6 +32,9 @@ mod tests;
 
 /// What the server offers in ALPN, best first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// From here on the certificate's end is a warning: renewals run at a third of 90 days, so this one has failed.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Where the certificates are, as meant by the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +155,8 @@ pub fn load(settings: &Settings, host: &OwnHost, now: Wall) -> Result<Identity, 
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = certificates(&settings.certificate, "peer.certificate")?;
     let key = key(&settings.key, "peer.key")?;
-    let facts = facts(&settings.certificate, &chain, host, now)?;
+    let mut facts = facts(&settings.certificate, &chain, host, now)?;
+    facts.warnings.extend(too_open(&settings.key));
     let server = server(settings, &provider, chain, key)?;
     let client = client(settings, provider)?;
     Ok(Identity { server: Arc::new(server), client: Arc::new(client), certificate: facts })
@@ -275,7 +281,18 @@ fn facts(
             host.name(),
         ));
     }
+    if now.plus(SOON) > not_after {
+        let days = not_after.since(now).as_secs() / 86_400;
+        warnings.push(format!("the certificate {} expires in {days} days: renew it", path.display()));
+    }
     Ok(CertificateFacts { names, not_before, not_after, warnings })
+}
+
+/// Everybody's right to read a key is a mistake; a group's may be meant.
+fn too_open(key: &Path) -> Option<String> {
+    let mode = fs::metadata(key).ok()?.permissions().mode();
+    let open = mode & 0o007 != 0;
+    open.then(|| format!("the key {} is open to every user of this machine: chmod 600 it", key.display()))
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {

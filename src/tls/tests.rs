@@ -1,7 +1,5 @@
 //! `load` and `authority` together: what the one writes the other takes, and each fault has its own words.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
-
 use tempfile::TempDir;
 
 use super::{
@@ -179,4 +177,14 @@ fn nobody_to_trust_is_an_error() {
     assert_eq!(fails(&settings, NOW), "no authority is trusted: set trust.web-pki or trust.roots");
     settings.web_pki = true;
     assert!(load(&settings, &host("alpha.test"), NOW).is_ok());
+}
+
+#[test]
+fn an_end_that_is_near_and_a_key_that_all_may_read_are_warnings() {
+    let (_dir, settings) = folder();
+    fs::set_permissions(&settings.key, fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = load(&settings, &host("alpha.test"), NOW.plus(390 * DAY)).unwrap().certificate.warnings;
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0].ends_with("expires in 6 days: renew it"), "{warnings:?}");
+    assert!(warnings[1].ends_with("chmod 600 it"), "{warnings:?}");
 }

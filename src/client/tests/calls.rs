@@ -71,6 +71,8 @@ async fn a_refresh_has_no_body_and_brings_new_tokens() {
     assert!(peer.last(|request| request.body.is_empty() && !request.headers.contains_key("content-type")));
     let odd = client.refresh(&peer.pinned(), "/odd-refresh", &token(), TIME).await;
     assert!(matches!(&odd, Refreshed::Answered(Answer { status: 200, text: Some(_), .. })), "{odd:?}");
+    let long = client.refresh(&peer.pinned(), "/long-refresh", &token(), TIME).await;
+    assert!(matches!(long, Refreshed::Answered(Answer { status: 200, .. })), "{long:?}");
     let none = client.refresh(&peer.pinned(), "/packet", &token(), TIME).await;
     assert!(matches!(none, Refreshed::Answered(Answer { status: 204, .. })));
 }

@@ -191,6 +191,7 @@ async fn respond(
         "/refresh" => {
             (response.status(200), r#"{"token":"t","expires-in":60,"refresh-token":"r"}"#.to_owned())
         }
+        "/long-refresh" => (response.status(200), " ".repeat(1_000_000)),
         "/odd-refresh" => (response.status(200), r#"{"token":"t"}"#.to_owned()),
         _ => (response.status(204), String::new()),
     };
