@@ -18,24 +18,18 @@ use std::{
     time::Duration,
 };
 
-use hyper::{
-    Uri,
-    rt::{Read, ReadBufCursor, Write},
-};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
+use hyper::Uri;
 use rustls::client::Resumption;
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::Semaphore,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 use super::{
     guard::{Place, StrangerDials, judge},
+    line::Line,
     route::{Address, Route},
     settings::Settings,
     trouble::{self, fault},
@@ -211,7 +205,7 @@ impl Dialler {
         };
         let stream = self.tls.connect(server_name, tcp).await.map_err(|error| trouble::tls(name, &error))?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Line { io: TokioIo::new(stream), h2, _place: place })
+        Ok(Line::new(stream, h2, place))
     }
 }
 
@@ -256,52 +250,6 @@ impl tower_service::Service<Uri> for Dial {
         self.dials.fetch_add(1, Ordering::Relaxed);
         let this = self.clone();
         Box::pin(async move { this.dialler.connect(&this.route, this.stranger).await })
-    }
-}
-
-/// An open connection to a peer whose certificate has been verified.
-pub(super) struct Line {
-    io: TokioIo<TlsStream<TcpStream>>,
-    h2: bool,
-    /// A stranger's place is held as long as the connection is open, not only as long as somebody waits for it.
-    _place: Option<Place>,
-}
-
-impl Connection for Line {
-    fn connected(&self) -> Connected {
-        if self.h2 { Connected::new().negotiated_h2() } else { Connected::new() }
-    }
-}
-
-impl Read for Line {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Line {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
     }
 }
 

@@ -37,6 +37,7 @@ use crate::wire::{
 mod answer;
 mod connect;
 mod guard;
+mod line;
 mod pool;
 mod route;
 mod settings;
