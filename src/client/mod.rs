@@ -1,12 +1,285 @@
-//! stand-in
-/// Address
-#[derive(Clone, Debug)]
-pub struct Address(String);
-impl Address {
-    /// parse
+//! The voice: request, grant, refresh and send, each an HTTPS POST to a peer.
+//!
+//! One way to open a connection (`connect`) with the address rules inside it (`guard`), one way to read what comes back
+//! (`answer`). Redirects are not followed and proxies not asked. Every call ends by its deadline. A call over a connection
+//! from the pool that turns out to be dead is made once more over a fresh one: all four calls may be repeated by the
+//! protocol. No answer is a `CallError`, any answer is an answer; which of them is good is `link`'s to say.
+//!
+//! A grant on a route that is not trusted is a call that a stranger caused: it has 10 s, shares no connection, and at most
+//! a few of them go to one address at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, Response, Uri,
+    body::Incoming,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
+};
+use tokio::time::timeout;
+
+use self::{
+    answer::{Raw, Secrets},
+    connect::Dialler,
+    pool::{Lane, Lanes},
+    trouble::fault,
+};
+use crate::wire::{
+    answer::{CallError, CallStage, Refreshed, Reply},
+    exchange::RefreshReply,
+    host::PeerHost,
+    limits::{ANSWER_BYTES_MAX, DRAIN_TIME_MAX, GRANT_TIME_STRANGER, PATH_BYTES_MAX},
+    secret::HeldToken,
+    time::ReadClock,
+};
+
+mod answer;
+mod connect;
+mod guard;
+mod line;
+mod pool;
+mod route;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+pub use route::{Address, AddressError, Route};
+pub use settings::Settings;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("ymp/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Calls peers. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    dialler: Arc<Dialler>,
+    lanes: Arc<Lanes>,
+    clock: ReadClock,
+}
+
+/// One call, before it is known over which connection it goes.
+struct Call<'a> {
+    route: &'a Route,
+    path: &'a str,
+    bearer: Option<&'a HeldToken>,
+    body: Bytes,
+    deadline: Duration,
+    /// The body holds tokens that we made, so it must not come back in a peer's words.
+    secret_body: bool,
+    /// A stranger caused it.
+    stranger: bool,
+}
+
+impl Client {
+    /// A client without connections. `tls` brings the trusted roots; ALPN is added here.
+    #[must_use]
+    pub fn new(settings: Settings, tls: Arc<rustls::ClientConfig>, clock: ReadClock) -> Self {
+        Self { dialler: Arc::new(Dialler::new(settings, &tls)), lanes: Arc::default(), clock }
+    }
+
+    /// Asks a peer for a grant: POST to its request path, without a bearer. Ends within `deadline`.
+    ///
     /// # Errors
-    /// no
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Ok(Self(text.into()))
+    /// `CallError` when there is no answer: at which stage, and why.
+    pub async fn request(&self, route: &Route, path: &str, body: Vec<u8>, deadline: Duration) -> Reply {
+        let body = body.into();
+        self.reply(Call { route, path, bearer: None, body, deadline, secret_body: true, stranger: false })
+            .await
+    }
+
+    /// Grants: POST to the peer's grant path; `bearer` is the token of its request. Ends within `deadline`, and within
+    /// 10 s on a route that is not trusted.
+    ///
+    /// # Errors
+    /// `CallError` when there is no answer; stage `Guard` also when too many strangers' calls go to that address.
+    pub async fn grant(
+        &self,
+        route: &Route,
+        path: &str,
+        bearer: &HeldToken,
+        body: Vec<u8>,
+        deadline: Duration,
+    ) -> Reply {
+        let (bearer, body, stranger) = (Some(bearer), body.into(), !route.trusted);
+        self.reply(Call { route, path, bearer, body, deadline, secret_body: true, stranger }).await
+    }
+
+    /// Asks for new tokens: POST to the peer's refresh path, without a body; `bearer` is the refresh token. Ends within
+    /// `deadline`. A success whose body broke off is `Failed`, because asking again with the same token is safe and
+    /// right; one whose body is not valid or over-long is `Answered`, with the reason as its text.
+    pub async fn refresh(
+        &self,
+        route: &Route,
+        path: &str,
+        bearer: &HeldToken,
+        deadline: Duration,
+    ) -> Refreshed {
+        let (bearer, body) = (Some(bearer), Bytes::new());
+        let call = Call { route, path, bearer, body, deadline, secret_body: false, stranger: false };
+        let raw = match self.call(&call).await {
+            Ok(raw) => raw,
+            Err(error) => return Refreshed::Failed(error),
+        };
+        let now = (self.clock)().wall;
+        let mut answer = raw.answer(&call.secrets(), now);
+        if answer.status != 200 {
+            return Refreshed::Answered(answer);
+        }
+        if let Some(broken) = raw.broken {
+            return Refreshed::Failed(broken);
+        }
+        match RefreshReply::decode(&raw.body, now) {
+            Ok(fresh) => Refreshed::Fresh(fresh),
+            Err(refusal) => {
+                answer.text = Some(refusal.to_string());
+                Refreshed::Answered(answer)
+            }
+        }
+    }
+
+    /// Sends a packet: POST to the peer's packet path; `bearer` is the access token. Ends within `deadline`.
+    ///
+    /// # Errors
+    /// `CallError` when there is no answer: at which stage, and why.
+    pub async fn send(
+        &self,
+        route: &Route,
+        path: &str,
+        bearer: &HeldToken,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Reply {
+        let bearer = Some(bearer);
+        self.reply(Call { route, path, bearer, body, deadline, secret_body: false, stranger: false }).await
+    }
+
+    /// The addresses that a host's name leads to and that this host would connect to: at least one. Counted among the
+    /// look-ups that strangers cause, and ends within 5 s.
+    ///
+    /// # Errors
+    /// `Resolve` when the name leads nowhere, `Guard` when only to addresses that are not public.
+    pub async fn addresses(&self, host: &PeerHost) -> Result<Vec<std::net::IpAddr>, CallError> {
+        self.dialler.addresses(host, true).await
+    }
+
+    async fn reply(&self, call: Call<'_>) -> Reply {
+        let raw = self.call(&call).await?;
+        Ok(raw.answer(&call.secrets(), (self.clock)().wall))
+    }
+
+    //= https-token, "Sending": a deadline of 60 s on a whole request
+    async fn call(&self, call: &Call<'_>) -> Result<Raw, CallError> {
+        let now = (self.clock)().mono;
+        let mut deadline = call.deadline.min(self.dialler.settings.call_time);
+        if call.stranger {
+            deadline = deadline.min(GRANT_TIME_STRANGER);
+        }
+        let lane = if call.stranger {
+            Lane::once(&self.dialler, call.route, now)
+        } else {
+            self.lanes.of(call.route, &self.dialler, now)
+        };
+        timeout(deadline, self.over(call, &lane)).await.unwrap_or_else(|_| {
+            // The connection may be dead without anybody having said so; the next call shall not wait for it as well.
+            self.lanes.forget(call.route, &lane);
+            let detail = format!("no answer from {} within {:.1} s", call.route.host, deadline.as_secs_f32());
+            Err(fault(CallStage::Timeout, detail))
+        })
+    }
+
+    /// A second time only where the first went over a connection that had died in the pool.
+    async fn over(&self, call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
+        let dials = lane.dials();
+        let outcome = call.over(lane).await;
+        let from_pool = lane.dials() == dials;
+        match outcome {
+            Err(CallError { stage: CallStage::Exchange, .. }) if from_pool => {
+                self.lanes.forget(call.route, lane);
+                call.over(&self.lanes.of(call.route, &self.dialler, (self.clock)().mono)).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl Call<'_> {
+    fn secrets(&self) -> Secrets<'_> {
+        Secrets { bearer: self.bearer.map(HeldToken::reveal), body: self.secret_body.then_some(&self.body) }
+    }
+
+    fn broke(&self, error: &(dyn std::error::Error + 'static)) -> CallError {
+        trouble::exchange(&self.route.host, error, &self.secrets())
+    }
+
+    async fn over(&self, lane: &Lane) -> Result<Raw, CallError> {
+        let request = self.http_request()?;
+        let response = lane.client.request(request).await.map_err(|error| self.broke(&error))?;
+        Ok(self.read(response).await)
+    }
+
+    fn http_request(&self) -> Result<Request<Full<Bytes>>, CallError> {
+        let uri = url(&self.route.host, self.path)?;
+        let wrong = |error: hyper::http::Error| {
+            fault(CallStage::Exchange, format!("no request can be made: {error}"))
+        };
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(USER_AGENT, AGENT)
+            .body(Full::new(self.body.clone()))
+            .map_err(wrong)?;
+        if !self.body.is_empty() {
+            request.headers_mut().insert(CONTENT_TYPE, JSON);
+        }
+        if let Some(bearer) = self.bearer {
+            let text = zeroize::Zeroizing::new(format!("Bearer {}", bearer.reveal()));
+            let mut value = HeaderValue::from_str(&text).map_err(|error| wrong(error.into()))?;
+            // Keeps it out of debug output and out of HTTP/2's header tables.
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        Ok(request)
+    }
+
+    //= https-token, "Being asked": redirects are not followed, the reply's body is read to a small limit only
+    /// The body up to its limit in bytes and time: what matters is the status, and a peer that drips its body must not
+    /// turn a refusal into silence.
+    async fn read(&self, response: Response<Incoming>) -> Raw {
+        let (head, mut incoming) = response.into_parts();
+        let mut body = Vec::new();
+        let reading = async {
+            while let Some(frame) = incoming.frame().await {
+                let frame = frame.map_err(|error| self.broke(&error))?;
+                let Ok(data) = frame.into_data() else { continue };
+                let room = ANSWER_BYTES_MAX - body.len();
+                body.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+                if data.len() > room {
+                    // Cut, not broken: asking again would bring the same.
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let broken = timeout(DRAIN_TIME_MAX, reading).await.unwrap_or_else(|_| {
+            let detail = format!(
+                "{} did not finish its answer within {} s",
+                self.route.host,
+                DRAIN_TIME_MAX.as_secs()
+            );
+            Err(fault(CallStage::Timeout, detail))
+        });
+        Raw { status: head.status, version: head.version, headers: head.headers, body, broken: broken.err() }
+    }
+}
+
+fn url(host: &PeerHost, path: &str) -> Result<Uri, CallError> {
+    let fits =
+        path.starts_with('/') && path.len() <= PATH_BYTES_MAX && path.bytes().all(|b| b.is_ascii_graphic());
+    let uri = Uri::builder().scheme("https").authority(host.as_str()).path_and_query(path).build();
+    match uri {
+        Ok(uri) if fits && !path.contains('#') => Ok(uri),
+        Ok(_) | Err(_) => Err(fault(CallStage::LookUp, format!("{path:?} of {host} is no path of a URL"))),
     }
 }

@@ -51,7 +51,8 @@ impl Bucket {
     /// `TooFast` with the wait until there is one.
     pub fn take(&mut self, per_second: u32, now: Mono) -> Result<(), Refusal> {
         let rate = u64::from(per_second.max(1));
-        let gained = u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
+        let gained =
+            u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
         self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
         self.filled = now;
         match self.thousandths.checked_sub(1000) {
@@ -96,7 +97,10 @@ mod tests {
     fn a_packet_comes_in_when_all_its_messages_are_the_callers_and_for_us() {
         assert_eq!(verdict(&[]), Ok(()));
         assert_eq!(verdict(&[("b.test", "a.test"), ("B.test:443", "A.TEST")]), Ok(()));
-        assert_eq!(verdict(&[("b.test", "a.test"), ("c.test", "a.test")]), Err(Refusal::SenderNotHolder { index: 1 }));
+        assert_eq!(
+            verdict(&[("b.test", "a.test"), ("c.test", "a.test")]),
+            Err(Refusal::SenderNotHolder { index: 1 })
+        );
         assert_eq!(verdict(&[("b.test", "b.test")]), Err(Refusal::NotForUs { index: 0 }));
         assert_eq!(verdict(&[("b.test", "a.test:8443")]), Err(Refusal::NotForUs { index: 0 }));
     }
@@ -114,7 +118,10 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(bucket.take(2, Mono(0)), Ok(()));
         }
-        assert_eq!(bucket.take(2, Mono(0)), Err(Refusal::TooFast { retry_after: Duration::from_millis(500) }));
+        assert_eq!(
+            bucket.take(2, Mono(0)),
+            Err(Refusal::TooFast { retry_after: Duration::from_millis(500) })
+        );
         assert_eq!(bucket.take(2, Mono(500)), Ok(()));
         assert!(bucket.take(2, Mono(500)).is_err());
     }

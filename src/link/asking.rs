@@ -205,7 +205,9 @@ impl Asking {
         match self.renewal {
             Renewal::Running { .. } | Renewal::Keeping { .. } => {}
             Renewal::Idle | Renewal::Resting { .. } if self.renewable().is_none() => {
-                ctx.note(Fact::RefreshRefused("no token of this peer is held that could be refreshed".to_owned()));
+                ctx.note(Fact::RefreshRefused(
+                    "no token of this peer is held that could be refreshed".to_owned(),
+                ));
             }
             Renewal::Idle | Renewal::Resting { .. } => self.refresh_wanted = true,
         }
@@ -289,7 +291,10 @@ impl Asking {
             let same = (repeat.token, repeat.refresh) == brought;
             return if same { Ok(None) } else { Err(Refusal::GrantAltered) };
         }
-        if waiting.into_iter().any(|repeat| repeat.ask == *bearer && (repeat.token, repeat.refresh) != brought) {
+        if waiting
+            .into_iter()
+            .any(|repeat| repeat.ask == *bearer && (repeat.token, repeat.refresh) != brought)
+        {
             return Err(Refusal::GrantAltered);
         }
         let ask = self.current_ask().into_iter().chain(&self.late).find(|ask| ask.pair.access == *bearer);
@@ -298,7 +303,12 @@ impl Asking {
         Ok(Some(Change::Granted {
             call,
             held: held_record(offer.token.clone(), offer.refresh.clone(), offer.lifetime, now),
-            repeat: RepeatRecord { ask: *bearer, token: brought.0, refresh: brought.1, expires: ask.pair.access_until },
+            repeat: RepeatRecord {
+                ask: *bearer,
+                token: brought.0,
+                refresh: brought.1,
+                expires: ask.pair.access_until,
+            },
             family: ask.family,
             pair: ask.pair,
         }))
@@ -338,7 +348,11 @@ impl Asking {
     }
 
     /// New tokens came, or did not.
-    pub(super) fn on_refreshed(&mut self, reply: Result<RefreshReply, Refused>, ctx: &mut Context<'_>) -> (Option<Change>, Outcome) {
+    pub(super) fn on_refreshed(
+        &mut self,
+        reply: Result<RefreshReply, Refused>,
+        ctx: &mut Context<'_>,
+    ) -> (Option<Change>, Outcome) {
         let Renewal::Running { old, tries } = self.renewal else { return (None, Outcome::Quiet) };
         match reply {
             Ok(reply) => {
@@ -371,7 +385,9 @@ impl Asking {
     /// A packet sent with this token was answered with 204.
     pub(super) fn on_confirmed(&mut self, token: &Digest) -> bool {
         self.cure = Cure::None;
-        let Some(place) = self.held.iter().position(|held| held.record.token.digest() == *token) else { return false };
+        let Some(place) = self.held.iter().position(|held| held.record.token.digest() == *token) else {
+            return false;
+        };
         let newly = self.held.get(place).is_some_and(|held| !held.record.confirmed);
         if let Some(held) = self.held.get_mut(place) {
             held.record.confirmed = true;

@@ -275,7 +275,8 @@ impl Lobby {
             .hosts
             .iter()
             .filter(|(_, entry)| {
-                let rests = |grant: &Grant| matches!(grant.step, Step::Resting { until } if now.mono >= until);
+                let rests =
+                    |grant: &Grant| matches!(grant.step, Step::Resting { until } if now.mono >= until);
                 entry.grant.as_ref().is_some_and(rests)
             })
             .map(|(host, _)| host.clone())

@@ -157,7 +157,11 @@ impl Peer {
             held_until: self.asking.held_until(now),
             rests_until: self.rest.map(|rest| rest.until),
             given_until: self.families.open_until(now.wall),
-            families: self.families.iter().filter(|family| family.open_until().is_some_and(|until| until > now.wall)).count(),
+            families: self
+                .families
+                .iter()
+                .filter(|family| family.open_until().is_some_and(|until| until > now.wall))
+                .count(),
         }
     }
 
@@ -217,7 +221,10 @@ impl Peer {
         if let Some(change) = self.keeping.front() {
             let (mut out, mut dice) = (VecDeque::new(), NoDice);
             let now = Now::default();
-            asking.on_kept(change, &mut Context { now, dice: &mut dice, settings: &self.settings, out: &mut out });
+            asking.on_kept(
+                change,
+                &mut Context { now, dice: &mut dice, settings: &self.settings, out: &mut out },
+            );
         }
         LinkRecord {
             host: self.host.clone(),
@@ -305,7 +312,9 @@ impl Peer {
                 self.dirty = true;
                 match self.asking.on_401(&token, ctx.now) {
                     After401::SendAgain | After401::Wait => self.health.tries += 1,
-                    After401::Failed => self.fail(&format!("packet: {reason}, also with fresh tokens"), None, ctx),
+                    After401::Failed => {
+                        self.fail(&format!("packet: {reason}, also with fresh tokens"), None, ctx)
+                    }
                 }
             }
             Sent::Pause(wait, reason) => {
@@ -455,9 +464,11 @@ fn unreached(reply: &Reply) -> Option<String> {
         Ok(answer) if matches!(answer.status, 404 | 405) => Some(format!("request: {}", answer.describe())),
         Ok(_) => None,
         Err(error) => match error.stage {
-            CallStage::LookUp | CallStage::Resolve | CallStage::Guard | CallStage::Connect | CallStage::Tls => {
-                Some(format!("request: {error}"))
-            }
+            CallStage::LookUp
+            | CallStage::Resolve
+            | CallStage::Guard
+            | CallStage::Connect
+            | CallStage::Tls => Some(format!("request: {error}")),
             CallStage::Exchange | CallStage::Timeout => None,
         },
     }
@@ -467,7 +478,8 @@ fn unreached(reply: &Reply) -> Option<String> {
 #[must_use]
 pub fn family_writes(families: &Families, changes: crate::token::families::Changes) -> Vec<VaultWrite> {
     let subject = families.subject().to_text();
-    let dropped = changes.dropped.into_iter().map(|id| VaultWrite::DropFamily { subject: subject.clone(), id });
+    let dropped =
+        changes.dropped.into_iter().map(|id| VaultWrite::DropFamily { subject: subject.clone(), id });
     dropped.chain(changes.put.into_iter().map(|record| VaultWrite::PutFamily(Box::new(record)))).collect()
 }
 

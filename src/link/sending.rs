@@ -186,7 +186,8 @@ impl Sending {
     }
 
     fn on_delivered(&mut self, count: usize, ctx: &mut Context<'_>) {
-        let delivered: Vec<_> = self.window.drain(..count.min(self.window.len())).map(|mail| mail.seq).collect();
+        let delivered: Vec<_> =
+            self.window.drain(..count.min(self.window.len())).map(|mail| mail.seq).collect();
         self.suspects = self.suspects.saturating_sub(count);
         self.condemned = 0;
         self.ramp = self.ramp.saturating_mul(RAMP_GROWTH);
@@ -203,7 +204,13 @@ impl Sending {
         self.condemn_at(0, reason, ctx)
     }
 
-    fn on_faulty(&mut self, count: usize, index: Option<usize>, reason: String, ctx: &mut Context<'_>) -> Sent {
+    fn on_faulty(
+        &mut self,
+        count: usize,
+        index: Option<usize>,
+        reason: String,
+        ctx: &mut Context<'_>,
+    ) -> Sent {
         match index {
             Some(place) if place < count => self.condemn_at(place, reason, ctx),
             _ if count == 1 => self.condemn_at(0, reason, ctx),

@@ -62,7 +62,9 @@ pub fn system() -> ReadClock {
         let mono = Mono(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
         let (wall, parted) = anchor.lock().unwrap_or_else(PoisonError::into_inner).read(mono, system_wall());
         if parted {
-            tracing::error!("the system's clock was set by more than a minute: it is not followed for an hour");
+            tracing::error!(
+                "the system's clock was set by more than a minute: it is not followed for an hour"
+            );
         }
         Now { mono, wall }
     })

@@ -6,12 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
-use super::{
-    facts,
-    granting,
-    registry::Slot,
-    shell::Shell,
-};
+use super::{facts, granting, registry::Slot, shell::Shell};
 use crate::{
     link::{
         event::{Action, Change, Event},
@@ -33,7 +28,9 @@ use crate::{
 pub(super) fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
     let host = peer.host().clone();
     match action {
-        Action::Ask(pair) => call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &pair).await) }),
+        Action::Ask(pair) => {
+            call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &pair).await) })
+        }
         Action::Refresh(token) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
@@ -44,7 +41,11 @@ pub(super) fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, act
             });
         }
         Action::LoadMail { after, messages, bytes } => {
-            call(shell, slot, move |shell, _| async move { load(&shell, host, after, messages, bytes).await });
+            call(
+                shell,
+                slot,
+                move |shell, _| async move { load(&shell, host, after, messages, bytes).await },
+            );
         }
         Action::Send { token, mail } => {
             call(shell, slot, |shell, slot| async move {
@@ -122,8 +123,15 @@ async fn load(shell: &Arc<Shell>, host: PeerHost, after: Seq, messages: usize, b
     }
 }
 
-fn settle(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, delivered: Vec<Seq>, dead: Vec<(Seq, String)>) {
-    let marks = if peer.take_dirty() { vec![VaultWrite::PutLink(Box::new(peer.record()))] } else { Vec::new() };
+fn settle(
+    shell: &Arc<Shell>,
+    slot: &Arc<Slot>,
+    peer: &mut Peer,
+    delivered: Vec<Seq>,
+    dead: Vec<(Seq, String)>,
+) {
+    let marks =
+        if peer.take_dirty() { vec![VaultWrite::PutLink(Box::new(peer.record()))] } else { Vec::new() };
     let settlement = Settlement {
         host: peer.host().clone(),
         now: shell.now().wall,
@@ -170,7 +178,10 @@ fn when_kept<T: Send + 'static>(
 }
 
 /// Operators that wait for an exchange or a refresh of this peer are told.
-pub(super) fn tell(waiting: &mut Vec<tokio::sync::oneshot::Sender<super::registry::Outcome>>, outcome: &super::registry::Outcome) {
+pub(super) fn tell(
+    waiting: &mut Vec<tokio::sync::oneshot::Sender<super::registry::Outcome>>,
+    outcome: &super::registry::Outcome,
+) {
     for waiter in waiting.drain(..) {
         // An operator that went away needs no answer.
         let _ = waiter.send(outcome.clone());

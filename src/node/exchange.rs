@@ -160,7 +160,8 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) ->
 
 /// Forgets a link and revokes what we gave: committed, then answered.
 pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Error> {
-    let slot = shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
+    let slot =
+        shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
     let receipt = {
         let mut peer = slot.lock();
         let receipt = shell.store.commit(vec![VaultWrite::DropLink(host.clone())])?;
@@ -215,7 +216,10 @@ pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> 
         },
         failures: health.failures,
         last_success_at: health.succeeded,
-        last_failure: health.failed.clone().map(|failed| FailureView { at: failed.at, reason: failed.reason }),
+        last_failure: health
+            .failed
+            .clone()
+            .map(|failed| FailureView { at: failed.at, reason: failed.reason }),
         last_heard_at: health.heard,
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{
-    shell::Shell,
-    timer::Alarm,
-};
+use super::{shell::Shell, timer::Alarm};
 use crate::{
     client::Address,
     link::{
@@ -29,7 +26,9 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
     shell.metrics.requests_in.up();
     let dropped = match body {
         Ok(TokenRequest::Tokens(offer)) => admit(shell, from, offer),
-        Ok(TokenRequest::State { host }) => Err(format!("{host} asks with a state (R3), which this version does not speak")),
+        Ok(TokenRequest::State { host }) => {
+            Err(format!("{host} asks with a state (R3), which this version does not speak"))
+        }
         Err(refusal) => Err(refusal.to_string()),
     };
     if let Err(reason) = dropped {
@@ -55,7 +54,11 @@ fn admit(shell: &Shell, from: IpAddr, offer: TokenOffer) -> Result<(), String> {
     let origin = Origin::of(from);
     let known = shell.knows(host);
     let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin))
-        || shell.pin(host).and_then(|pin| pin.address.as_ref()).and_then(Address::ip).is_some_and(|ip| Origin::of(ip) == origin);
+        || shell
+            .pin(host)
+            .and_then(|pin| pin.address.as_ref())
+            .and_then(Address::ip)
+            .is_some_and(|ip| Origin::of(ip) == origin);
     let asked = Asked { origin, offer, known, likely };
     shell.lobby().asked(asked, shell.now(), &mut Shell::dice()).map_err(|dropped| dropped.to_string())
 }

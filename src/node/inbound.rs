@@ -19,6 +19,7 @@ use crate::{
         event::Event,
         peer::family_writes,
     },
+    store::Inbox,
     wire::{
         packet::Packet,
         record::{InboxBatch, InboxItem},
@@ -94,13 +95,9 @@ async fn keep(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), 
     }
     let services: std::collections::HashSet<_> = items.iter().map(|item| item.service.clone()).collect();
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
-    let batch = InboxBatch {
-        from: Some(caller.host.clone()),
-        received: shell.now().wall,
-        items,
-        marks: Vec::new(),
-    };
-    let appended = crate::store::Inbox::append(&*shell.store, batch)?.await?;
+    let batch =
+        InboxBatch { from: Some(caller.host.clone()), received: shell.now().wall, items, marks: Vec::new() };
+    let appended = Inbox::append(&*shell.store, batch)?.await?;
     shell.metrics.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
     for id in appended.altered.iter().filter_map(|place| ids.get(*place)) {

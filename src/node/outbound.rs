@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     link::{dice::Dice as _, event::Event},
-    store::{Inbox as _, Outbox as _},
+    store::{Inbox, Outbox},
     wire::{
         draft::Draft,
         host::PeerHost,
@@ -47,7 +47,7 @@ pub(super) async fn submit(
             None => hosts.push(item.host.clone()),
         }
     }
-    let accepted = crate::store::Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
+    let accepted = Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
     let states = match accepted {
         Accepted::All(states) => states,
         Accepted::Conflict(index) => {
@@ -122,7 +122,8 @@ pub(super) fn message(shell: &Shell, id: &str) -> Result<MessageView, Error> {
     {
         let peer = slot.lock();
         view.attempts = peer.health().tries.saturating_sub(status.tries_before);
-        let failed = peer.health().failed.as_ref().filter(|failed| view.attempts > 0 && failed.at >= view.queued);
+        let failed =
+            peer.health().failed.as_ref().filter(|failed| view.attempts > 0 && failed.at >= view.queued);
         view.last_error = failed.map(|failed| failed.reason.clone());
     }
     Ok(view)
@@ -136,7 +137,9 @@ pub(super) async fn inbox(
     max: usize,
     wait: Duration,
 ) -> Result<Vec<InboxEntry>, Error> {
-    let Some(reader) = shell.readers.get(service).map(|reader| Arc::clone(&reader)) else { return Ok(Vec::new()) };
+    let Some(reader) = shell.readers.get(service).map(|reader| Arc::clone(&reader)) else {
+        return Ok(Vec::new());
+    };
     let until = tokio::time::sleep(wait);
     tokio::pin!(until);
     loop {
@@ -159,27 +162,43 @@ async fn read(shell: &Shell, app: &str, service: &ServiceKey, max: usize) -> Res
     let (store, app, service) = (Arc::clone(&shell.store), app.to_owned(), service.clone());
     let read = tokio::task::spawn_blocking(move || {
         let after = store.acknowledged(&app, &service)?;
-        store.read(&service, after, max, INBOX_READ_BYTES)
+        Inbox::read(&*store, &service, after, max, INBOX_READ_BYTES)
     });
     match read.await {
         Ok(entries) => Ok(entries?),
-        Err(_) => Err(Error::Unavailable { what: "the node is stopping".to_owned(), retry_after: Duration::from_secs(1) }),
+        Err(_) => Err(Error::Unavailable {
+            what: "the node is stopping".to_owned(),
+            retry_after: Duration::from_secs(1),
+        }),
     }
 }
 
 /// Acknowledges everything up to `cursor`.
-pub(super) async fn acknowledge(shell: &Shell, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<(), Error> {
+pub(super) async fn acknowledge(
+    shell: &Shell,
+    app: &str,
+    service: &ServiceKey,
+    cursor: Cursor,
+) -> Result<(), Error> {
     if shell.store.acknowledge(app, service, cursor)?.await? { Ok(()) } else { Err(Error::Cursor) }
 }
 
 /// Dead messages.
-pub(super) fn dead(shell: &Shell, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
+pub(super) fn dead(
+    shell: &Shell,
+    senders: Option<&[ServiceKey]>,
+    max: usize,
+) -> Result<Vec<DeadMail>, Error> {
     Ok(shell.store.dead(senders, max)?)
 }
 
 /// Queues a dead message again.
 pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error> {
-    let status = shell.store.status(id)?.filter(|status| status.state == MessageState::Dead).ok_or_else(|| unknown(id))?;
+    let status = shell
+        .store
+        .status(id)?
+        .filter(|status| status.state == MessageState::Dead)
+        .ok_or_else(|| unknown(id))?;
     let slot = shell.slot(&status.host);
     let tries = slot.lock().health().tries;
     let now = shell.now().wall;

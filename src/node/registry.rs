@@ -143,7 +143,8 @@ impl Registry {
     /// Brings the index in step with a machine.
     pub(super) fn reindex(&self, slot: &Arc<Slot>, peer: &Peer) {
         let issued = issued(peer.families()).map(|(door, digest)| (At::from(door), digest));
-        let wanted: HashSet<_> = issued.chain(peer.grant_bearers().map(|digest| (At::Grant, digest))).collect();
+        let wanted: HashSet<_> =
+            issued.chain(peer.grant_bearers().map(|digest| (At::Grant, digest))).collect();
         let mut indexed = slot.indexed.lock().unwrap_or_else(PoisonError::into_inner);
         if *indexed == wanted {
             return;

@@ -140,7 +140,8 @@ impl Shell {
 
     /// The machine of this host, made where there is none.
     pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
-        self.registry.slot(host, || link::peer::Peer::new(host.clone(), Arc::clone(&self.link), &mut Self::dice()))
+        self.registry
+            .slot(host, || link::peer::Peer::new(host.clone(), Arc::clone(&self.link), &mut Self::dice()))
     }
 
     /// One event for one machine, and all that follows from it.
@@ -258,7 +259,9 @@ impl From<StoreError> for Error {
             | StoreError::Closed => Duration::from_secs(5),
         };
         match &error {
-            StoreError::Full | StoreError::OutboxFull(_) => tracing::debug!(%error, "the store takes nothing now"),
+            StoreError::Full | StoreError::OutboxFull(_) => {
+                tracing::debug!(%error, "the store takes nothing now")
+            }
             StoreError::Space { .. } => tracing::warn!(%error, "the store takes nothing now"),
             StoreError::Closed => tracing::debug!("the store is closed"),
             StoreError::Doubt(_)

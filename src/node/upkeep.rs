@@ -8,11 +8,12 @@ use crate::{
         event::Event,
         peer::{Peer, family_writes},
     },
-    store::{Inbox as _, Outbox as _, StoreError, Vault as _},
+    store::{StoreError, Vault},
     token::family::Subject,
     wire::{
         host::PeerHost,
         record::{FamilyRecord, LinkRecord, Seq, VaultWrite},
+        time::Wall,
     },
 };
 
@@ -27,7 +28,7 @@ const STATUS_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Reads what the store keeps and makes the machines of it.
 pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
-    let contents = shell.store.contents()?;
+    let contents = Vault::read(&*shell.store)?;
     let mut families: HashMap<PeerHost, Vec<FamilyRecord>> = HashMap::new();
     let mut offers = Vec::new();
     for family in contents.families {
@@ -36,7 +37,9 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
                 offers.push(VaultWrite::DropFamily { subject: family.subject, id: family.id });
             }
             Some(Subject::Peer(host)) => families.entry(host).or_default().push(family),
-            None => tracing::warn!(subject = %family.subject, "tokens of an unknown kind of subject are left alone"),
+            None => {
+                tracing::warn!(subject = %family.subject, "tokens of an unknown kind of subject are left alone")
+            }
         }
     }
     if !offers.is_empty() {
@@ -106,7 +109,7 @@ fn expire(shell: &Arc<Shell>) {
 /// Trims inboxes, forgets what ended long ago, forgets tokens that nobody could show any more.
 async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     let now = shell.now().wall;
-    let keep_from = crate::wire::time::Wall(now.0.saturating_sub(millis(shell.settings.inbox_keep)));
+    let keep_from = Wall(now.0.saturating_sub(millis(shell.settings.inbox_keep)));
     for service in shell.store.services()? {
         let apps = shell.settings.readers.get(&service).cloned().unwrap_or_default();
         let unread = shell.store.trim(&service, &apps, keep_from)?.await?;
@@ -115,7 +118,7 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
             tracing::warn!(%service, unread, "messages were removed from an inbox by age before every app had read them");
         }
     }
-    let before = crate::wire::time::Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
+    let before = Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
     shell.store.prune(before)?.await?;
     for slot in shell.registry.slots() {
         sweep_slot(shell, &slot)?;

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::wire::{
-    answer::HttpVersion,
-    host::PeerHost,
-    packet::ServiceKey,
-    record::MessageState,
-    time::Wall,
+    answer::HttpVersion, host::PeerHost, packet::ServiceKey, record::MessageState, time::Wall,
 };
 
 /// Who calls, after its bearer was recognised: handed back with the packet.

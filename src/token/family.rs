@@ -163,7 +163,8 @@ impl Family {
     pub fn is_over(&self, now: Wall) -> bool {
         let record = &self.record;
         let pairs = [Some(&record.current), record.previous.as_ref()];
-        let pairs_over = pairs.iter().flatten().all(|pair| pair.access_until <= now && pair.refresh_until <= now);
+        let pairs_over =
+            pairs.iter().flatten().all(|pair| pair.access_until <= now && pair.refresh_until <= now);
         pairs_over && record.lingering.iter().chain(&record.spent).all(|spent| spent.until <= now)
     }
 
@@ -285,7 +286,13 @@ fn issued(pair: NewPair, step: u32) -> PairRecord {
 impl NewPair {
     /// From the digests of a fresh pair made at `now`.
     #[must_use]
-    pub fn new(access: Digest, access_life: Duration, refresh: Digest, refresh_life: Duration, now: Wall) -> Self {
+    pub fn new(
+        access: Digest,
+        access_life: Duration,
+        refresh: Digest,
+        refresh_life: Duration,
+        now: Wall,
+    ) -> Self {
         Self { access, access_until: now.plus(access_life), refresh, refresh_until: now.plus(refresh_life) }
     }
 }
@@ -367,7 +374,11 @@ mod tests {
     fn a_spent_refresh_token_closes_the_family() {
         for (first_use, replay) in [("a1", "r0"), ("", "r0")] {
             let mut family = rotated(&family(), "r0", 1, T0);
-            family = if first_use.is_empty() { rotated(&family, "r1", 2, T0) } else { used(&family, first_use, T0) };
+            family = if first_use.is_empty() {
+                rotated(&family, "r1", 2, T0)
+            } else {
+                used(&family, first_use, T0)
+            };
             let Rotated::Replayed(closed) = family.rotate(&digest(replay), pair(9, T0), T0) else {
                 panic!("a replay was not seen after {first_use:?}")
             };

@@ -1,0 +1,216 @@
+//! Which connections are opened, refused, shared and renewed.
+
+use super::*;
+
+#[tokio::test]
+async fn a_certificate_for_another_name_ends_the_call_and_both_names_are_told() {
+    let peer = Peer::start("h2", "other.test", usize::MAX).await;
+    let (stage, detail) = stage(&peer.client(Settings::default()), &peer.pinned(), "/").await;
+    assert_eq!(
+        (stage, detail.as_str()),
+        (CallStage::Tls, "the certificate is for other.test, not for alpha.test")
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_ends_the_call() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let stranger = Peer::start("h2", NAME, usize::MAX).await;
+    let (stage, detail) = stage(&stranger.client(Settings::default()), &peer.pinned(), "/").await;
+    assert_eq!(stage, CallStage::Tls);
+    assert!(detail.contains("authority that is not trusted here"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_speaks_no_tls_is_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let route = Route { address: Some(Address::Socket(listener.local_addr().unwrap())), ..peer.pinned() };
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut tcp, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        tokio::time::sleep(TIME).await;
+    });
+    let (stage, detail) = stage(&peer.client(Settings::default()), &route, "/").await;
+    assert_eq!(stage, CallStage::Tls);
+    assert!(detail.contains("speaks no TLS"), "{detail}");
+}
+
+#[tokio::test]
+async fn loopback_is_refused_unless_it_is_pinned_or_private_addresses_are_allowed() {
+    let peer = Peer::start("h2", "localhost", usize::MAX).await;
+    for name in ["localhost", "127.0.0.1"] {
+        let (stage, detail) = stage(&peer.client(Settings::default()), &peer.unpinned(name), "/").await;
+        assert_eq!(stage, CallStage::Guard);
+        assert!(detail.contains("is loopback (pin the peer's address, or set"), "{detail}");
+    }
+    assert_eq!(peer.connections(), 0, "nothing was dialled");
+    let open = Settings { private_addresses: true, ..Settings::default() };
+    assert!(send(&peer.client(open), &peer.unpinned("localhost"), "/").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_address_literal_is_called_under_a_certificate_for_it() {
+    let peer = Peer::start("h2", "127.0.0.1", usize::MAX).await;
+    let open = Settings { private_addresses: true, ..Settings::default() };
+    assert!(send(&peer.client(open), &peer.unpinned("127.0.0.1"), "/").await.is_ok());
+    assert_eq!(peer.last(|request| request.sni.clone()), None);
+}
+
+#[tokio::test]
+async fn a_guarded_look_up_answers_addresses_or_why_not() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let client = peer.client(Settings::default());
+    let host = |name: &str| PeerHost::parse(name).unwrap();
+    assert_eq!(client.addresses(&host("8.8.8.8")).await, Ok(vec!["8.8.8.8".parse().unwrap()]));
+    assert_eq!(client.addresses(&host("localhost")).await.unwrap_err().stage, CallStage::Guard);
+    let error = client.addresses(&host("no-such-name.invalid")).await.unwrap_err();
+    assert_eq!(error.stage, CallStage::Resolve, "{error}");
+}
+
+#[tokio::test]
+async fn a_low_port_is_refused_before_any_look_up() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let route =
+        Route { host: PeerHost::parse("no-such-name.invalid:25").unwrap(), address: None, trusted: true };
+    let (stage, detail) = stage(&peer.client(Settings::default()), &route, "/").await;
+    assert_eq!(stage, CallStage::Guard);
+    assert!(detail.contains("port 25"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_closed_port_and_a_bad_path_are_told_apart() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let client = peer.client(Settings::default());
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let route = Route { address: Some(Address::Socket(closed)), ..peer.pinned() };
+    assert_eq!(stage(&client, &route, "/").await.0, CallStage::Connect);
+    for path in ["", "packet", "/a b", "/a#b", "/a\r\nb", "//x:y@z\u{e4}", "https://elsewhere.test/"] {
+        assert_eq!(stage(&client, &peer.pinned(), path).await.0, CallStage::LookUp, "{path:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_peer_costs_no_more_than_the_deadline() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let (client, route) = (peer.client(Settings::default()), peer.pinned());
+    let short = Duration::from_millis(200);
+    let error = client.send(&route, "/slow", &token(), body(), short).await.unwrap_err();
+    assert_eq!(
+        (error.stage, error.detail.as_str()),
+        (CallStage::Timeout, "no answer from alpha.test within 0.2 s")
+    );
+    let impatient = peer.client(Settings { call_time: short, ..Settings::default() });
+    assert_eq!(stage(&impatient, &route, "/slow").await.0, CallStage::Timeout);
+    let before = peer.connections();
+    assert!(send(&client, &route, "/").await.is_ok(), "the next call is not held up");
+    assert_eq!(peer.connections(), before + 1, "a connection that fell silent is not used again");
+}
+
+#[tokio::test]
+async fn calls_share_a_connection_until_it_is_due_for_renewal() {
+    for alpn in ["h2", "http/1.1"] {
+        let peer = Peer::start(alpn, NAME, usize::MAX).await;
+        let client = peer.client(Settings::default());
+        for _ in 0..3 {
+            send(&client, &peer.pinned(), "/").await.unwrap();
+        }
+        assert_eq!(peer.connections(), 1, "{alpn}");
+        peer.mono.store(600_000, Ordering::SeqCst);
+        send(&client, &peer.pinned(), "/").await.unwrap();
+        assert_eq!(peer.connections(), 2, "{alpn}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_over_a_connection_that_died_in_the_pool_is_made_once_more() {
+    for alpn in ["h2", "http/1.1"] {
+        let peer = Peer::start(alpn, NAME, 1).await;
+        let client = peer.client(Settings::default());
+        for number in 1..=3 {
+            let answer = send(&client, &peer.pinned(), "/").await;
+            assert_eq!(answer.map(|answer| answer.status), Ok(204), "{alpn}");
+            assert_eq!(peer.connections(), number, "{alpn}");
+            assert_eq!(peer.last(|request| request.body.clone()), body(), "{alpn}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_connection_that_breaks_is_not_tried_again() {
+    let peer = Peer::start("http/1.1", NAME, 0).await;
+    let (stage, detail) = stage(&peer.client(Settings::default()), &peer.pinned(), "/").await;
+    assert_eq!((stage, peer.connections()), (CallStage::Exchange, 1), "{detail}");
+}
+
+#[tokio::test]
+async fn a_strangers_grant_shares_no_connection() {
+    for alpn in ["h2", "http/1.1"] {
+        let peer = Peer::start(alpn, NAME, usize::MAX).await;
+        let client = peer.client(Settings::default());
+        let route = Route { trusted: false, ..peer.pinned() };
+        send(&client, &route, "/").await.unwrap();
+        for number in 2..=3 {
+            let answer = client.grant(&route, "/grant", &token(), b"{}".to_vec(), TIME).await;
+            assert_eq!(answer.map(|answer| answer.status), Ok(204), "{alpn}");
+            assert_eq!(peer.connections(), number, "{alpn}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_grants_to_one_address_are_bounded_and_known_peers_are_not() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let client = peer.client(Settings::default());
+    let route = Route { trusted: false, ..peer.pinned() };
+    let bearer = token();
+    let grant = |route| client.grant(route, "/hold", &bearer, b"{}".to_vec(), TIME);
+    let (a, b, c) = tokio::join!(grant(&route), grant(&route), grant(&route));
+    let refused: Vec<_> = [a, b, c].into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].stage, CallStage::Guard);
+    assert!(refused[0].detail.starts_with("busy"), "{}", refused[0].detail);
+    let mut again = grant(&route).await;
+    // A connection gives its place back when it has closed, which is soon after its call.
+    for _ in 0..20 {
+        if again.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        again = grant(&route).await;
+    }
+    assert!(again.is_ok(), "the places come back");
+    let known = peer.pinned();
+    let (a, b, c) = tokio::join!(grant(&known), grant(&known), grant(&known));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+}
+
+#[tokio::test]
+async fn a_pin_may_be_a_name() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let address = format!("localhost:{}", peer.address.port()).parse().ok();
+    let route = Route { address, ..peer.pinned() };
+    assert!(send(&peer.client(Settings::default()), &route, "/").await.is_ok());
+    assert_eq!(peer.last(|request| request.sni.clone()).as_deref(), Some(NAME));
+}
+
+#[tokio::test]
+async fn a_refusal_whose_body_never_ends_is_still_a_refusal() {
+    let peer = Peer::start("http/1.1", NAME, usize::MAX).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = Route { address: Some(Address::Socket(listener.local_addr().unwrap())), ..peer.pinned() };
+    let mut config = (*identity(&peer.dir, NAME).server).clone();
+    config.alpn_protocols.clear();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(tcp).await.unwrap();
+        let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 100\r\n\r\nno such";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
+        tokio::io::AsyncWriteExt::flush(&mut stream).await.unwrap();
+        tokio::time::sleep(2 * TIME).await;
+    });
+    let client = peer.client(Settings::default());
+    let answer = client.send(&route, "/", &token(), body(), 2 * TIME).await.unwrap();
+    assert_eq!((answer.status, answer.text.as_deref()), (401, Some("no such")));
+}
