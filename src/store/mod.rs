@@ -34,6 +34,7 @@ use crate::wire::{
 };
 
 pub mod embedded;
+mod engine;
 pub mod memory;
 
 /// Our own trouble with the memory: 503 outside, an alarm inside.

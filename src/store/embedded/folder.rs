@@ -1,0 +1,180 @@
+//! The data folder: who may read it, who holds it, in which format it is, and how much room is left.
+//!
+//! ```text
+//! data-dir/          0700 where we make it
+//!   lock             held by the process that uses the folder
+//!   format           the number of the format, written last when the folder is made
+//!   seal.key         32 random bytes that seal held tokens; without it they cannot be read again
+//!   db/              the database
+//! ```
+//!
+//! Every file is 0600: the process's umask is set when the folder is opened, since the database makes files by itself at
+//! any time, and what is there already is mended.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::{fs::Mode, process::umask};
+
+use crate::store::StoreError;
+
+/// The newest format that this program reads, and the one that it writes.
+const FORMAT: u32 = 1;
+
+/// The folder, held until dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Whether the folder was made, and never finished or never used, before this.
+    new: bool,
+    lock: File,
+}
+
+fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let what = format!("{what} {}", path.display());
+    move |cause| StoreError::Io { what: what.into(), cause: cause.to_string().into() }
+}
+
+impl Folder {
+    /// Makes the folder where there is none, and takes hold of it.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        umask(Mode::from_raw_mode(0o077));
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("making the folder", path))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(io("opening", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked(path.display().to_string().into()));
+            }
+            Err(fs::TryLockError::Error(cause)) => return Err(io("locking", &lock_path)(cause)),
+        }
+        let new = !check_format(&path.join("format"))?;
+        let folder = Self { path: path.to_owned(), new, lock };
+        folder.mend_modes()?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the database lies.
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join("db")
+    }
+
+    /// The key that seals tokens; made where the folder is new.
+    pub(super) fn seal_key(&self) -> Result<[u8; 32], StoreError> {
+        let path = self.path.join("seal.key");
+        match fs::read(&path) {
+            Ok(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged("seal.key is not 32 bytes long".into())),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound && self.new => {
+                let key: [u8; 32] = chance()?;
+                self.write_whole("seal.key", &key)?;
+                Ok(key)
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged(
+                "the file seal.key is missing: put it back, since without it no held token can be read".into(),
+            )),
+            Err(cause) => Err(io("reading", &path)(cause)),
+        }
+    }
+
+    /// Marks the folder as complete, in our format.
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        if self.new {
+            self.write_whole("format", format!("{FORMAT}\n").as_bytes())?;
+            self.new = false;
+        }
+        self.mend_modes()
+    }
+
+    /// Writes a small file so that it is there whole or not at all.
+    fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let (path, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        let write = || {
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(io("writing", &path))
+    }
+
+    /// Makes every file below 0600 and every folder below 0700.
+    fn mend_modes(&self) -> Result<(), StoreError> {
+        for name in ["lock", "format", "seal.key", "db"] {
+            let path = self.path.join(name);
+            if path.exists() {
+                mend(&path).map_err(io("setting the modes of", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets others have the folder. The lock goes with the process in any case.
+    pub(super) fn release(&self) {
+        if let Err(cause) = self.lock.unlock() {
+            tracing::warn!(%cause, "the lock of the data folder could not be given back");
+        }
+    }
+
+    /// Bytes that are free for us.
+    pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
+        let stat = rustix::fs::statvfs(&self.path).map_err(|cause| {
+            io("asking for the free space of", &self.path)(io::Error::from(cause))
+        })?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Whether there is a format file; an error where it names a format that we do not know.
+fn check_format(path: &Path) -> Result<bool, StoreError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(cause) => return Err(io("reading", path)(cause)),
+    };
+    let found = text.trim().parse::<u32>();
+    let found = found.map_err(|_| StoreError::Damaged("the file format holds no number".into()))?;
+    if found > FORMAT { Err(StoreError::Newer { found, known: FORMAT }) } else { Ok(true) }
+}
+
+/// Random bytes.
+pub(super) fn chance<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    let refused = |_| StoreError::Io { what: "drawing a key".into(), cause: "no randomness".into() };
+    aws_lc_rs::rand::fill(&mut bytes).map_err(refused)?;
+    Ok(bytes)
+}
+
+fn mend(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    let mode = if metadata.is_dir() { 0o700 } else { 0o600 };
+    if !metadata.is_symlink() && metadata.permissions().mode() & 0o777 != mode {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            // A file that the database deleted meanwhile needs no mending.
+            match mend(&entry?.path()) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The engine on disk, the default: fjall below, one writer thread above it.
+//!
+//! - A batch is handed to a bounded queue; the writer makes one commit of what waits, syncs it once and then answers.
+//! - Messages lie in order by inbox and by peer; the window of repeats is in memory and on disk only a list.
+//! - Readers go to the database beside the writer and see what is committed.
+//! - After a failed commit all is refused with `Doubt` until the writer has closed the database, opened it and read
+//!   everything again, which it tries until it works; a full disk recovers by itself when there is room.
+//! - Tokens are sealed; every file is readable by its owner only. Opening sets the process's umask to 0077.
+
+mod disk;
+mod folder;
+mod writer;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use self::{
+    disk::{Disk, caught},
+    folder::Folder,
+    writer::Writer,
+};
+use super::{
+    Figures, Settings, Store, StoreError,
+    engine::{
+        Engine, codec,
+        index::Index,
+        job::Job,
+        kv::{Change, Kv, Space},
+        room::Rooms,
+        seal::Seal,
+        window::HashKey,
+    },
+};
+use crate::wire::time::ReadClock;
+
+const FAULT_LOST: u8 = 1;
+const FAULT_KEPT: u8 = 2;
+/// The free space is asked for once in this time.
+const SPACE_MS: u64 = 1000;
+
+/// What lies on disk, and what is known of it.
+struct State {
+    /// None while it is opened again, and when closed.
+    disk: Option<Arc<Disk>>,
+    /// Of the last commit that was kept.
+    index: Index,
+}
+
+/// What callers and the writer share.
+struct Shared {
+    state: RwLock<State>,
+    doubt: Mutex<Option<Arc<str>>>,
+    closed: AtomicBool,
+    rooms: Rooms,
+    settings: Settings,
+    seal: Seal,
+    key: HashKey,
+    now: ReadClock,
+    folder: Folder,
+    faults: AtomicU8,
+    commits: AtomicU64,
+    batches: AtomicU64,
+    failed_commits: AtomicU64,
+    space_asked: AtomicU64,
+    space_low: AtomicBool,
+}
+
+impl Shared {
+    fn set_doubt(&self, why: Option<Arc<str>>) {
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        doubt.map_or(Ok(()), |why| Err(StoreError::Doubt(why)))
+    }
+
+    fn check_space(&self) -> Result<(), StoreError> {
+        let now = (self.now)().mono.0.saturating_add(1);
+        let asked = self.space_asked.load(Ordering::Relaxed);
+        if asked == 0 || now.saturating_sub(asked) >= SPACE_MS {
+            self.space_asked.store(now, Ordering::Relaxed);
+            match self.folder.free_bytes() {
+                Ok(free) => self.space_low.store(free < self.settings.free_space_min, Ordering::Relaxed),
+                Err(cause) => tracing::warn!(%cause, "the free space is not known"),
+            }
+        }
+        let min_bytes = self.settings.free_space_min;
+        if self.space_low.load(Ordering::Relaxed) { Err(StoreError::Space { min_bytes }) } else { Ok(()) }
+    }
+}
+
+/// The engine on disk.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("folder", &self.shared.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// Opens the store in `dir`, which is made where it does not exist, and reads what must be in memory: some hundred
+    /// milliseconds for a million entries. `now` tells the age of entries and when to ask for the free space. Sets the
+    /// process's umask to 0077.
+    ///
+    /// # Errors
+    /// `Locked` where another process has the folder, `Newer`, `Damaged`, `Io`.
+    pub fn open(dir: &Path, settings: Settings, now: ReadClock) -> Result<Self, StoreError> {
+        let mut folder = Folder::open(dir)?;
+        let seal = Seal::new(&folder.seal_key()?).map_err(|_| StoreError::Damaged("seal.key is no key".into()))?;
+        let disk = Disk::open(&folder.database())?;
+        let (key, mut index) = caught("reading", || {
+            let key = hash_key(&disk)?;
+            Ok((key, Index::build(&disk, &settings, key)?))
+        })?;
+        folder.finish()?;
+        index.expire(now().wall, &settings);
+        let (sender, queue) = sync_channel(settings.queue_batches.max(1));
+        let shared = Arc::new(Shared {
+            state: RwLock::new(State { disk: Some(Arc::new(disk)), index }),
+            doubt: Mutex::new(None),
+            closed: AtomicBool::new(false),
+            rooms: Rooms::default(),
+            settings,
+            seal,
+            key,
+            now,
+            folder,
+            faults: AtomicU8::new(0),
+            commits: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            failed_commits: AtomicU64::new(0),
+            space_asked: AtomicU64::new(0),
+            space_low: AtomicBool::new(false),
+        });
+        let writer = Writer::new(shared.clone(), queue);
+        let writer = thread::Builder::new().name("store".into()).spawn(move || writer.run());
+        let writer = writer.map_err(|cause| StoreError::Io {
+            what: "starting the writer".into(),
+            cause: cause.to_string().into(),
+        })?;
+        Ok(Self { shared, queue: RwLock::new(Some(sender)), writer: Mutex::new(Some(writer)) })
+    }
+
+    /// For tests: the next commit fails and does not reach the disk.
+    #[doc(hidden)]
+    pub fn fail_next_commit(&self) {
+        self.shared.faults.store(FAULT_LOST, Ordering::Relaxed);
+    }
+
+    /// For tests: the next commit reaches the disk and is told as failed.
+    #[doc(hidden)]
+    pub fn doubt_next_commit(&self) {
+        self.shared.faults.store(FAULT_KEPT, Ordering::Relaxed);
+    }
+}
+
+fn hash_key(disk: &Disk) -> Result<HashKey, StoreError> {
+    if let Some(value) = disk.get(Space::Small, codec::HASH_KEY)? {
+        let key = value.try_into().map_err(|_| codec::damaged(Space::Small, codec::HASH_KEY))?;
+        return Ok(HashKey(key));
+    }
+    let key: [u8; 16] = folder::chance()?;
+    let (space, value) = (Space::Small, Some(key.to_vec()));
+    disk.commit(vec![Change { space, key: codec::HASH_KEY.to_vec(), value }])?;
+    Ok(HashKey(key))
+}
+
+impl Engine for Embedded {
+    fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        self.shared.check()?;
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => StoreError::Full,
+            TrySendError::Disconnected(_) => StoreError::Closed,
+        })
+    }
+
+    fn space(&self) -> Result<(), StoreError> {
+        self.shared.check()?;
+        self.shared.check_space()
+    }
+
+    fn index<T>(&self, look: impl FnOnce(&Index) -> T) -> Result<T, StoreError> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        Ok(look(&self.shared.state.read().unwrap_or_else(PoisonError::into_inner).index))
+    }
+
+    fn disk<T>(&self, read: impl FnOnce(&dyn Kv) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let disk = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).disk.clone();
+        match disk {
+            Some(disk) => caught("reading", || read(&*disk)),
+            None if self.shared.closed.load(Ordering::Acquire) => Err(StoreError::Closed),
+            None => Err(StoreError::Io {
+                what: "reading".into(),
+                cause: "the store reads itself again after a failed commit".into(),
+            }),
+        }
+    }
+
+    fn rooms(&self) -> &Rooms {
+        &self.shared.rooms
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    fn seal(&self) -> &Seal {
+        &self.shared.seal
+    }
+}
+
+impl Store for Embedded {
+    fn healthy(&self) -> Result<(), StoreError> {
+        self.space()
+    }
+
+    fn figures(&self) -> Figures {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        Figures {
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            batches: self.shared.batches.load(Ordering::Relaxed),
+            failed_commits: self.shared.failed_commits.load(Ordering::Relaxed),
+            window_entries: state.index.window.entries() as u64,
+            window_evicted: state.index.window.evicted(),
+        }
+    }
+
+    fn close(&self) {
+        drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the store's writer gave up");
+        }
+        self.shared.closed.store(true, Ordering::Release);
+        let disk = self.shared.state.write().unwrap_or_else(PoisonError::into_inner).disk.take();
+        writer::release(disk);
+        self.shared.folder.release();
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,217 @@
+//! The one thread that writes: takes what waits, makes one commit of it, syncs once, answers all.
+//!
+//! ```text
+//! queue -> gather -> plan -> commit + fdatasync -> apply -> answer -> queue
+//!                              | failed
+//!                              v
+//!                   answer Doubt, refuse all, close and open the database again until it reads
+//! ```
+//!
+//! While one sync runs, the next batches gather: the slower the disk, the more share a sync.
+
+use std::{
+    mem,
+    sync::{
+        Arc, PoisonError, Weak,
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Shared,
+    disk::{Disk, caught},
+};
+use crate::{
+    store::{
+        StoreError,
+        engine::{
+            index::Index,
+            job::{Job, plan_all},
+            kv::Kv as _,
+            txn::Txn,
+        },
+    },
+    wire::time::{Mono, Now},
+};
+
+/// Batches in one commit: enough to hide the sync, few enough that the first does not wait long for the last.
+const JOBS_MAX: usize = 512;
+/// Bytes in one commit.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The first wait before the database is opened again, doubled with each try.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// ... up to here.
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// How far wall and monotonic time may part until the wall is not believed for a while.
+const PARTED_MS: u64 = 60_000;
+/// For how long.
+const DISTRUST: Duration = Duration::from_secs(3600);
+
+type Jobs = Vec<Box<dyn Job>>;
+
+/// See above.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    queue: Receiver<Box<dyn Job>>,
+    /// Jobs that have more to do.
+    unfinished: Jobs,
+    last: Now,
+    distrust_until: Mono,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Job>>) -> Self {
+        let last = (shared.now)();
+        Self { shared, queue, unfinished: Vec::new(), last, distrust_until: Mono(0) }
+    }
+
+    /// Until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        while let Some(jobs) = self.gather() {
+            if let Err((jobs, cause)) = self.commit(jobs) {
+                self.doubt(jobs, &cause);
+            }
+        }
+    }
+
+    fn gather(&mut self) -> Option<Jobs> {
+        let mut jobs = mem::take(&mut self.unfinished);
+        if jobs.is_empty() {
+            jobs.push(self.queue.recv().ok()?);
+        }
+        let mut bytes = jobs.iter().map(|job| job.weight()).sum::<usize>();
+        while jobs.len() < JOBS_MAX && bytes < BYTES_MAX {
+            let Ok(job) = self.queue.try_recv() else { break };
+            bytes = bytes.saturating_add(job.weight());
+            jobs.push(job);
+        }
+        Some(jobs)
+    }
+
+    fn commit(&mut self, mut jobs: Jobs) -> Result<(), (Jobs, StoreError)> {
+        let shared = self.shared.clone();
+        let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(disk) = state.disk.clone() else { return Err((jobs, StoreError::Closed)) };
+        let txn = plan_all(&mut jobs, || Txn::new(&*disk, &state.index, &shared.seal));
+        let (changes, effects) = txn.finish();
+        drop(state);
+        let written = !changes.is_empty();
+        let commit = || {
+            let fault = shared.faults.swap(0, Ordering::Relaxed);
+            if fault != super::FAULT_LOST && written {
+                disk.commit(changes)?;
+            }
+            if fault == 0 { Ok(()) } else { Err(StoreError::Io { what: "writing".into(), cause: "wanted".into() }) }
+        };
+        if let Err(cause) = caught("writing", commit) {
+            return Err((jobs, cause));
+        }
+        drop(disk);
+        if written {
+            shared.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        shared.batches.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+        let expire = self.may_expire();
+        let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.index.apply(effects);
+        if let Some(now) = expire {
+            state.index.expire(now.wall, &shared.settings);
+        }
+        drop(state);
+        self.unfinished = jobs.into_iter().filter_map(Job::kept).collect();
+        Ok(())
+    }
+
+    /// Once a second, where the wall is to be believed.
+    fn may_expire(&mut self) -> Option<Now> {
+        let now = (self.shared.now)();
+        let ran = now.mono.0.saturating_sub(self.last.mono.0);
+        if ran < 1000 {
+            return None;
+        }
+        let walked = now.wall.0.saturating_sub(self.last.wall.0);
+        if walked.abs_diff(ran) > PARTED_MS || now.wall < self.last.wall {
+            tracing::error!(ran_ms = ran, walked_ms = walked, "the wall clock has jumped: nothing expires for an hour");
+            self.distrust_until = now.mono.plus(DISTRUST);
+        }
+        self.last = now;
+        (now.mono >= self.distrust_until).then_some(now)
+    }
+
+    fn doubt(&mut self, jobs: Jobs, cause: &StoreError) {
+        let why: Arc<str> = cause.to_string().into();
+        tracing::error!(%cause, "a commit failed: nothing more is taken until the store has read itself again");
+        self.shared.failed_commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.set_doubt(Some(why.clone()));
+        refuse(jobs, &why);
+        let mut wait = BACK_OFF;
+        loop {
+            if !self.refuse_for(wait, &why) {
+                return;
+            }
+            match self.read_again() {
+                Ok(()) => {
+                    tracing::warn!("the store has read itself again and takes batches");
+                    return self.shared.set_doubt(None);
+                }
+                Err(cause) => tracing::warn!(%cause, "the store cannot read itself again yet"),
+            }
+            wait = (wait * 2).min(BACK_OFF_MAX);
+        }
+    }
+
+    /// Answers what comes with the doubt. `false` when the store is closed meanwhile.
+    fn refuse_for(&mut self, wait: Duration, why: &Arc<str>) -> bool {
+        let (slice, mut left) = (Duration::from_millis(50), wait);
+        refuse(mem::take(&mut self.unfinished), why);
+        while !left.is_zero() {
+            match self.queue.recv_timeout(slice.min(left)) {
+                Ok(job) => refuse(vec![job], why),
+                Err(RecvTimeoutError::Timeout) => left = left.saturating_sub(slice),
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        loop {
+            match self.queue.try_recv() {
+                Ok(job) => refuse(vec![job], why),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Closes the database and opens it again; everything in memory is read anew.
+    fn read_again(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let old = shared.state.write().unwrap_or_else(PoisonError::into_inner).disk.take();
+        release(old);
+        let disk = Disk::open(&shared.folder.database())?;
+        let mut index = caught("reading", || Index::build(&disk, &shared.settings, shared.key))?;
+        index.expire((shared.now)().wall, &shared.settings);
+        let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.index = index;
+        state.disk = Some(Arc::new(disk));
+        Ok(())
+    }
+}
+
+/// Lets go of the database; ends when the last reader has, too.
+pub(super) fn release(disk: Option<Arc<Disk>>) {
+    let Some(disk) = disk else { return };
+    let left: Weak<Disk> = Arc::downgrade(&disk);
+    // A database that gave up may give up once more here.
+    let _ = caught("closing the database", || {
+        drop(disk);
+        Ok(())
+    });
+    while left.strong_count() > 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn refuse(jobs: Jobs, why: &Arc<str>) {
+    jobs.into_iter().for_each(|job| job.failed(StoreError::Doubt(why.clone())));
+}

@@ -1,0 +1,169 @@
+//! Inboxes: what is done to them in a commit, and how they are read.
+
+use std::collections::BTreeMap;
+
+use super::{
+    codec::{Arrived, Put, Take, app_key, damaged, place, split_place},
+    index::Slot,
+    job::{Step, Task},
+    kv::{Kv, Space},
+    txn::{CHUNK, Txn, inbox_entry},
+    vault,
+};
+use crate::{
+    store::StoreError,
+    wire::{
+        packet::ServiceKey,
+        record::{Appended, Cursor, InboxBatch, InboxEntry},
+        time::Wall,
+    },
+};
+
+/// A packet's messages.
+pub(crate) struct Append(pub(crate) InboxBatch);
+
+impl Task for Append {
+    type Answer = Appended;
+
+    fn weight(&self) -> usize {
+        self.0.items.iter().map(|item| item.raw.len() + 128).sum()
+    }
+
+    fn plan(&self, txn: &mut Txn<'_>, _: u64) -> Result<Step<Appended>, StoreError> {
+        let mut answer = Appended::default();
+        if let Some(from) = &self.0.from {
+            let peer = if self.0.items.is_empty() { 0 } else { txn.peer(from) };
+            let key = txn.index.window.key;
+            for (at, item) in self.0.items.iter().enumerate() {
+                let (mark, content) = (key.mark(from, &item.id), key.content(&item.raw));
+                if let Some(first) = txn.seen(&mark) {
+                    answer.repeats += 1;
+                    if first != content {
+                        answer.altered.push(at);
+                    }
+                    continue;
+                }
+                let (received, raw) = (self.0.received, item.raw.clone());
+                txn.see(mark, peer, received, content);
+                txn.deliver(&item.service, &InboxEntry { cursor: Cursor(0), received, from: from.clone(), raw });
+                answer.kept += 1;
+            }
+        }
+        vault::write(txn, &self.0.marks)?;
+        Ok(Step::Done(answer))
+    }
+}
+
+/// An app's word that it has what came up to a cursor.
+pub(crate) struct Acknowledge {
+    pub(crate) app: String,
+    pub(crate) service: ServiceKey,
+    pub(crate) cursor: Cursor,
+}
+
+impl Task for Acknowledge {
+    type Answer = bool;
+
+    fn plan(&self, txn: &mut Txn<'_>, _: u64) -> Result<Step<bool>, StoreError> {
+        let Some(slot) = txn.slot(&self.service) else { return Ok(Step::Done(self.cursor == Cursor(0))) };
+        if self.cursor.0 > slot.last {
+            return Ok(Step::Done(false));
+        }
+        let key = app_key(&self.app, slot.number);
+        if self.cursor > cursor_of(&key, txn.get(Space::Small, &key)?)? {
+            let mut put = Put::new(8);
+            put.u64(self.cursor.0);
+            txn.put(Space::Small, key, put.0);
+        }
+        Ok(Step::Done(true))
+    }
+}
+
+fn cursor_of(key: &[u8], value: Option<Vec<u8>>) -> Result<Cursor, StoreError> {
+    let Some(value) = value else { return Ok(Cursor(0)) };
+    Take::new(&value).and_then(|mut take| take.u64()).map(Cursor).ok_or_else(|| damaged(Space::Small, key))
+}
+
+/// Room made in an inbox.
+pub(crate) struct Trim {
+    pub(crate) service: ServiceKey,
+    pub(crate) apps: Vec<String>,
+    pub(crate) keep_from: Wall,
+}
+
+impl Task for Trim {
+    type Answer = u64;
+
+    fn plan(&self, txn: &mut Txn<'_>, so_far: u64) -> Result<Step<u64>, StoreError> {
+        let Some(slot) = txn.slot(&self.service) else { return Ok(Step::Done(so_far)) };
+        let read_by_all = self.read_by_all(txn, slot)?;
+        let (mut gone, mut unread) = (Vec::new(), so_far);
+        let (first, end) = (place(slot.number, slot.low.saturating_add(1)), place(slot.number, u64::MAX));
+        txn.scan(Space::Inbox, &first, &end, &mut |key, value| {
+            let cursor = split_place(key).map(|(_, cursor)| cursor).ok_or_else(|| damaged(Space::Inbox, key))?;
+            let received = Arrived::decode(value).ok_or_else(|| damaged(Space::Inbox, key))?.received;
+            let read = read_by_all.is_some_and(|floor| cursor <= floor.0);
+            if !read && received >= self.keep_from {
+                return Ok(false);
+            }
+            // Where no app is entitled, none has left it unread.
+            unread += u64::from(!read && read_by_all.is_some());
+            gone.push(cursor);
+            Ok(gone.len() < CHUNK)
+        })?;
+        let Some(low) = gone.last().copied() else { return Ok(Step::Done(unread)) };
+        let full = gone.len() == CHUNK;
+        gone.into_iter().for_each(|cursor| txn.remove(Space::Inbox, place(slot.number, cursor)));
+        // With the last cursor: it is never given again, even when nothing is left that shows it.
+        txn.write_slot(&self.service, Slot { low, ..slot });
+        Ok(if full { Step::More(unread) } else { Step::Done(unread) })
+    }
+}
+
+impl Trim {
+    fn read_by_all(&self, txn: &Txn<'_>, slot: Slot) -> Result<Option<Cursor>, StoreError> {
+        let mut floor = None;
+        for app in &self.apps {
+            let key = app_key(app, slot.number);
+            let cursor = cursor_of(&key, txn.get(Space::Small, &key)?)?;
+            floor = Some(floor.map_or(cursor, |floor: Cursor| floor.min(cursor)));
+        }
+        Ok(floor)
+    }
+}
+
+/// Reads on in one inbox.
+pub(crate) fn read(
+    kv: &dyn Kv,
+    slot: Slot,
+    after: Cursor,
+    max: usize,
+    bytes_max: usize,
+) -> Result<Vec<InboxEntry>, StoreError> {
+    let (mut entries, mut bytes) = (Vec::new(), 0usize);
+    let after = after.0.max(slot.low);
+    if max == 0 || after >= slot.last {
+        return Ok(entries);
+    }
+    kv.scan(Space::Inbox, &place(slot.number, after + 1), &place(slot.number, u64::MAX), &mut |key, value| {
+        let entry = inbox_entry(key, value)?;
+        bytes = bytes.saturating_add(entry.raw.len());
+        if !entries.is_empty() && bytes > bytes_max {
+            return Ok(false);
+        }
+        entries.push(entry);
+        Ok(entries.len() < max)
+    })?;
+    Ok(entries)
+}
+
+/// What an app has acknowledged.
+pub(crate) fn acknowledged(kv: &dyn Kv, app: &str, slot: Slot) -> Result<Cursor, StoreError> {
+    let key = app_key(app, slot.number);
+    cursor_of(&key, kv.get(Space::Small, &key)?)
+}
+
+/// All inboxes.
+pub(crate) fn services(slots: &BTreeMap<ServiceKey, Slot>) -> Vec<ServiceKey> {
+    slots.keys().cloned().collect()
+}

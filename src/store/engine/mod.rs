@@ -1,0 +1,217 @@
+//! What all engines share: everything but where the keys lie and when a commit is made.
+//!
+//! ```text
+//! Inbox, Outbox, Vault  -> a Task with its receipt (job)  -> Engine::submit
+//!     -> planned with others into one Txn (reads the Kv and the Index, changes neither)
+//!     -> Kv::commit -> Index::apply -> receipts
+//! ```
+//!
+//! An engine implements `Engine` and gets the three traits from here; so all engines keep the same promise in the same
+//! words, and differ only in what a crash leaves.
+
+pub(crate) mod codec;
+pub(crate) mod inbox;
+pub(crate) mod index;
+pub(crate) mod job;
+pub(crate) mod kv;
+pub(crate) mod outbox;
+pub(crate) mod queues;
+pub(crate) mod room;
+pub(crate) mod seal;
+pub(crate) mod txn;
+pub(crate) mod vault;
+pub(crate) mod window;
+
+use self::{
+    codec::{Fallen, Known, Queued, damaged, place, split_at, split_place, status_key},
+    index::Index,
+    job::{Job, Task, job},
+    kv::{Kv, Space},
+    room::Rooms,
+    seal::Seal,
+};
+use crate::{
+    store::{Inbox, Outbox, Receipt, Settings, StoreError, Vault},
+    wire::{
+        host::PeerHost,
+        packet::ServiceKey,
+        record::{
+            Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
+            Settlement, VaultContents, VaultWrite, Waiting,
+        },
+        time::Wall,
+    },
+};
+
+/// What an engine brings.
+pub(crate) trait Engine: Send + Sync {
+    /// Takes a job into the queue to the disk.
+    fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError>;
+
+    /// Whether there is room for more: asked before anything is taken that is not housekeeping.
+    fn space(&self) -> Result<(), StoreError>;
+
+    /// Looks at the index, shortly.
+    fn index<T>(&self, look: impl FnOnce(&Index) -> T) -> Result<T, StoreError>;
+
+    /// Reads from the disk.
+    fn disk<T>(&self, read: impl FnOnce(&dyn Kv) -> Result<T, StoreError>) -> Result<T, StoreError>;
+
+    /// The room in the outbox that is held.
+    fn rooms(&self) -> &Rooms;
+
+    /// What it was made with.
+    fn settings(&self) -> &Settings;
+
+    /// What opens the tokens.
+    fn seal(&self) -> &Seal;
+}
+
+fn hand_over<T: Task>(engine: &impl Engine, task: T) -> Result<Receipt<T::Answer>, StoreError> {
+    let (job, receipt) = job(task);
+    engine.submit(job)?;
+    Ok(receipt)
+}
+
+fn known(kv: &dyn Kv, id: &str) -> Result<Option<Known>, StoreError> {
+    let key = status_key(id);
+    let Some(value) = kv.get(Space::Status, &key)? else { return Ok(None) };
+    Known::decode(id, &value).map(Some).ok_or_else(|| damaged(Space::Status, &key))
+}
+
+impl<E: Engine> Inbox for E {
+    fn append(&self, batch: InboxBatch) -> Result<Receipt<Appended>, StoreError> {
+        if batch.from.is_none() && !batch.items.is_empty() {
+            return Err(StoreError::Io { what: "keeping messages".into(), cause: "of no sender".into() });
+        }
+        self.space()?;
+        hand_over(self, inbox::Append(batch))
+    }
+
+    fn read(
+        &self,
+        service: &ServiceKey,
+        after: Cursor,
+        max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<InboxEntry>, StoreError> {
+        let Some(slot) = self.index(|index| index.slots.get(service).copied())? else { return Ok(Vec::new()) };
+        self.disk(|kv| inbox::read(kv, slot, after, max, bytes_max))
+    }
+
+    fn acknowledged(&self, app: &str, service: &ServiceKey) -> Result<Cursor, StoreError> {
+        let Some(slot) = self.index(|index| index.slots.get(service).copied())? else { return Ok(Cursor(0)) };
+        self.disk(|kv| inbox::acknowledged(kv, app, slot))
+    }
+
+    fn acknowledge(&self, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<Receipt<bool>, StoreError> {
+        hand_over(self, inbox::Acknowledge { app: app.to_owned(), service: service.clone(), cursor })
+    }
+
+    fn trim(&self, service: &ServiceKey, apps: &[String], keep_from: Wall) -> Result<Receipt<u64>, StoreError> {
+        hand_over(self, inbox::Trim { service: service.clone(), apps: apps.to_vec(), keep_from })
+    }
+
+    fn services(&self) -> Result<Vec<ServiceKey>, StoreError> {
+        self.index(|index| inbox::services(&index.slots))
+    }
+}
+
+impl<E: Engine> Outbox for E {
+    fn append(&self, batch: OutboxBatch) -> Result<Receipt<Accepted>, StoreError> {
+        self.space()?;
+        let hosts = || batch.items.iter().filter(|item| item.own.is_none()).map(|item| &item.host);
+        let room = self.index(|index| self.rooms().take(hosts(), &index.queues, self.settings()))??;
+        hand_over(self, outbox::Append { batch, _room: room })
+    }
+
+    fn load(&self, host: &PeerHost, after: Seq, max: usize, bytes_max: usize) -> Result<Vec<Mail>, StoreError> {
+        let next = self.index(|index| Some((*index.peers.get(host)?, index.queues.next(host, after)?)))?;
+        let (Some((number, first)), true) = (next, max > 0) else { return Ok(Vec::new()) };
+        let (mut mails, mut bytes) = (Vec::new(), 0usize);
+        self.disk(|kv| {
+            kv.scan(Space::Outbox, &place(number, first), &place(number, u64::MAX), &mut |key, value| {
+                let broken = || damaged(Space::Outbox, key);
+                let (_, seq) = split_place(key).ok_or_else(broken)?;
+                let mail = Queued::decode(value).ok_or_else(broken)?;
+                bytes = bytes.saturating_add(mail.raw.len() + 1);
+                if !mails.is_empty() && bytes > bytes_max {
+                    return Ok(false);
+                }
+                let (id, raw) = (mail.id.into(), codec::owned(mail.raw));
+                mails.push(Mail { seq: Seq(seq), id, raw, expires: mail.expires });
+                Ok(mails.len() < max)
+            })
+        })?;
+        Ok(mails)
+    }
+
+    fn settle(&self, settlement: Settlement) -> Result<Receipt<()>, StoreError> {
+        hand_over(self, outbox::Settle(settlement))
+    }
+
+    fn status(&self, id: &str) -> Result<Option<MessageStatus>, StoreError> {
+        self.disk(|kv| Ok(known(kv, id)?.map(|known| known.status)))
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.index(|index| index.queues.waiting()).unwrap_or_default()
+    }
+
+    fn waiting_for(&self, host: &PeerHost) -> Option<Waiting> {
+        self.index(|index| index.queues.waiting_for(host)).ok().flatten()
+    }
+
+    fn due(&self, now: Wall, max: usize) -> Result<Vec<(PeerHost, Seq)>, StoreError> {
+        self.index(|index| index.queues.due(now, max))
+    }
+
+    fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, StoreError> {
+        let mut dead = Vec::new();
+        if max == 0 {
+            return Ok(dead);
+        }
+        self.disk(|kv| {
+            kv.scan(Space::Dead, &[0; 8], &[0xff; 8], &mut |key, value| {
+                let fallen = Fallen::decode(value).ok_or_else(|| damaged(Space::Dead, key))?;
+                // Revived or buried since the scan began: no longer dead, or dead anew further on.
+                let known = known(kv, fallen.id)?.filter(|known| Some(known.place) == split_at(key));
+                let Some(Known { status, .. }) = known else { return Ok(true) };
+                if senders.is_none_or(|senders| senders.contains(&status.sender)) {
+                    dead.push(DeadMail { status, raw: codec::owned(fallen.raw) });
+                }
+                Ok(dead.len() < max)
+            })
+        })?;
+        Ok(dead)
+    }
+
+    fn dead_count(&self) -> u64 {
+        self.index(|index| index.dead).unwrap_or_default()
+    }
+
+    fn revive(&self, id: &str, now: Wall, expires: Wall, tries_before: u64) -> Result<Receipt<bool>, StoreError> {
+        self.space()?;
+        let host = self.disk(|kv| Ok(known(kv, id)?.map(|known| known.status.host)))?;
+        let room = self.index(|index| self.rooms().take(host.iter(), &index.queues, self.settings()))??;
+        hand_over(self, outbox::Revive { id: id.to_owned(), now, expires, tries_before, _room: room })
+    }
+
+    fn bury(&self, id: &str) -> Result<Receipt<bool>, StoreError> {
+        hand_over(self, outbox::Bury(id.to_owned()))
+    }
+
+    fn prune(&self, before: Wall) -> Result<Receipt<u64>, StoreError> {
+        hand_over(self, outbox::Prune(before))
+    }
+}
+
+impl<E: Engine> Vault for E {
+    fn read(&self) -> Result<VaultContents, StoreError> {
+        self.disk(|kv| vault::read(kv, self.seal()))
+    }
+
+    fn commit(&self, writes: Vec<VaultWrite>) -> Result<Receipt<()>, StoreError> {
+        hand_over(self, vault::Commit(writes))
+    }
+}

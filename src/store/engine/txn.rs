@@ -1,0 +1,187 @@
+//! One commit in the making: reads what is on disk and what it has itself changed, gathers changes and their effects.
+//!
+//! Nothing here touches the disk for writing or the index. Dropping it undoes it; that is how a failed commit takes
+//! back its window entries, its numbers and its counts.
+
+use std::collections::BTreeMap;
+
+use super::{
+    codec::{self, Put, Small, place, service_key, small},
+    index::{Effects, Index, Slot},
+    kv::{Change, Each, Kv, Space},
+    seal::Seal,
+    window::{Mark, Sighting},
+};
+use crate::{
+    store::StoreError,
+    wire::{
+        host::PeerHost,
+        packet::ServiceKey,
+        record::{Cursor, InboxEntry},
+        time::Wall,
+    },
+};
+
+/// Entries that one commit deletes for trimming, pruning or sweeping: some milliseconds of work, so that nobody waits.
+pub(crate) const CHUNK: usize = 5_000;
+
+/// See above.
+pub(crate) struct Txn<'a> {
+    kv: &'a dyn Kv,
+    pub(crate) index: &'a Index,
+    pub(crate) seal: &'a Seal,
+    changes: Vec<Change>,
+    /// Where in `changes` a key that may be read again was changed last.
+    overlay: BTreeMap<(Space, Vec<u8>), usize>,
+    marks: BTreeMap<Mark, u64>,
+    pub(crate) effects: Effects,
+}
+
+impl<'a> Txn<'a> {
+    /// Opens one; what has left the window of repeats is deleted with it.
+    pub(crate) fn new(kv: &'a dyn Kv, index: &'a Index, seal: &'a Seal) -> Self {
+        let effects = Effects { seq: index.seq, death: index.death, ..Effects::default() };
+        let (overlay, marks) = (BTreeMap::new(), BTreeMap::new());
+        Self { kv, index, seal, changes: Vec::new(), overlay, marks, effects }
+    }
+
+    /// What is to be committed, and what follows from it. Housekeeping rides along, and is no reason to commit.
+    pub(crate) fn finish(mut self) -> (Vec<Change>, Effects) {
+        if !self.changes.is_empty() {
+            let stale = self.index.window.stale(CHUNK);
+            self.effects.swept = stale.len();
+            let sweep = |at: &u64| Change { space: Space::Seen, key: at.to_be_bytes().to_vec(), value: None };
+            self.changes.extend(stale.iter().map(sweep));
+        }
+        (self.changes, self.effects)
+    }
+
+    /// Writes a key that nothing in this commit reads.
+    pub(crate) fn put_blind(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
+        self.changes.push(Change { space, key, value: Some(value) });
+    }
+
+    /// Writes a key.
+    pub(crate) fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
+        self.change(space, key, Some(value));
+    }
+
+    /// Removes a key.
+    pub(crate) fn remove(&mut self, space: Space, key: Vec<u8>) {
+        self.change(space, key, None);
+    }
+
+    fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.overlay.insert((space, key.clone()), self.changes.len());
+        self.changes.push(Change { space, key, value });
+    }
+
+    /// Reads a key, changes of this commit included.
+    pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.overlay.get(&(space, key.to_vec())) {
+            Some(at) => Ok(self.changes.get(*at).and_then(|change| change.value.clone())),
+            None => self.kv.get(space, key),
+        }
+    }
+
+    /// Reads on in order, without what this commit has removed; what it has added is not seen.
+    pub(crate) fn scan(&self, space: Space, from: &[u8], to: &[u8], each: Each<'_>) -> Result<(), StoreError> {
+        self.kv.scan(space, from, to, &mut |key, value| {
+            let changed = self.overlay.get(&(space, key.to_vec())).and_then(|at| self.changes.get(*at));
+            if changed.is_some_and(|change| change.value.is_none()) { Ok(true) } else { each(key, value) }
+        })
+    }
+
+    /// Keys of one kind that this commit has written so far.
+    pub(crate) fn added(&self, space: Space, prefix: &[u8]) -> Vec<Vec<u8>> {
+        let start = (space, prefix.to_vec());
+        let ours = self.overlay.range(start..).take_while(|((at, key), _)| *at == space && key.starts_with(prefix));
+        ours.map(|((_, key), _)| key.clone()).collect()
+    }
+
+    /// An inbox that there is.
+    pub(crate) fn slot(&self, service: &ServiceKey) -> Option<Slot> {
+        self.effects.slots.get(service).or_else(|| self.index.slots.get(service)).copied()
+    }
+
+    /// An inbox, made where there is none.
+    fn slot_or_new(&mut self, service: &ServiceKey) -> Slot {
+        if let Some(slot) = self.slot(service) {
+            return slot;
+        }
+        let new = self.effects.slots.keys().filter(|key| !self.index.slots.contains_key(*key)).count();
+        let number = u32::try_from(self.index.slots.len() + new + 1).unwrap_or(u32::MAX);
+        let slot = Slot { number, low: 0, last: 0 };
+        self.write_slot(service, slot);
+        slot
+    }
+
+    /// Writes what is kept of an inbox itself.
+    pub(crate) fn write_slot(&mut self, service: &ServiceKey, slot: Slot) {
+        let mut put = Put::new(64);
+        put.u32(slot.number);
+        put.u64(slot.low);
+        put.u64(slot.last);
+        put.text(service.protocol());
+        put.text(service.service());
+        self.put(Space::Small, service_key(service), put.0);
+        self.effects.slots.insert(service.clone(), slot);
+    }
+
+    /// A peer's number, given where it has none.
+    pub(crate) fn peer(&mut self, host: &PeerHost) -> u32 {
+        if let Some(number) = self.known_peer(host) {
+            return number;
+        }
+        let number = u32::try_from(self.index.peers.len() + self.effects.peers.len() + 1).unwrap_or(u32::MAX);
+        let mut put = Put::new(4);
+        put.u32(number);
+        self.put(Space::Small, small(Small::Peer, &[host.as_str().as_bytes()]), put.0);
+        self.effects.peers.insert(host.clone(), number);
+        number
+    }
+
+    /// A peer's number, where it has one.
+    pub(crate) fn known_peer(&self, host: &PeerHost) -> Option<u32> {
+        self.effects.peers.get(host).or_else(|| self.index.peers.get(host)).copied()
+    }
+
+    /// Puts a message at the end of an inbox.
+    pub(crate) fn deliver(&mut self, service: &ServiceKey, entry: &InboxEntry) {
+        let mut slot = self.slot_or_new(service);
+        slot.last += 1;
+        let arrived = codec::Arrived { received: entry.received, from: entry.from.as_str(), raw: &entry.raw };
+        self.put_blind(Space::Inbox, place(slot.number, slot.last), arrived.encode());
+        self.effects.slots.insert(service.clone(), slot);
+    }
+
+    /// The content hash of a message that came before, on disk or in this commit.
+    pub(crate) fn seen(&self, mark: &Mark) -> Option<u64> {
+        self.marks.get(mark).copied().or_else(|| self.index.window.find(mark))
+    }
+
+    /// Remembers a message.
+    pub(crate) fn see(&mut self, mark: Mark, peer: u32, received: Wall, content: u64) {
+        let arrival = self.index.window.last_arrival() + self.effects.sightings.len() as u64 + 1;
+        let seen = Sighting { arrival, mark, peer, received, content };
+        self.put_blind(Space::Seen, arrival.to_be_bytes().to_vec(), seen.encode());
+        self.marks.insert(mark, content);
+        self.effects.sightings.push(seen);
+    }
+}
+
+/// A message in an inbox, read.
+pub(crate) fn inbox_entry(key: &[u8], value: &[u8]) -> Result<InboxEntry, StoreError> {
+    let read = || {
+        let (_, cursor) = codec::split_place(key)?;
+        let arrived = codec::Arrived::decode(value)?;
+        let from = PeerHost::parse(arrived.from).ok()?;
+        Some(InboxEntry {
+            cursor: Cursor(cursor),
+            received: arrived.received,
+            from,
+            raw: codec::owned(arrived.raw),
+        })
+    };
+    read().ok_or_else(|| codec::damaged(Space::Inbox, key))
+}

@@ -1,0 +1,260 @@
+//! What `Outbox` promises.
+
+use std::time::Duration;
+
+use ymp::{
+    store::{Inbox, StoreError},
+    wire::{
+        packet::ServiceKey,
+        record::{Accepted, Cursor, FamilyRecord, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
+        time::Wall,
+    },
+};
+
+use crate::{
+    house::{House, host, service},
+    vault::family,
+};
+
+const QUEUED: MessageState = MessageState::Queued;
+const DELIVERED: MessageState = MessageState::Delivered;
+
+fn to_ourselves(house: &House, id: &str) -> OutboxItem {
+    OutboxItem { own: Some(service()), ..house.mail("alpha.test", id) }
+}
+
+crate::promises! {
+    fn messages_wait_in_order_per_peer(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.queue("gamma.test", &["c"]);
+        house.queue("beta.test", &["d"]);
+        house.restart();
+        assert_eq!(house.outbox("beta.test"), ["a", "b", "d"]);
+        assert_eq!(house.outbox("gamma.test"), ["c"]);
+        assert_eq!(house.outbox("delta.test"), [""; 0]);
+    }
+
+    fn loading_goes_on_after_a_place_and_stops_at_both_bounds(house) {
+        house.queue("beta.test", &["aaaa", "bbbb", "cccc"]);
+        let load = |after, max, bytes| {
+            let mails = house.store().load(&host("beta.test"), Seq(after), max, bytes).unwrap();
+            mails.iter().map(|mail| mail.seq.0).collect::<Vec<_>>()
+        };
+        assert_eq!(load(1, 9, 99), [2, 3]);
+        assert_eq!(load(0, 2, 99), [1, 2]);
+        assert_eq!(load(0, 9, 10), [1, 2], "each counts one byte more");
+        assert_eq!(load(0, 9, 9), [1]);
+        assert_eq!(load(0, 9, 0), [1], "the first comes whatever it weighs");
+        assert_eq!((load(0, 0, 99), load(u64::MAX, 9, 99)), (vec![], vec![]));
+    }
+
+    fn an_id_that_is_known_is_not_queued_again_and_keeps_its_state(house) {
+        assert_eq!(house.queue("beta.test", &["a", "b"]), Accepted::All(vec![QUEUED, QUEUED]));
+        house.settle("beta.test", &[1], &[]);
+        house.restart();
+        assert_eq!(house.queue("beta.test", &["a", "b", "c"]), Accepted::All(vec![DELIVERED, QUEUED, QUEUED]));
+        assert_eq!(house.outbox("beta.test"), ["b", "c"]);
+    }
+
+    fn an_id_with_other_content_takes_nothing_of_its_batch(house) {
+        house.queue("beta.test", &["a"]);
+        let other = OutboxItem { content: [99; 32], ..house.mail("beta.test", "a") };
+        let batch = vec![house.mail("beta.test", "b"), other];
+        assert_eq!(house.send(batch).unwrap(), Accepted::Conflict(1));
+        assert_eq!(house.outbox("beta.test"), ["a"]);
+        assert_eq!(house.store().status("b").unwrap(), None);
+    }
+
+    fn the_same_id_twice_in_a_batch_counts_once_and_with_other_content_is_a_conflict(house) {
+        assert_eq!(house.queue("beta.test", &["a", "a"]), Accepted::All(vec![QUEUED, QUEUED]));
+        assert_eq!(house.outbox("beta.test"), ["a"]);
+        let other = OutboxItem { content: [99; 32], ..house.mail("beta.test", "b") };
+        assert_eq!(house.send(vec![house.mail("beta.test", "b"), other]).unwrap(), Accepted::Conflict(1));
+        assert_eq!(house.outbox("beta.test"), ["a"]);
+    }
+
+    fn a_message_to_ourselves_lies_in_the_inbox_at_once(house) {
+        let batch = vec![house.mail("beta.test", "out"), to_ourselves(house, "in")];
+        assert_eq!(house.send(batch).unwrap(), Accepted::All(vec![QUEUED, DELIVERED]));
+        house.restart();
+        let entries = Inbox::read(house.store(), &service(), Cursor(0), 9, 99).unwrap();
+        assert_eq!((entries.len(), &entries[0].from, entries[0].received), (1, &host("alpha.test"), house.now()));
+        assert_eq!(house.store().status("in").unwrap().unwrap().ended, Some(house.now()));
+        assert_eq!(house.store().waiting_for(&host("alpha.test")), None);
+        assert_eq!(house.send(vec![to_ourselves(house, "in")]).unwrap(), Accepted::All(vec![DELIVERED]));
+        assert_eq!(house.inbox(), ["in"]);
+    }
+
+    fn settling_ends_messages_with_the_tries_they_saw(house) {
+        house.queue("beta.test", &["a", "b", "c"]);
+        house.pass(Duration::from_secs(9));
+        house.settle("beta.test", &[1], &[2]);
+        house.restart();
+        assert_eq!(house.outbox("beta.test"), ["c"]);
+        let a = house.store().status("a").unwrap().unwrap();
+        assert_eq!((a.state, a.attempts, a.tries_before, a.last_error, a.ended), (DELIVERED, 3, 2, None, Some(house.now())));
+        let b = house.store().status("b").unwrap().unwrap();
+        assert_eq!((b.state, b.attempts, b.last_error.as_deref()), (MessageState::Dead, 3, Some("gave up")));
+        assert_eq!(b.queued.plus(Duration::from_secs(9)), house.now());
+        let c = house.store().status("c").unwrap().unwrap();
+        assert_eq!((c.state, c.attempts, c.ended, &*c.id, c.host, c.sender), (QUEUED, 0, None, "c", host("beta.test"), service()));
+        assert_eq!(house.store().status("d").unwrap(), None);
+    }
+
+    fn settling_twice_changes_nothing(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.settle("beta.test", &[1], &[]);
+        house.settle("beta.test", &[1, 77], &[1]);
+        house.settle("gamma.test", &[2], &[]);
+        assert_eq!(house.store().status("a").unwrap().unwrap().state, DELIVERED);
+        assert_eq!((house.store().dead_count(), house.outbox("beta.test")), (0, vec!["b".to_owned()]));
+    }
+
+    fn settling_commits_its_marks(house) {
+        let marks = vec![VaultWrite::PutFamily(Box::new(FamilyRecord { id: 7, ..family("peer:beta.test", 7) }))];
+        let (delivered, dead) = (vec![], vec![]);
+        let settlement = Settlement { host: host("beta.test"), now: house.now(), tries: 0, delivered, dead, marks };
+        house.store().settle(settlement).unwrap().wait().unwrap();
+        house.restart();
+        assert_eq!(house.vault().families.len(), 1);
+    }
+
+    fn a_place_is_never_given_twice_even_when_all_was_settled(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.settle("beta.test", &[1, 2], &[]);
+        house.restart();
+        house.queue("beta.test", &["c"]);
+        assert_eq!(house.store().load(&host("beta.test"), Seq(0), 9, 99).unwrap()[0].seq, Seq(3));
+    }
+
+    fn what_waits_is_counted_with_its_oldest(house) {
+        house.queue("beta.test", &["a"]);
+        let first = house.now();
+        house.pass(Duration::from_secs(5));
+        house.queue("beta.test", &["b"]);
+        for _ in 0..2 {
+            let waiting = house.store().waiting_for(&host("beta.test")).unwrap();
+            assert_eq!((waiting.messages, waiting.oldest), (2, first));
+            assert_eq!(house.store().waiting(), [waiting]);
+            house.restart();
+        }
+        house.settle("beta.test", &[1], &[]);
+        assert_eq!(house.store().waiting_for(&host("beta.test")).unwrap().oldest, house.now());
+        house.settle("beta.test", &[2], &[]);
+        assert_eq!((house.store().waiting_for(&host("beta.test")), house.store().waiting()), (None, vec![]));
+    }
+
+    fn what_is_due_is_told_to_the_millisecond(house) {
+        house.queue("beta.test", &["a"]);
+        house.pass(Duration::from_millis(10));
+        house.queue("gamma.test", &["b"]);
+        house.restart();
+        let due = |at: Wall, max| house.store().due(at, max).unwrap();
+        let hour = Duration::from_secs(3600);
+        assert_eq!(due(house.now(), 9), []);
+        assert_eq!(due(Wall(house.now().plus(hour).0 - 1), 9), [(host("beta.test"), Seq(1))]);
+        assert_eq!(due(house.now().plus(hour), 9).len(), 2);
+        assert_eq!(due(house.now().plus(hour), 1).len(), 1);
+        house.settle("beta.test", &[], &[1]);
+        assert_eq!(due(Wall(u64::MAX), 9), [(host("gamma.test"), Seq(2))]);
+    }
+
+    fn dead_messages_come_in_the_order_of_their_death(house) {
+        house.queue("beta.test", &["a", "b", "c"]);
+        house.settle("beta.test", &[], &[3]);
+        house.settle("beta.test", &[], &[1, 2]);
+        house.restart();
+        assert_eq!((house.dead(), house.store().dead_count()), (vec!["c".into(), "a".into(), "b".into()], 3));
+        assert_eq!(house.store().dead(None, 2).unwrap().len(), 2);
+        assert_eq!(house.store().dead(Some(&[ServiceKey::new("mail", "x")]), 9).unwrap(), []);
+        let ours = house.store().dead(Some(&[service()]), 9).unwrap();
+        assert_eq!((ours.len(), &ours[0].raw[..]), (3, &b"c"[..]));
+    }
+
+    fn a_dead_message_is_revived_at_the_tail(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.settle("beta.test", &[], &[1]);
+        house.pass(Duration::from_secs(9));
+        let later = house.now().plus(Duration::from_secs(77));
+        let revive = |id| house.store().revive(id, house.now(), later, 5).unwrap().wait().unwrap();
+        assert!(revive("a"));
+        assert!(!revive("a"), "it is no longer dead");
+        assert!(!revive("b"));
+        assert!(!revive("z"));
+        let status = house.store().status("a").unwrap().unwrap();
+        assert_eq!((status.state, status.tries_before, status.attempts, status.ended), (QUEUED, 5, 0, None));
+        house.restart();
+        assert_eq!((house.outbox("beta.test"), house.store().dead_count()), (vec!["b".into(), "a".into()], 0));
+        assert_eq!(house.store().load(&host("beta.test"), Seq(2), 9, 99).unwrap()[0].expires, later);
+    }
+
+    fn a_dead_message_is_buried_for_good(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.settle("beta.test", &[], &[1]);
+        let bury = |house: &House, id| house.store().bury(id).unwrap().wait().unwrap();
+        assert!(bury(house, "a"));
+        assert!(!bury(house, "a"));
+        assert!(!bury(house, "b"));
+        house.restart();
+        assert_eq!((house.dead(), house.store().dead_count()), (vec![], 0));
+        assert_eq!(house.store().status("a").unwrap(), None);
+    }
+
+    fn pruning_forgets_what_ended_before_and_neither_the_dead_nor_the_queued(house) {
+        house.queue("beta.test", &["a", "b", "c", "d"]);
+        house.settle("beta.test", &[1], &[2]);
+        house.send(vec![to_ourselves(house, "own")]).unwrap();
+        house.pass(Duration::from_secs(1));
+        house.settle("beta.test", &[3], &[]);
+        let prune = |house: &House, at| house.store().prune(at).unwrap().wait().unwrap();
+        assert_eq!(prune(house, house.now()), 2);
+        assert_eq!(prune(house, house.now()), 0);
+        house.restart();
+        let known = |id: &str| house.store().status(id).unwrap().is_some();
+        assert_eq!(["a", "b", "c", "d", "own"].map(known), [false, true, true, true, false]);
+        assert_eq!(prune(house, Wall(u64::MAX)), 1);
+    }
+
+    fn pruning_finds_what_ended_while_the_clock_was_set_back(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.settle("beta.test", &[1], &[]);
+        let prune = |at| house.store().prune(at).unwrap().wait().unwrap();
+        assert_eq!(prune(Wall(u64::MAX)), 1);
+        let (delivered, now) = (vec![Seq(2)], Wall(5));
+        let back = Settlement { host: host("beta.test"), now, tries: 0, delivered, dead: vec![], marks: vec![] };
+        house.store().settle(back).unwrap().wait().unwrap();
+        assert_eq!(prune(Wall(6)), 1);
+    }
+
+    fn the_outbox_holds_no_more_than_it_may_and_names_the_setting(house) {
+        house.with(|settings| (settings.outbox_messages, settings.outbox_messages_per_peer) = (3, 2));
+        house.queue("beta.test", &["a", "b"]);
+        let refused = |to: &str, ids: &[&str]| {
+            let error = house.send(ids.iter().map(|id| house.mail(to, id)).collect()).unwrap_err();
+            let StoreError::OutboxFull(setting) = error else { panic!("{error}") };
+            setting
+        };
+        assert_eq!(refused("beta.test", &["c"]), "limits.outbox-messages-per-peer = 2 for beta.test");
+        assert_eq!(refused("gamma.test", &["c", "d"]), "limits.outbox-messages = 3");
+        assert_eq!(house.store().status("c").unwrap(), None);
+        house.queue("gamma.test", &["e"]);
+        house.send(vec![to_ourselves(house, "own")]).unwrap();
+        house.settle("beta.test", &[1], &[]);
+        house.queue("beta.test", &["f"]);
+        house.settle("beta.test", &[], &[2]);
+        house.queue("beta.test", &["g"]);
+        let revived = house.store().revive("b", house.now(), house.now(), 0);
+        assert!(matches!(revived, Err(StoreError::OutboxFull(_))));
+    }
+
+    fn room_that_a_refused_or_repeated_batch_held_is_given_back(house) {
+        house.with(|settings| settings.outbox_messages = 2);
+        house.queue("beta.test", &["a"]);
+        for _ in 0..5 {
+            house.queue("beta.test", &["a"]);
+            let other = OutboxItem { content: [99; 32], ..house.mail("beta.test", "a") };
+            house.send(vec![other]).unwrap();
+        }
+        house.queue("beta.test", &["b"]);
+    }
+}
