@@ -1,0 +1,239 @@
+//! What other hosts call (`https-token`). Paths are configured.
+//!
+//! | call | 204 or 200 | body |
+//! | --- | --- | --- |
+//! | POST request-path | 204, always | at most 16 KiB |
+//! | POST grant-path | 204 | at most 16 KiB |
+//! | POST refresh-path | 200 with both new tokens | ignored |
+//! | POST packet-path | 204 once it is on stable storage | at most `packet_bytes` |
+//!
+//! Checks, in this order: 404, 421, 405, 401, 429, 415, 413, 400, 401 (a grant with neither bearer nor `state`), 403. On the
+//! request path nothing follows the 405: whatever is wrong is told to the node, never to the caller.
+//!
+//! What `node` has begun goes on when the caller goes away: it runs in a task of its own.
+
+use std::{future::Future, net::IpAddr, sync::Arc};
+
+use hyper::{HeaderMap, Method, Request, StatusCode, body, header, header::HeaderValue};
+use tracing::debug;
+
+use super::{
+    Settings,
+    body::{BodyError, Incoming},
+    connection::Handler,
+    headers::{bearer, check_host, check_json},
+    respond::{Answer, Door, Fault, json_bytes, no_content},
+};
+use crate::{
+    node::Node,
+    telemetry::metrics::Metrics,
+    wire::{
+        exchange::{TokenGrant, TokenRequest},
+        limits,
+        packet::Packet,
+        path::Paths,
+        refusal::Refusal,
+        time::ReadClock,
+    },
+};
+
+/// The peers' face. Cheap to clone.
+#[derive(Clone)]
+pub struct PeerApi(Arc<Inner>);
+
+struct Inner {
+    node: Node,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    clock: ReadClock,
+}
+
+type Body = Incoming<body::Incoming>;
+
+/// A path of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Request,
+    Grant,
+    Refresh,
+    Packet,
+}
+
+impl Route {
+    fn of(path: &str, paths: &Paths) -> Option<Self> {
+        let all = [
+            (&paths.request, Self::Request),
+            (&paths.grant, Self::Grant),
+            (&paths.refresh, Self::Refresh),
+            (&paths.packet, Self::Packet),
+        ];
+        all.into_iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route)
+    }
+
+    fn door(self) -> Door {
+        match self {
+            Self::Packet => Door::Packet,
+            Self::Request | Self::Grant | Self::Refresh => Door::Plain,
+        }
+    }
+}
+
+/// The checks that need nothing but the header's first lines: 404, 421, 405.
+fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
+    let route = Route::of(request.uri().path(), &settings.paths).ok_or(Fault::Path)?;
+    check_host(request, &settings.host, &settings.aliases)?;
+    if request.method() == Method::POST { Ok(route) } else { Err(Fault::Method("POST")) }
+}
+
+impl Handler for PeerApi {
+    async fn handle(&self, from: IpAddr, request: Request<body::Incoming>) -> Answer {
+        let admitted = admit(&request, &self.0.settings);
+        let (head, body) = request.into_parts();
+        let mut body = Some(Incoming::new(&head.headers, body));
+        let (route, result) = match admitted {
+            Ok(Route::Request) => {
+                self.asked(from, &head.headers, &mut body).await;
+                (Some(Route::Request), Ok(no_content()))
+            }
+            Ok(Route::Grant) => (Some(Route::Grant), self.granted(from, &head.headers, &mut body).await),
+            Ok(Route::Refresh) => {
+                (Some(Route::Refresh), self.refreshed(from, &head.headers, &mut body).await)
+            }
+            Ok(Route::Packet) => (Some(Route::Packet), self.packet(from, &head.headers, &mut body).await),
+            Err(fault) => (None, Err(fault)),
+        };
+        self.count(route, &result);
+        match result {
+            Ok(answer) => answer,
+            Err(fault) => {
+                // The caller sees an answer only after it has written what it is writing.
+                if let Some(rest) = body.take() {
+                    rest.throw_away().await;
+                }
+                debug!(client = %from, path = head.uri.path(), status = fault.status().as_u16(), "refused: {fault}");
+                fault.answer(route.map_or(Door::Plain, Route::door))
+            }
+        }
+    }
+}
+
+impl PeerApi {
+    /// Builds the face.
+    #[must_use]
+    pub fn new(node: Node, settings: Settings, metrics: Arc<Metrics>, clock: ReadClock) -> Self {
+        Self(Arc::new(Inner { node, settings, metrics, clock }))
+    }
+
+    //= https-token, "Being asked", MUST: always 204
+    async fn asked(&self, from: IpAddr, headers: &HeaderMap, body: &mut Option<Body>) {
+        self.0.metrics.requests_in.up();
+        let read = match check_json(headers) {
+            Ok(()) => self.read(body, limits::EXCHANGE_BYTES_MAX).await,
+            Err(fault) => {
+                if let Some(rest) = body.take() {
+                    rest.throw_away().await;
+                }
+                Err(fault)
+            }
+        };
+        let request = match read {
+            Ok(bytes) => TokenRequest::decode(&bytes, (self.0.clock)().wall),
+            Err(Fault::Body(BodyError::TooLarge { limit })) => {
+                Err(Refusal::TooLarge { what: format!("a request holds at most {limit} bytes") })
+            }
+            Err(fault) => Err(Refusal::Malformed { what: fault.to_string(), index: None }),
+        };
+        self.0.node.asked(from, request);
+    }
+
+    async fn granted(
+        &self,
+        from: IpAddr,
+        headers: &HeaderMap,
+        body: &mut Option<Body>,
+    ) -> Result<Answer, Fault> {
+        let bearer = bearer(headers)?;
+        if let Some(bearer) = bearer {
+            self.0.node.recognise_grant(bearer)?;
+        }
+        check_json(headers)?;
+        let bytes = self.read(body, limits::EXCHANGE_BYTES_MAX).await?;
+        let grant = TokenGrant::decode(&bytes, bearer.is_some(), (self.0.clock)().wall)?;
+        if grant == TokenGrant::Bare {
+            return Err(Refusal::TokenMissing.into());
+        }
+        let node = self.0.node.clone();
+        carry_on(async move { node.granted(from, bearer, grant).await }).await?;
+        Ok(no_content())
+    }
+
+    async fn refreshed(
+        &self,
+        from: IpAddr,
+        headers: &HeaderMap,
+        body: &mut Option<Body>,
+    ) -> Result<Answer, Fault> {
+        let bearer = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
+        if let Some(ignored) = body.take() {
+            ignored.throw_away().await;
+        }
+        let node = self.0.node.clone();
+        let pair = carry_on(async move { node.refreshed(from, bearer).await }).await?;
+        let mut answer = json_bytes(StatusCode::OK, pair);
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(answer)
+    }
+
+    async fn packet(
+        &self,
+        from: IpAddr,
+        headers: &HeaderMap,
+        body: &mut Option<Body>,
+    ) -> Result<Answer, Fault> {
+        let bearer = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
+        let caller = self.0.node.recognise(from, bearer).await?;
+        check_json(headers)?;
+        let bytes = self.read(body, self.0.settings.packet_bytes).await?;
+        let packet = Packet::decode(&bytes, self.0.settings.packet_messages).inspect_err(|refusal| {
+            debug!(peer = %caller.host, code = refusal.code(), "packet refused");
+        })?;
+        let node = self.0.node.clone();
+        carry_on(async move { node.packet(caller, packet).await }).await?;
+        Ok(no_content())
+    }
+
+    async fn read(&self, body: &mut Option<Body>, limit: usize) -> Result<bytes::Bytes, Fault> {
+        let Some(body) = body.take() else { return Ok(bytes::Bytes::new()) };
+        Ok(body.read(limit, self.0.settings.body_time).await?)
+    }
+
+    /// Counts what was answered; what was decided is counted by the node.
+    fn count(&self, route: Option<Route>, result: &Result<Answer, Fault>) {
+        let metrics = &self.0.metrics;
+        let status = result.as_ref().map_or_else(Fault::status, Answer::status);
+        if status == StatusCode::UNAUTHORIZED {
+            metrics.tokens_refused.up();
+        }
+        match (route, status) {
+            (Some(Route::Packet), StatusCode::NO_CONTENT) => metrics.packets_in.up(),
+            (Some(Route::Packet), status) if status.is_client_error() => metrics.packets_refused.up(),
+            (Some(Route::Packet), _) => metrics.packets_unavailable.up(),
+            (Some(Route::Grant), status) if status.is_client_error() => metrics.grants_refused.up(),
+            (Some(Route::Refresh), StatusCode::OK) => metrics.refreshes_in.up(),
+            (Some(Route::Grant | Route::Refresh | Route::Request) | None, _) => {}
+        }
+    }
+}
+
+/// Runs what must not stop half-way in a task of its own: a caller that goes away drops only the waiting.
+pub(crate) async fn carry_on<T: Send + 'static, E: Into<Fault> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::spawn(work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(failure) => {
+            tracing::error!(%failure, "a call ended without an outcome");
+            Err(Fault::Internal)
+        }
+    }
+}
