@@ -106,3 +106,78 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(body: &mut B, limit: usize) -> R
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// Frames, then the end, or nothing more for ever.
+    struct Frames {
+        left: VecDeque<Bytes>,
+        stalls: bool,
+    }
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let this = self.get_mut();
+            match this.left.pop_front() {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None if this.stalls => Poll::Pending,
+                None => Poll::Ready(None),
+            }
+        }
+    }
+
+    fn body(frames: &[&'static str], stalls: bool) -> Incoming<Frames> {
+        let left = frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect();
+        Incoming::new(&HeaderMap::new(), Frames { left, stalls })
+    }
+
+    const TIME: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_single_frame_is_not_copied() {
+        let one = "one frame";
+        let read = body(&[one], false).read(9, TIME).await.unwrap();
+        assert_eq!(read.as_ptr(), one.as_ptr());
+        assert_eq!(body(&["a", "", "b", "c"], false).read(3, TIME).await.unwrap(), "abc");
+        assert_eq!(body(&[], false).read(0, TIME).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_body_over_its_limit_is_too_large_and_read_to_its_end() {
+        let read = body(&["abc", "d", "e", "f"], false).read(3, TIME).await;
+        assert_eq!(read, Err(BodyError::TooLarge { limit: 3 }));
+        let declared =
+            Incoming::new(&HeaderMap::new(), http_body_util::Full::new(Bytes::from_static(b"abcd")));
+        assert_eq!(declared.read(3, TIME).await, Err(BodyError::TooLarge { limit: 3 }));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_late() {
+        assert_eq!(body(&["abc"], true).read(9, TIME).await, Err(BodyError::Late));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_waits_for_100_continue_is_not_drained() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::EXPECT, header::HeaderValue::from_static("100-continue"));
+        let frames = Frames { left: VecDeque::new(), stalls: true };
+        assert!(timeout(TIME, Incoming::new(&headers, frames).throw_away()).await.is_ok());
+    }
+}

@@ -158,3 +158,6 @@ async fn shake_hands(
     debug!(client = %address.ip(), failure, "TLS handshake failed");
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,3 +237,57 @@ pub(crate) async fn carry_on<T: Send + 'static, E: Into<Fault> + Send + 'static>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{host::OwnHost, path::UrlPath};
+
+    fn settings() -> Settings {
+        let path = |text: &str| UrlPath::parse(text).unwrap();
+        let paths = Paths {
+            request: path("/request"),
+            grant: path("/grant"),
+            refresh: path("/refresh"),
+            packet: path("/in/packet"),
+        };
+        let mut settings = Settings::new(OwnHost::parse("a.test").unwrap(), paths);
+        settings.aliases.push(OwnHost::parse("alias.test").unwrap());
+        settings
+    }
+
+    fn admitted(method: &str, path: &str, host: &str) -> Result<Route, u16> {
+        let request = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap();
+        admit(&request, &settings()).map_err(|fault| fault.status().as_u16())
+    }
+
+    #[test]
+    fn each_path_is_found_where_it_is_configured() {
+        assert_eq!(admitted("POST", "/request", "a.test"), Ok(Route::Request));
+        assert_eq!(admitted("POST", "/grant", "alias.test"), Ok(Route::Grant));
+        assert_eq!(admitted("POST", "/refresh", "A.TEST"), Ok(Route::Refresh));
+        assert_eq!(admitted("POST", "/in/packet?x=1", "a.test:443"), Ok(Route::Packet));
+    }
+
+    #[test]
+    fn the_path_is_asked_before_the_host_and_the_host_before_the_method() {
+        assert_eq!(admitted("GET", "/packet", "other.test"), Err(404));
+        assert_eq!(admitted("GET", "/in/packet", "other.test"), Err(421));
+        assert_eq!(admitted("GET", "/in/packet", "a.test"), Err(405));
+        assert_eq!(admitted("POST", "/in/packet/", "a.test"), Err(404));
+        assert_eq!(admitted("POST", "/in%2fpacket", "a.test"), Err(404));
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_when_its_caller_goes_away() {
+        let (done, wait) = tokio::sync::oneshot::channel();
+        let work = carry_on(async move {
+            tokio::task::yield_now().await;
+            done.send(()).map_err(|()| Fault::Internal)
+        });
+        let mut work = Box::pin(work);
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx))).await.is_pending());
+        drop(work);
+        assert!(wait.await.is_ok());
+    }
+}

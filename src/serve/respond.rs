@@ -123,22 +123,26 @@ impl Fault {
     }
 
     fn index(&self) -> Option<usize> {
-        match self {
-            Self::Node(node::Error::Refused(refusal)) => refusal.index(),
-            Self::Node(node::Error::Conflict { index, .. } | node::Error::Draft { index, .. })
-            | Self::Draft { index, .. } => Some(*index),
-            Self::Forbidden { index, .. } => *index,
-            _ => None,
+        if let Self::Node(node::Error::Refused(refusal)) = self {
+            return refusal.index();
         }
+        if let Self::Forbidden { index, .. } = self {
+            return *index;
+        }
+        if let Self::Node(node::Error::Conflict { index, .. } | node::Error::Draft { index, .. })
+        | Self::Draft { index, .. } = self
+        {
+            return Some(*index);
+        }
+        None
     }
 
     fn field(&self) -> Option<&str> {
-        match self {
-            Self::Node(node::Error::Draft { field, .. }) => Some(field),
-            Self::Draft { error, .. } => Some(&error.field),
-            Self::Parameter { name, .. } => Some(name),
-            _ => None,
+        if let Self::Draft { error: DraftError { field: name, .. }, .. } | Self::Parameter { name, .. } = self
+        {
+            return Some(name);
         }
+        if let Self::Node(node::Error::Draft { field, .. }) = self { Some(field) } else { None }
     }
 
     fn step(&self) -> Option<&'static str> {
@@ -146,21 +150,22 @@ impl Fault {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Node(
-                node::Error::Unavailable { retry_after, .. }
-                | node::Error::Refused(Refusal::TooFast { retry_after }),
-            ) => Some(*retry_after),
-            _ => None,
+        if let Self::Node(
+            node::Error::Unavailable { retry_after, .. }
+            | node::Error::Refused(Refusal::TooFast { retry_after }),
+        ) = self
+        {
+            return Some(*retry_after);
         }
+        None
     }
 
     fn detail(&self) -> String {
-        match self {
-            // Told as unknown: whoever replays is not told that the token was once good.
-            Self::Node(node::Error::Refused(Refusal::TokenReplayed)) => Refusal::TokenUnknown.to_string(),
-            _ => self.to_string(),
+        // Told as unknown: whoever replays is not told that the token was once good.
+        if matches!(self, Self::Node(node::Error::Refused(Refusal::TokenReplayed))) {
+            return Refusal::TokenUnknown.to_string();
         }
+        self.to_string()
     }
 
     /// The answer.
@@ -271,3 +276,6 @@ fn with_type(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
+
+#[cfg(test)]
+mod tests;
