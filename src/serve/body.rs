@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::{HeaderMap, body::Body, header};
 use tokio::time::timeout;
 
+use super::shares::Share;
 use crate::wire::limits;
 
 /// Why a body was not read.
@@ -29,6 +30,9 @@ pub(crate) enum BodyError {
     /// The caller broke off or sent no valid framing: 400, if anyone still reads it.
     #[error("the body broke off")]
     Broken,
+    /// All bodies in hand together, or this client's, are as large as they may be: 503.
+    #[error("there is no room for this body now")]
+    Busy,
 }
 
 /// A request's body, and whether its caller waits for `100 Continue` before it writes.
@@ -48,17 +52,22 @@ impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
         self.body.is_end_stream()
     }
 
-    /// The whole body. A single frame is not copied.
+    /// The whole body, counted in `share` while it comes. A single frame is not copied.
     ///
     /// # Errors
     /// `BodyError`; what was left of the body is thrown away by then.
-    pub(crate) async fn read(mut self, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
+    pub(crate) async fn read(
+        mut self,
+        limit: usize,
+        time: Duration,
+        share: &mut Share,
+    ) -> Result<Bytes, BodyError> {
         if self.body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
             self.throw_away().await;
             return Err(BodyError::TooLarge { limit });
         }
-        let read = timeout(time, collect(&mut self.body, limit)).await.unwrap_or(Err(BodyError::Late));
-        if matches!(read, Err(BodyError::TooLarge { .. })) {
+        let read = timeout(time, collect(&mut self.body, limit, share)).await.unwrap_or(Err(BodyError::Late));
+        if matches!(read, Err(BodyError::TooLarge { .. } | BodyError::Busy)) {
             self.held_back = false;
             self.throw_away().await;
         }
@@ -85,7 +94,11 @@ impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
     }
 }
 
-async fn collect<B: Body<Data = Bytes> + Unpin>(body: &mut B, limit: usize) -> Result<Bytes, BodyError> {
+async fn collect<B: Body<Data = Bytes> + Unpin>(
+    body: &mut B,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -94,6 +107,7 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(body: &mut B, limit: usize) -> R
         if first.len() + all.len() + data.len() > limit {
             return Err(BodyError::TooLarge { limit });
         }
+        share.grow(data.len()).map_err(|_| BodyError::Busy)?;
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {
@@ -148,29 +162,43 @@ mod tests {
         Incoming::new(&HeaderMap::new(), Frames { left, stalls })
     }
 
+    fn share() -> Share {
+        crate::serve::shares::Shares::new(100, 100).open(std::net::Ipv4Addr::LOCALHOST.into())
+    }
+
     const TIME: Duration = Duration::from_millis(20);
 
     #[tokio::test]
     async fn a_single_frame_is_not_copied() {
         let one = "one frame";
-        let read = body(&[one], false).read(9, TIME).await.unwrap();
+        let read = body(&[one], false).read(9, TIME, &mut share()).await.unwrap();
         assert_eq!(read.as_ptr(), one.as_ptr());
-        assert_eq!(body(&["a", "", "b", "c"], false).read(3, TIME).await.unwrap(), "abc");
-        assert_eq!(body(&[], false).read(0, TIME).await.unwrap(), "");
+        assert_eq!(body(&["a", "", "b", "c"], false).read(3, TIME, &mut share()).await.unwrap(), "abc");
+        assert_eq!(body(&[], false).read(0, TIME, &mut share()).await.unwrap(), "");
     }
 
     #[tokio::test]
     async fn a_body_over_its_limit_is_too_large_and_read_to_its_end() {
-        let read = body(&["abc", "d", "e", "f"], false).read(3, TIME).await;
+        let read = body(&["abc", "d", "e", "f"], false).read(3, TIME, &mut share()).await;
         assert_eq!(read, Err(BodyError::TooLarge { limit: 3 }));
         let declared =
             Incoming::new(&HeaderMap::new(), http_body_util::Full::new(Bytes::from_static(b"abcd")));
-        assert_eq!(declared.read(3, TIME).await, Err(BodyError::TooLarge { limit: 3 }));
+        assert_eq!(declared.read(3, TIME, &mut share()).await, Err(BodyError::TooLarge { limit: 3 }));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_finds_no_room_is_told_to_come_back() {
+        let shares = crate::serve::shares::Shares::new(4, 3);
+        let mut share = shares.open(std::net::Ipv4Addr::LOCALHOST.into());
+        assert_eq!(body(&["ab", "cd"], false).read(9, TIME, &mut share).await, Err(BodyError::Busy));
+        drop(share);
+        let mut share = shares.open(std::net::Ipv4Addr::LOCALHOST.into());
+        assert_eq!(body(&["ab", "c"], false).read(9, TIME, &mut share).await.unwrap(), "abc");
     }
 
     #[tokio::test]
     async fn a_body_that_does_not_end_is_late() {
-        assert_eq!(body(&["abc"], true).read(9, TIME).await, Err(BodyError::Late));
+        assert_eq!(body(&["abc"], true).read(9, TIME, &mut share()).await, Err(BodyError::Late));
     }
 
     #[tokio::test]

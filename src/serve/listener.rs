@@ -20,7 +20,7 @@ use tracing::{debug, error, warn};
 use super::{
     ConnectionSettings,
     connection::{self, Handler, Protocol},
-    doors::{Doors, Ticket},
+    shares::{Share, Shares},
     stop::Stopping,
 };
 use crate::{telemetry::metrics::Metrics, wire::limits};
@@ -50,9 +50,9 @@ pub async fn serve_peers<H: Handler>(
     stopping: Stopping,
 ) {
     let settings = Arc::new(settings);
-    let doors = Doors::new(settings.connections, settings.connections_per_address);
+    let shares = Shares::new(settings.connections, settings.connections_per_address);
     accept_all(&listener, &settings, stopping.clone(), |stream, address| {
-        let Some(ticket) = doors.enter(address.ip()) else {
+        let Some(share) = take_one(&shares, address) else {
             metrics.connections_refused.up();
             debug!(client = %address.ip(), "connection closed: over a limit");
             return None;
@@ -62,13 +62,16 @@ pub async fn serve_peers<H: Handler>(
         let (handler, settings, metrics, stopping) =
             (handler.clone(), settings.clone(), metrics.clone(), stopping.clone());
         Some(async move {
-            let Some(stream) = shake_hands(acceptor, stream, address, &settings, &metrics).await else {
-                return;
+            let mut stopped = stopping.clone();
+            let shaken = tokio::select! {
+                shaken = shake_hands(acceptor, stream, address, &settings, &metrics) => shaken,
+                () = stopped.asked() => None,
             };
+            let Some(stream) = shaken else { return };
             let protocol = Protocol::of_alpn(stream.get_ref().1.alpn_protocol());
             let from = address.ip().to_canonical();
             connection::serve(stream, protocol, from, handler, &settings, stopping).await;
-            drop::<Ticket>(ticket);
+            drop::<Share>(share);
         })
     })
     .await;
@@ -82,9 +85,9 @@ pub async fn serve_local<H: Handler>(
     stopping: Stopping,
 ) {
     let settings = Arc::new(settings);
-    let doors = Doors::new(settings.connections, settings.connections_per_address);
+    let shares = Shares::new(settings.connections, settings.connections_per_address);
     accept_all(&listener, &settings, stopping.clone(), |stream, address| {
-        let Some(ticket) = doors.enter(address.ip()) else {
+        let Some(share) = take_one(&shares, address) else {
             warn!(client = %address.ip(), "connection to the local API closed: over a limit");
             return None;
         };
@@ -92,7 +95,7 @@ pub async fn serve_local<H: Handler>(
         Some(async move {
             let from = address.ip().to_canonical();
             connection::serve(stream, Protocol::Http1, from, handler, &settings, stopping).await;
-            drop::<Ticket>(ticket);
+            drop::<Share>(share);
         })
     })
     .await;
@@ -140,6 +143,11 @@ async fn accept_all<F, C>(
         warn!(connections = running.len(), "connections are dropped: they did not finish in time");
     }
     running.shutdown().await;
+}
+
+fn take_one(shares: &Shares, address: SocketAddr) -> Option<Share> {
+    let mut share = shares.open(address.ip());
+    share.grow(1).ok().map(|()| share)
 }
 
 async fn shake_hands(

@@ -1,7 +1,7 @@
 //! The faces: bytes to typed requests and back.
 //!
 //! ```text
-//! listener -> connection (phase, doors) -> peer_api  -> node     what other hosts call, over TLS
+//! listener -> connection (phase, shares) -> peer_api  -> node    what other hosts call, over TLS
 //!                                       -> local_api -> node     what our own apps and the operator call
 //!                                       -> ops                   health, readiness, metrics: on the local listener
 //! body: reading within bounds    headers, query: what callers wrote    respond: the one table of answers
@@ -12,12 +12,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::wire::{host::OwnHost, limits, path::Paths};
 
 mod body;
 pub mod connection;
-mod doors;
 mod headers;
+pub mod information;
 pub mod listener;
 pub mod local_api;
 pub mod ops;
@@ -25,6 +27,7 @@ pub mod peer_api;
 mod phase;
 mod query;
 pub mod respond;
+mod shares;
 pub mod stop;
 
 /// What the peers' face must know.
@@ -42,6 +45,12 @@ pub struct Settings {
     pub packet_messages: usize,
     /// A whole body. Default: 30 s.
     pub body_time: Duration,
+    /// Bytes of bodies in hand in all (`limits.bodies-bytes`). Default: 256 MiB.
+    pub bodies_bytes: usize,
+    /// Bytes of bodies in hand from one client address, IPv6 by /64. Default: an eighth of that.
+    pub bodies_bytes_per_address: usize,
+    /// The host information, a JSON document. Default: none, its paths are a 404.
+    pub information: Option<Bytes>,
 }
 
 impl Settings {
@@ -55,6 +64,9 @@ impl Settings {
             packet_bytes: limits::PACKET_BYTES,
             packet_messages: limits::PACKET_MESSAGES,
             body_time: limits::BODY_TIME,
+            bodies_bytes: limits::BODIES_BYTES,
+            bodies_bytes_per_address: limits::BODIES_BYTES / 8,
+            information: None,
         }
     }
 }

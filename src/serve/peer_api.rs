@@ -6,14 +6,16 @@
 //! | POST grant-path | 204 | at most 16 KiB |
 //! | POST refresh-path | 200 with both new tokens | ignored |
 //! | POST packet-path | 204 once it is on stable storage | at most `packet_bytes` |
+//! | GET the host information | 200 (`information`) | none |
 //!
 //! Checks, in this order: 404, 421, 405, 401, 429, 415, 413, 400, 401 (a grant with neither bearer nor `state`), 403. On the
 //! request path nothing follows the 405: whatever is wrong is told to the node, never to the caller.
 //!
 //! What `node` has begun goes on when the caller goes away: it runs in a task of its own.
 
-use std::{future::Future, net::IpAddr, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, StatusCode, body, header, header::HeaderValue};
 use tracing::debug;
 
@@ -22,7 +24,9 @@ use super::{
     body::{BodyError, Incoming},
     connection::Handler,
     headers::{bearer, check_host, check_json},
+    information,
     respond::{Answer, Door, Fault, json_bytes, no_content},
+    shares::{Share, Shares},
 };
 use crate::{
     node::Node,
@@ -33,7 +37,7 @@ use crate::{
         packet::Packet,
         path::Paths,
         refusal::Refusal,
-        time::ReadClock,
+        time::{ReadClock, Wall},
     },
 };
 
@@ -46,9 +50,8 @@ struct Inner {
     settings: Settings,
     metrics: Arc<Metrics>,
     clock: ReadClock,
+    bodies: Shares,
 }
-
-type Body = Incoming<body::Incoming>;
 
 /// A path of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,32 +60,67 @@ enum Route {
     Grant,
     Refresh,
     Packet,
+    Information,
 }
 
 impl Route {
-    fn of(path: &str, paths: &Paths) -> Option<Self> {
+    fn of(path: &str, settings: &Settings) -> Option<Self> {
+        let Paths { request, grant, refresh, packet } = &settings.paths;
         let all = [
-            (&paths.request, Self::Request),
-            (&paths.grant, Self::Grant),
-            (&paths.refresh, Self::Refresh),
-            (&paths.packet, Self::Packet),
+            (request, Self::Request),
+            (grant, Self::Grant),
+            (refresh, Self::Refresh),
+            (packet, Self::Packet),
         ];
-        all.into_iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route)
+        let found = all.into_iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route);
+        let informs = || settings.information.is_some() && information::is_path(path);
+        found.or_else(|| informs().then_some(Self::Information))
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Request | Self::Grant | Self::Refresh | Self::Packet => *method == Method::POST,
+            Self::Information => matches!(*method, Method::GET | Method::HEAD),
+        }
+    }
+
+    fn allow(self) -> &'static str {
+        if self == Self::Information { information::ALLOW } else { "POST" }
     }
 
     fn door(self) -> Door {
-        match self {
-            Self::Packet => Door::Packet,
-            Self::Request | Self::Grant | Self::Refresh => Door::Plain,
-        }
+        if self == Self::Packet { Door::Packet } else { Door::Plain }
     }
 }
 
 /// The checks that need nothing but the header's first lines: 404, 421, 405.
 fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
-    let route = Route::of(request.uri().path(), &settings.paths).ok_or(Fault::Path)?;
+    let route = Route::of(request.uri().path(), settings).ok_or(Fault::Path)?;
     check_host(request, &settings.host, &settings.aliases)?;
-    if request.method() == Method::POST { Ok(route) } else { Err(Fault::Method("POST")) }
+    if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow())) }
+}
+
+/// One call on its way to the node.
+struct Call<'a> {
+    from: IpAddr,
+    headers: &'a HeaderMap,
+    /// Taken by who reads it; what is left is thrown away before the answer.
+    body: &'a mut Option<Incoming<body::Incoming>>,
+    /// What it holds of memory, until it is answered.
+    share: Share,
+}
+
+impl Call<'_> {
+    async fn read(&mut self, limit: usize, time: Duration) -> Result<Bytes, Fault> {
+        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        Ok(body.read(limit, time, &mut self.share).await?)
+    }
+
+    async fn throw_away(&mut self) {
+        if let Some(body) = self.body.take() {
+            body.throw_away().await;
+        }
+    }
 }
 
 impl Handler for PeerApi {
@@ -90,30 +128,22 @@ impl Handler for PeerApi {
         let admitted = admit(&request, &self.0.settings);
         let (head, body) = request.into_parts();
         let mut body = Some(Incoming::new(&head.headers, body));
+        let share = self.0.bodies.open(from);
+        let call = Call { from, headers: &head.headers, body: &mut body, share };
         let (route, result) = match admitted {
-            Ok(Route::Request) => {
-                self.asked(from, &head.headers, &mut body).await;
-                (Some(Route::Request), Ok(no_content()))
-            }
-            Ok(Route::Grant) => (Some(Route::Grant), self.granted(from, &head.headers, &mut body).await),
-            Ok(Route::Refresh) => {
-                (Some(Route::Refresh), self.refreshed(from, &head.headers, &mut body).await)
-            }
-            Ok(Route::Packet) => (Some(Route::Packet), self.packet(from, &head.headers, &mut body).await),
+            Ok(route) => (Some(route), self.route(route, call).await),
             Err(fault) => (None, Err(fault)),
         };
         self.count(route, &result);
-        match result {
-            Ok(answer) => answer,
-            Err(fault) => {
-                // The caller sees an answer only after it has written what it is writing.
-                if let Some(rest) = body.take() {
-                    rest.throw_away().await;
-                }
-                debug!(client = %from, path = head.uri.path(), status = fault.status().as_u16(), "refused: {fault}");
-                fault.answer(route.map_or(Door::Plain, Route::door))
-            }
+        // The caller sees an answer only after it has written what it is writing.
+        if let Some(rest) = body.take() {
+            rest.throw_away().await;
         }
+        result.unwrap_or_else(|fault| {
+            let path = head.uri.path();
+            debug!(client = %from, path, status = fault.status().as_u16(), "refused: {fault}");
+            fault.answer(route.map_or(Door::Plain, Route::door))
+        })
     }
 }
 
@@ -121,90 +151,89 @@ impl PeerApi {
     /// Builds the face.
     #[must_use]
     pub fn new(node: Node, settings: Settings, metrics: Arc<Metrics>, clock: ReadClock) -> Self {
-        Self(Arc::new(Inner { node, settings, metrics, clock }))
+        let bodies = Shares::new(settings.bodies_bytes, settings.bodies_bytes_per_address);
+        Self(Arc::new(Inner { node, settings, metrics, clock, bodies }))
+    }
+
+    async fn route(&self, route: Route, call: Call<'_>) -> Result<Answer, Fault> {
+        match route {
+            Route::Request => Ok(self.asked(call).await),
+            Route::Grant => self.granted(call).await,
+            Route::Refresh => self.refreshed(call).await,
+            Route::Packet => self.packet(call).await,
+            Route::Information => {
+                Ok(information::answer(self.0.settings.information.clone().unwrap_or_default()))
+            }
+        }
     }
 
     //= https-token, "Being asked", MUST: always 204
-    async fn asked(&self, from: IpAddr, headers: &HeaderMap, body: &mut Option<Body>) {
+    async fn asked(&self, mut call: Call<'_>) -> Answer {
         self.0.metrics.requests_in.up();
-        let read = match check_json(headers) {
-            Ok(()) => self.read(body, limits::EXCHANGE_BYTES_MAX).await,
-            Err(fault) => {
-                if let Some(rest) = body.take() {
-                    rest.throw_away().await;
-                }
-                Err(fault)
-            }
+        let read = match check_json(call.headers) {
+            Ok(()) => call.read(limits::EXCHANGE_BYTES_MAX, self.0.settings.body_time).await,
+            Err(fault) => Err(fault),
         };
+        call.throw_away().await;
         let request = match read {
-            Ok(bytes) => TokenRequest::decode(&bytes, (self.0.clock)().wall),
+            Ok(bytes) => TokenRequest::decode(&bytes, self.wall()),
             Err(Fault::Body(BodyError::TooLarge { limit })) => {
                 Err(Refusal::TooLarge { what: format!("a request holds at most {limit} bytes") })
             }
             Err(fault) => Err(Refusal::Malformed { what: fault.to_string(), index: None }),
         };
-        self.0.node.asked(from, request);
+        self.0.node.asked(call.from, request);
+        no_content()
     }
 
-    async fn granted(
-        &self,
-        from: IpAddr,
-        headers: &HeaderMap,
-        body: &mut Option<Body>,
-    ) -> Result<Answer, Fault> {
-        let bearer = bearer(headers)?;
+    async fn granted(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        let bearer = bearer(call.headers)?;
         if let Some(bearer) = bearer {
             self.0.node.recognise_grant(bearer)?;
         }
-        check_json(headers)?;
-        let bytes = self.read(body, limits::EXCHANGE_BYTES_MAX).await?;
-        let grant = TokenGrant::decode(&bytes, bearer.is_some(), (self.0.clock)().wall)?;
+        check_json(call.headers)?;
+        let bytes = call.read(limits::EXCHANGE_BYTES_MAX, self.0.settings.body_time).await?;
+        let grant = TokenGrant::decode(&bytes, bearer.is_some(), self.wall())?;
         if grant == TokenGrant::Bare {
             return Err(Refusal::TokenMissing.into());
         }
-        let node = self.0.node.clone();
+        let (node, from) = (self.0.node.clone(), call.from);
         carry_on(async move { node.granted(from, bearer, grant).await }).await?;
         Ok(no_content())
     }
 
-    async fn refreshed(
-        &self,
-        from: IpAddr,
-        headers: &HeaderMap,
-        body: &mut Option<Body>,
-    ) -> Result<Answer, Fault> {
-        let bearer = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
-        if let Some(ignored) = body.take() {
-            ignored.throw_away().await;
-        }
-        let node = self.0.node.clone();
+    async fn refreshed(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
+        // Before the tokens are made, so that the answer follows their commit at once.
+        call.throw_away().await;
+        let (node, from) = (self.0.node.clone(), call.from);
         let pair = carry_on(async move { node.refreshed(from, bearer).await }).await?;
         let mut answer = json_bytes(StatusCode::OK, pair);
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(answer)
     }
 
-    async fn packet(
-        &self,
-        from: IpAddr,
-        headers: &HeaderMap,
-        body: &mut Option<Body>,
-    ) -> Result<Answer, Fault> {
-        let bearer = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
-        let caller = self.0.node.recognise(from, bearer).await?;
-        check_json(headers)?;
-        let bytes = self.read(body, self.0.settings.packet_bytes).await?;
-        let packet = Packet::decode(&bytes, self.0.settings.packet_messages).inspect_err(|refusal| {
+    async fn packet(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        let settings = &self.0.settings;
+        let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
+        let caller = self.0.node.recognise(call.from, bearer).await?;
+        check_json(call.headers)?;
+        let bytes = call.read(settings.packet_bytes, settings.body_time).await?;
+        let packet = Packet::decode(&bytes, settings.packet_messages).inspect_err(|refusal| {
             debug!(peer = %caller.host, code = refusal.code(), "packet refused");
         })?;
-        let node = self.0.node.clone();
-        carry_on(async move { node.packet(caller, packet).await }).await?;
+        let (node, held) = (self.0.node.clone(), call.share);
+        let kept = async move {
+            let kept = node.packet(caller, packet).await;
+            drop(held);
+            kept
+        };
+        carry_on(kept).await?;
         Ok(no_content())
     }
 
-    async fn read(&self, body: &mut Option<Body>, limit: usize) -> Result<bytes::Bytes, Fault> {
-        let Some(body) = body.take() else { return Ok(bytes::Bytes::new()) };
-        Ok(body.read(limit, self.0.settings.body_time).await?)
+    fn wall(&self) -> Wall {
+        (self.0.clock)().wall
     }
 
     /// Counts what was answered; what was decided is counted by the node.
@@ -220,7 +249,7 @@ impl PeerApi {
             (Some(Route::Packet), _) => metrics.packets_unavailable.up(),
             (Some(Route::Grant), status) if status.is_client_error() => metrics.grants_refused.up(),
             (Some(Route::Refresh), StatusCode::OK) => metrics.refreshes_in.up(),
-            (Some(Route::Grant | Route::Refresh | Route::Request) | None, _) => {}
+            (Some(Route::Grant | Route::Refresh | Route::Request | Route::Information) | None, _) => {}
         }
     }
 }
@@ -252,6 +281,7 @@ mod tests {
             packet: path("/in/packet"),
         };
         let mut settings = Settings::new(OwnHost::parse("a.test").unwrap(), paths);
+        settings.information = Some(Bytes::from_static(b"{}"));
         settings.aliases.push(OwnHost::parse("alias.test").unwrap());
         settings
     }
@@ -276,6 +306,9 @@ mod tests {
         assert_eq!(admitted("GET", "/in/packet", "a.test"), Err(405));
         assert_eq!(admitted("POST", "/in/packet/", "a.test"), Err(404));
         assert_eq!(admitted("POST", "/in%2fpacket", "a.test"), Err(404));
+        assert_eq!(admitted("GET", "/.ymp", "other.test"), Err(421));
+        assert_eq!(admitted("POST", "/.ymp", "a.test"), Err(405));
+        assert_eq!(admitted("HEAD", "/.well-known/amorphos", "a.test"), Ok(Route::Information));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use serde::Serialize;
 use super::body::BodyError;
 use crate::{
     node,
-    wire::{draft::DraftError, refusal::Refusal},
+    wire::{draft::DraftError, limits, refusal::Refusal},
 };
 
 /// What is sent back.
@@ -108,6 +108,7 @@ impl Fault {
                 (StatusCode::REQUEST_TIMEOUT, "too-late", "Send the body without pauses")
             }
             Self::Body(BodyError::Broken) => MALFORMED,
+            Self::Body(BodyError::Busy) => UNAVAILABLE,
             Self::Forbidden { .. } => {
                 (StatusCode::FORBIDDEN, "forbidden", "Use an app that the configuration lets do this")
             }
@@ -157,7 +158,7 @@ impl Fault {
         {
             return Some(*retry_after);
         }
-        None
+        matches!(self, Self::Body(BodyError::Busy)).then_some(limits::BUSY_WAIT)
     }
 
     fn detail(&self) -> String {
@@ -203,14 +204,14 @@ impl Fault {
 
 const MALFORMED: Row = (StatusCode::BAD_REQUEST, "malformed", "Mend the body as the detail says");
 const DRAFT: Row = (StatusCode::BAD_REQUEST, "draft", "Mend the message and its property named");
+const UNAVAILABLE: Row =
+    (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Nothing was taken: come back after Retry-After");
 const TOO_LARGE: Row = (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Send less at once");
 
 fn row_of_error(error: &node::Error) -> Row {
     match error {
         node::Error::Refused(refusal) => row_of_refusal(refusal),
-        node::Error::Unavailable { .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Nothing was taken: come back after Retry-After")
-        }
+        node::Error::Unavailable { .. } => UNAVAILABLE,
         node::Error::Conflict { .. } => {
             (StatusCode::CONFLICT, "conflict", "Give a message with other content another id")
         }

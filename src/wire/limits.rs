@@ -93,3 +93,9 @@ pub const PAGE_MESSAGES: usize = 100;
 pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// When the node stops, requests in hand have this long.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.
+pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of local apps' bodies in hand, in all. Over it: 503, come back.
+pub const LOCAL_BODIES_BYTES: usize = 128 * 1024 * 1024;
+/// When a caller that found no room may come back.
+pub const BUSY_WAIT: Duration = Duration::from_secs(1);

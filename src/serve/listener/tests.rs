@@ -38,7 +38,7 @@ struct Trivial {
 }
 
 impl Handler for Trivial {
-    async fn handle(&self, _: IpAddr, request: Request<HyperBody>) -> Answer {
+    async fn handle(&self, from: IpAddr, request: Request<HyperBody>) -> Answer {
         self.begun.fetch_add(1, Ordering::Relaxed);
         match request.uri().path() {
             "/slow" => sleep(Duration::from_millis(600)).await,
@@ -46,7 +46,8 @@ impl Handler for Trivial {
             _ => {}
         }
         let (head, body) = request.into_parts();
-        match Incoming::new(&head.headers, body).read(10, Duration::from_secs(5)).await {
+        let mut share = Shares::new(1000, 1000).open(from);
+        match Incoming::new(&head.headers, body).read(10, Duration::from_secs(5), &mut share).await {
             Ok(_) => no_content(),
             Err(error) => Fault::from(error).answer(Door::Plain),
         }
@@ -72,7 +73,7 @@ fn short() -> ConnectionSettings {
     }
 }
 
-async fn start(settings: ConnectionSettings) -> Server {
+fn start(settings: ConnectionSettings) -> Server {
     let made = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -146,7 +147,7 @@ async fn until_closed(stream: &mut Tls) -> String {
 
 #[tokio::test]
 async fn both_versions_are_served_as_alpn_chose() {
-    let server = start(ConnectionSettings::default()).await;
+    let server = start(ConnectionSettings::default());
     assert_eq!(server.http1().await.send_request(get("/")).await.unwrap().status(), 204);
     let answer = server.http2().await.send_request(get("/")).await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.version()), (204, hyper::Version::HTTP_2));
@@ -160,7 +161,7 @@ async fn both_versions_are_served_as_alpn_chose() {
 
 #[tokio::test]
 async fn a_silent_caller_is_closed_and_counted() {
-    let server = start(short()).await;
+    let server = start(short());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let closed = timeout(Duration::from_secs(1), stream.read(&mut [0; 8])).await;
     assert!(matches!(closed, Ok(Ok(0) | Err(_))));
@@ -170,7 +171,7 @@ async fn a_silent_caller_is_closed_and_counted() {
 #[tokio::test]
 async fn a_caller_that_never_asks_is_closed_in_both_versions() {
     let settings = ConnectionSettings { idle_time: Duration::from_secs(60), ..short() };
-    let server = start(settings).await;
+    let server = start(settings);
     until_closed(&mut server.connect(b"http/1.1").await).await;
     until_closed(&mut server.connect(b"h2").await).await;
 }
@@ -178,7 +179,7 @@ async fn a_caller_that_never_asks_is_closed_in_both_versions() {
 #[tokio::test]
 async fn a_header_that_comes_byte_by_byte_is_late_also_on_a_used_connection() {
     let settings = ConnectionSettings { idle_time: Duration::from_secs(60), ..short() };
-    let server = start(settings).await;
+    let server = start(settings);
     let mut stream = server.connect(b"http/1.1").await;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await.unwrap();
     assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
@@ -198,7 +199,7 @@ async fn a_header_that_comes_byte_by_byte_is_late_also_on_a_used_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_request_in_hand_is_not() {
-    let server = start(short()).await;
+    let server = start(short());
     let (mut one, mut two) = (server.http1().await, server.http2().await);
     // Longer in hand than the idle time.
     let (first, second) = tokio::join!(one.send_request(get("/slow")), two.send_request(get("/slow")));
@@ -215,8 +216,7 @@ async fn an_idle_connection_is_closed_and_one_with_a_request_in_hand_is_not() {
 
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_the_next_is_closed_at_once() {
-    let server =
-        start(ConnectionSettings { connections_per_address: 1, ..ConnectionSettings::default() }).await;
+    let server = start(ConnectionSettings { connections_per_address: 1, ..ConnectionSettings::default() });
     let first = server.http1().await;
     let mut second = TcpStream::connect(server.address).await.unwrap();
     assert!(matches!(timeout(Duration::from_secs(1), second.read(&mut [0; 8])).await, Ok(Ok(0) | Err(_))));
@@ -228,7 +228,7 @@ async fn one_address_has_so_many_connections_and_the_next_is_closed_at_once() {
 
 #[tokio::test]
 async fn a_stop_answers_what_is_in_hand_and_closes_the_rest() {
-    let server = start(ConnectionSettings::default()).await;
+    let server = start(ConnectionSettings::default());
     let idle = server.http1().await;
     let (mut one, mut two) = (server.http1().await, server.http2().await);
     let in_hand = tokio::spawn(async move { (one.send_request(get("/slow")).await.unwrap(), one) });
@@ -244,7 +244,7 @@ async fn a_stop_answers_what_is_in_hand_and_closes_the_rest() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let server = start(ConnectionSettings { drain_time: Duration::from_millis(100), ..short() }).await;
+    let server = start(ConnectionSettings { drain_time: Duration::from_millis(100), ..short() });
     let mut caller = server.http1().await;
     let call = tokio::spawn(async move { caller.send_request(get("/never")).await });
     server.begun(1).await;
@@ -255,7 +255,7 @@ async fn a_stop_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn an_over_long_body_is_taken_so_that_its_answer_arrives() {
-    let server = start(ConnectionSettings::default()).await;
+    let server = start(ConnectionSettings::default());
     let body = Bytes::from(vec![b'x'; 4 * 1024 * 1024]);
     let post = |body: Bytes| {
         Request::post("https://a.test/").header("host", "a.test").body(Full::new(body)).unwrap()
@@ -272,7 +272,7 @@ async fn an_over_long_body_is_taken_so_that_its_answer_arrives() {
 
 #[tokio::test]
 async fn a_header_over_its_bound_is_refused() {
-    let server = start(ConnectionSettings::default()).await;
+    let server = start(ConnectionSettings::default());
     let big = "x".repeat(17 * 1024);
     let mut request = get("/");
     request.headers_mut().insert("x-big", big.parse().unwrap());

@@ -30,6 +30,7 @@ use super::{
     ops::Ops,
     query::segments,
     respond::{Answer, Door, Fault},
+    shares::{Share, Shares},
     stop::Stopping,
 };
 use crate::{
@@ -54,6 +55,7 @@ struct Inner {
     ops: Ops,
     metrics: Arc<Metrics>,
     body_time: Duration,
+    bodies: Shares,
     stopping: Stopping,
 }
 
@@ -121,6 +123,8 @@ struct Call<'a> {
     headers: &'a HeaderMap,
     query: Option<&'a str>,
     body: &'a mut Option<Incoming<body::Incoming>>,
+    /// What it holds of memory, until it is answered.
+    share: Share,
 }
 
 impl Handler for LocalApi {
@@ -136,7 +140,8 @@ impl Handler for LocalApi {
         let result = match self.admit(&head.method, path, &head.headers) {
             Ok((route, app)) => {
                 let query = head.uri.query();
-                let call = Call { app: &app, headers: &head.headers, query, body: &mut body };
+                let share = inner.bodies.open(from);
+                let call = Call { app: &app, headers: &head.headers, query, body: &mut body, share };
                 self.route(route, &head.method, call).await
             }
             Err(fault) => Err(fault),
@@ -156,8 +161,10 @@ impl LocalApi {
     /// Builds the face. Waiting calls end with what there is when `stopping` is asked.
     #[must_use]
     pub fn new(node: Node, access: Arc<Access>, ops: Ops, metrics: Arc<Metrics>, stopping: Stopping) -> Self {
+        // Local apps share one address, so that there is no bound for each.
+        let bodies = Shares::new(limits::LOCAL_BODIES_BYTES, limits::LOCAL_BODIES_BYTES);
         let body_time = limits::BODY_TIME;
-        Self(Arc::new(Inner { node, access, ops, metrics, body_time, stopping }))
+        Self(Arc::new(Inner { node, access, ops, metrics, body_time, bodies, stopping }))
     }
 
     /// 404, 405, 401.
@@ -206,7 +213,7 @@ impl Call<'_> {
     async fn json(&mut self, time: Duration) -> Result<Bytes, Fault> {
         check_json(self.headers)?;
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
-        Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, time).await?)
+        Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, time, &mut self.share).await?)
     }
 
     fn check_service(&self, service: &ServiceKey) -> Result<(), Fault> {

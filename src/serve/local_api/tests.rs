@@ -75,7 +75,8 @@ fn an_app_reads_its_own_inboxes_and_only_admins_see_links() {
     let own = ServiceKey::new("p", "s");
     let app = Principal { name: "app".into(), admin: false, services: vec![own.clone()] };
     let headers = HeaderMap::new();
-    let call = Call { app: &app, headers: &headers, query: None, body: &mut None };
+    let share = Shares::new(1, 1).open(std::net::Ipv4Addr::LOCALHOST.into());
+    let call = Call { app: &app, headers: &headers, query: None, body: &mut None, share };
     assert!(call.check_service(&own).is_ok());
     assert_eq!(call.check_service(&ServiceKey::new("p", "t")).unwrap_err().status(), 403);
     assert_eq!(call.check_admin().unwrap_err().status(), 403);

@@ -110,10 +110,12 @@ async fn what_the_faces_refuse_has_its_status() {
         (Fault::Body(BodyError::TooLarge { limit: 1 }), 413),
         (Fault::Body(BodyError::Late), 408),
         (Fault::Body(BodyError::Broken), 400),
+        (Fault::Body(BodyError::Busy), 503),
         (Fault::Internal, 500),
     ] {
         let (answer, problem) = read(fault, Door::Plain).await;
         assert_eq!((answer.status().as_u16(), &problem["status"]), (status, &status.into()));
         assert_eq!(answer.headers().contains_key("allow"), status == 405);
+        assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
     }
 }
