@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     host::{OwnHost, PeerHost},
     limits::STATE_BYTES_MAX,
-    object::{Seconds, lifetime, present, seconds, text},
+    object::{Seconds, lifetime, object_of_slice, present, seconds, text},
     refusal::Refusal,
     secret::{FreshSecret, HeldToken},
     time::Wall,
@@ -167,7 +167,7 @@ impl RefreshReply {
     /// # Errors
     /// `Refusal::Malformed` names the property at fault, never its value.
     pub fn decode(body: &[u8], now: Wall) -> Result<Self, Refusal> {
-        let body: RefreshIn<'_> = serde_json::from_slice(body).map_err(|error| no_json(&error))?;
+        let body: RefreshIn<'_> = object_of_slice(body).map_err(|error| no_json(&error))?;
         let lifetime = lifetime(body.expires_in, body.expires, now.0 / 1000).ok_or_else(no_lifetime)?;
         Ok(Self {
             token: held("token", &body.token)?,
@@ -206,7 +206,7 @@ impl FreshPair {
 
 impl<'a> BodyIn<'a> {
     fn read(body: &'a [u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(body).map_err(|error| no_json(&error))
+        object_of_slice(body).map_err(|error| no_json(&error))
     }
 
     fn host(&self) -> Result<PeerHost, Refusal> {
@@ -383,6 +383,13 @@ mod tests {
             assert_eq!(refusal.code(), "malformed", "{body}");
             assert!(!refusal.to_string().contains("secret"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn an_array_is_no_object_whatever_stands_in_it() {
+        assert!(offer(r#"["a.test","t",60,1700000060,"r","s"]"#).is_err());
+        assert!(TokenRequest::decode(br#"["a.test","t",60,1700000060,"r","s"]"#, NOW).is_err());
+        assert!(RefreshReply::decode(br#"["t",60,1700000060,"r"]"#, NOW).is_err());
     }
 
     #[test]

@@ -66,3 +66,41 @@ pub const OUTBOX_MESSAGES_PER_PEER: u64 = 100_000;
 pub const LOBBY_HOSTS: usize = 1024;
 /// Bytes of messages that one read of an inbox brings at most, beyond the first message: what a caller can hold.
 pub const INBOX_READ_BYTES: usize = 8 * 1024 * 1024;
+/// A TLS handshake; one that takes longer is closed.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// From the handshake to a request's whole header, and from a header's first byte to its last; longer is closed.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// A request's whole body; longer is a 408. The largest packet needs 35 KB a second.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
+/// A connection without a request is closed after this (`https-token`).
+pub const IDLE_TIME: Duration = Duration::from_secs(90);
+/// HTTP/2 PING on connections that callers opened (`https-token`).
+pub const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a PING may stay unanswered (`https-token`).
+pub const PING_TIME: Duration = Duration::from_secs(10);
+/// A request's header: the longest token and its name four times over; longer is a 431.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Requests at once on one HTTP/2 connection.
+pub const STREAMS_MAX: u32 = 128;
+/// Connections from one client address (IPv6: one /64); the next is closed at once.
+pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Connections in all on one listener; the next is closed at once. Below the usual limit of open files.
+pub const CONNECTIONS: usize = 4096;
+/// After accept() failed (no file descriptors left) it is tried again after this.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest `wait` of a call to the local API (`node`).
+pub const POLL_TIME_MAX: Duration = Duration::from_secs(60);
+/// Messages in one answer of the local API (`node`).
+pub const PAGE_MESSAGES_MAX: usize = 10_000;
+/// Messages in one answer of the local API unless the call says otherwise.
+pub const PAGE_MESSAGES: usize = 100;
+/// An answer of the local API that lists messages ends with the message that reaches this; the next call goes on there.
+pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// When the node stops, requests in hand have this long.
+pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.
+pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of local apps' bodies in hand, in all. Over it: 503, come back.
+pub const LOCAL_BODIES_BYTES: usize = 128 * 1024 * 1024;
+/// When a caller that found no room may come back.
+pub const BUSY_WAIT: Duration = Duration::from_secs(1);

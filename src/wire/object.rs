@@ -1,11 +1,11 @@
 //! Readers for single JSON properties that serde's derive would read too kindly.
 //!
 //! A property that stands twice is refused by the derive itself (it compares after unescaping); what is added here is
-//! that `null` is no string, and that a lifetime has one reading.
+//! that `null` is no string, that an array is no object, and that a lifetime has one reading.
 
 use std::{borrow::Cow, time::Duration};
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, de::Error as _, de::Visitor, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 
 use super::limits::LIFETIME_MAX;
@@ -38,6 +38,41 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de
         }
     }
     deserializer.deserialize_str(Text)
+}
+
+/// Lets a derived reader see objects only: on its own it takes an array for a struct, its items in the order of the fields.
+struct ObjectsOnly<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectsOnly<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// For fields that are structs.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(ObjectsOnly(deserializer))
+}
+
+/// Reads a whole body that is one object.
+pub(crate) fn object_of_slice<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = object(&mut reader)?;
+    reader.end().map(|()| value)
+}
+
+/// Reads a whole text that is one object.
+pub(crate) fn object_of_str<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = object(&mut reader)?;
+    reader.end().map(|()| value)
 }
 
 /// Whole seconds: a JSON integer, or a string of at most 15 digits (the source's own example shows a string). Anything

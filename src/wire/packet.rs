@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{
     host::PeerHost,
     limits::NAME_BYTES_MAX,
-    object::{present, text},
+    object::{object, object_of_slice, object_of_str, present, text},
     refusal::Refusal,
 };
 
@@ -75,7 +75,7 @@ pub struct Packet {
 
 #[derive(Deserialize)]
 struct BodyIn<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     packet: PacketIn<'a>,
 }
 
@@ -98,7 +98,7 @@ struct SenderIn<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct MessageIn<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     sender: SenderIn<'a>,
     #[serde(borrow, deserialize_with = "text")]
     id: Cow<'a, str>,
@@ -123,7 +123,7 @@ impl Packet {
     /// `TooLarge` over `messages_max`; `Malformed` names what is wrong and the first message at fault.
     pub fn decode(body: &Bytes, messages_max: usize) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8", None))?;
-        let packet = serde_json::from_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
+        let packet = object_of_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
         if packet.messages.len() > messages_max {
             return Err(Refusal::TooLarge {
                 what: format!("a packet holds at most {messages_max} messages here"),
@@ -161,7 +161,7 @@ impl Message {
     /// `Malformed` names what is wrong.
     pub fn decode(raw: Bytes, index: usize) -> Result<Self, Refusal> {
         let at = Some(index);
-        let read: MessageIn<'_> = serde_json::from_slice(&raw).map_err(|error| unread(&error, at))?;
+        let read: MessageIn<'_> = object_of_slice(&raw).map_err(|error| unread(&error, at))?;
         let names = [
             ("sender.host", &read.sender.host),
             ("sender.protocol", &read.sender.protocol),
@@ -307,6 +307,23 @@ mod tests {
         let answer = MESSAGE.replacen(r#""action":"put","#, r#""reply-to":"0","#, 1);
         assert!(Packet::decode(&body(&[&answer]), 9).is_ok());
         assert_eq!(refusal("[]").index(), Some(1));
+    }
+
+    #[test]
+    fn an_array_is_no_object_whatever_stands_in_it() {
+        let decode = |text: &str| Packet::decode(&Bytes::copy_from_slice(text.as_bytes()), 9);
+        assert!(decode(r#"[{"messages":[]}]"#).is_err());
+        assert!(decode(r#"{"packet":[[]]}"#).is_err());
+        assert!(decode(r#"{"packet":{"messages":[]}}"#).is_ok());
+        let message = r#"[{"host":"a.test","protocol":"p","service":"s"},"1","0","b.test","p","t","go",{}]"#;
+        assert_eq!(
+            Message::decode(Bytes::from_static(message.as_bytes()), 0).unwrap_err().code(),
+            "malformed"
+        );
+        let sender = MESSAGE.find(r#""sender":"#).map(|at| at + 9).unwrap();
+        let end = MESSAGE[sender..].find('}').unwrap() + sender + 1;
+        let text = format!("{}[\"a.test\",\"p\",\"s\"]{}", &MESSAGE[..sender], &MESSAGE[end..]);
+        assert!(Message::decode(Bytes::from(text), 0).is_err());
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! What callers wrote in their headers, read once.
+
+use hyper::{
+    HeaderMap, Request,
+    header::{self, HeaderName},
+};
+
+use super::respond::Fault;
+use crate::wire::{
+    host::{OwnHost, PeerHost},
+    limits::TOKEN_BYTES_MAX,
+    refusal::Refusal,
+    secret::ShownToken,
+};
+
+/// The bearer that a call shows. What is not of the form `Bearer TOKEN` counts as none.
+///
+/// # Errors
+/// `TokenUnknown` where two are shown: which of them counts must never depend on the reader.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<ShownToken>, Refusal> {
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(first) = shown.next() else { return Ok(None) };
+    if shown.next().is_some() {
+        return Err(Refusal::TokenUnknown);
+    }
+    Ok(first.to_str().ok().and_then(token_of).map(ShownToken::of))
+}
+
+fn token_of(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    let fits = (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(token)
+}
+
+/// Checks that a body is said to be JSON, as it stands.
+///
+/// # Errors
+/// `MediaType`.
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Fault> {
+    let essence = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = only(headers, &header::CONTENT_TYPE).map(essence).as_deref() == Some("application/json");
+    let plain = !headers.contains_key(header::CONTENT_ENCODING)
+        || only(headers, &header::CONTENT_ENCODING).map(essence).as_deref() == Some("identity");
+    if json && plain { Ok(()) } else { Err(Fault::MediaType) }
+}
+
+/// A header that stands once and is readable.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next()?.to_str().ok()?;
+    all.next().is_none().then_some(first)
+}
+
+/// Checks that a call is meant for one of these names: `:authority`, an absolute request target, or `Host`.
+///
+/// # Errors
+/// `HostMissing` where none or more than one stands there, `Misdirected` where it is another host's.
+pub(crate) fn check_host<B>(request: &Request<B>, host: &OwnHost, aliases: &[OwnHost]) -> Result<(), Fault> {
+    let named = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => only(request.headers(), &header::HOST).ok_or(Fault::HostMissing)?,
+    };
+    let named = PeerHost::parse(named).map_err(|_| Fault::Misdirected)?;
+    let ours = std::iter::once(host).chain(aliases).any(|own| own.is(&named));
+    if ours { Ok(()) } else { Err(Fault::Misdirected) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in all {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn shown(value: &'static str) -> Option<ShownToken> {
+        bearer(&headers(&[("authorization", value)])).unwrap()
+    }
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_what_is_malformed_is_not_shown() {
+        for good in ["Bearer tok", "bearer tok", "BEARER  tok"] {
+            assert_eq!(shown(good), Some(ShownToken::of("tok")), "{good}");
+        }
+        for bad in ["", "Bearer", "Bearer ", "Basic tok", "tok", "Bearer a b", "Bearertok"] {
+            assert_eq!(shown(bad), None, "{bad}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn two_bearers_are_no_bearer_that_is_known() {
+        let two = headers(&[("authorization", "Bearer a"), ("authorization", "Bearer a")]);
+        assert_eq!(bearer(&two), Err(Refusal::TokenUnknown));
+    }
+
+    #[test]
+    fn json_may_carry_parameters_and_nothing_else_passes() {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/json ;a=b"] {
+            assert!(check_json(&headers(&[("content-type", good)])).is_ok(), "{good}");
+        }
+        for bad in ["text/plain", "application/jsonx", "", "application/json, text/plain"] {
+            assert!(check_json(&headers(&[("content-type", bad)])).is_err(), "{bad}");
+        }
+        let json = ("content-type", "application/json");
+        assert!(check_json(&HeaderMap::new()).is_err());
+        assert!(check_json(&headers(&[json, json])).is_err());
+        assert!(check_json(&headers(&[json, ("content-encoding", "gzip")])).is_err());
+        assert!(check_json(&headers(&[json, ("content-encoding", "Identity")])).is_ok());
+    }
+
+    #[test]
+    fn a_call_names_this_host_or_an_alias_in_any_case_and_with_any_reading_of_443() {
+        let host = OwnHost::parse("a.test").unwrap();
+        let aliases = [OwnHost::parse("b.test:8443").unwrap()];
+        let check = |uri: &str, hosts: &[&str]| {
+            let mut request = Request::builder().uri(uri);
+            for name in hosts {
+                request = request.header("host", *name);
+            }
+            check_host(&request.body(()).unwrap(), &host, &aliases).map_err(|fault| fault.status().as_u16())
+        };
+        assert_eq!(check("/x", &["A.test:443"]), Ok(()));
+        assert_eq!(check("/x", &["b.test:8443"]), Ok(()));
+        assert_eq!(check("https://a.test/x", &[]), Ok(()));
+        assert_eq!(check("https://a.test/x", &["other.test"]), Ok(()));
+        assert_eq!(check("/x", &["a.test:8443"]), Err(421));
+        assert_eq!(check("/x", &["b.test"]), Err(421));
+        assert_eq!(check("/x", &["a.test."]), Err(421));
+        assert_eq!(check("/x", &[""]), Err(421));
+        assert_eq!(check("https://c.test/x", &["a.test"]), Err(421));
+        assert_eq!(check("/x", &[]), Err(400));
+        assert_eq!(check("/x", &["a.test", "a.test"]), Err(400));
+    }
+}

@@ -1,0 +1,171 @@
+//! The accept loops: TLS for peers, plain HTTP/1.1 for local apps.
+//!
+//! - A connection over a bound is closed at once and counted; one whose handshake fails or takes too long, too.
+//! - An accept() that fails never ends the loop: it is tried again after a pause.
+//! - When the node stops, no more is accepted, every connection is told to finish, and what is not done when the drain
+//!   time is over is dropped. The functions return then.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::{debug, error, warn};
+
+use super::{
+    ConnectionSettings,
+    connection::{self, Handler, Protocol},
+    shares::{Share, Shares},
+    stop::Stopping,
+};
+use crate::{telemetry::metrics::Metrics, wire::limits};
+
+/// Connections that the system holds before they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Opens a listening socket; a port that a predecessor has just left is taken.
+///
+/// # Errors
+/// As the system says: in use, not permitted, not an address of this machine.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves peers over TLS until asked to stop. `tls` is read for every handshake, so that certificates can be swapped; its
+/// ALPN list decides which HTTP versions are spoken.
+pub async fn serve_peers<H: Handler>(
+    listener: TcpListener,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    handler: H,
+    settings: ConnectionSettings,
+    metrics: Arc<Metrics>,
+    stopping: Stopping,
+) {
+    let settings = Arc::new(settings);
+    let shares = Shares::new(settings.connections, settings.connections_per_address);
+    accept_all(&listener, &settings, stopping.clone(), |stream, address| {
+        let Some(share) = take_one(&shares, address) else {
+            metrics.connections_refused.up();
+            debug!(client = %address.ip(), "connection closed: over a limit");
+            return None;
+        };
+        metrics.connections_in.up();
+        let acceptor = TlsAcceptor::from(tls.load_full());
+        let (handler, settings, metrics, stopping) =
+            (handler.clone(), settings.clone(), metrics.clone(), stopping.clone());
+        Some(async move {
+            let mut stopped = stopping.clone();
+            let shaken = tokio::select! {
+                shaken = shake_hands(acceptor, stream, address, &settings, &metrics) => shaken,
+                () = stopped.asked() => None,
+            };
+            let Some(stream) = shaken else { return };
+            let protocol = Protocol::of_alpn(stream.get_ref().1.alpn_protocol());
+            let from = address.ip().to_canonical();
+            connection::serve(stream, protocol, from, handler, &settings, stopping).await;
+            drop::<Share>(share);
+        })
+    })
+    .await;
+}
+
+/// Serves local apps over plain HTTP/1.1 until asked to stop.
+pub async fn serve_local<H: Handler>(
+    listener: TcpListener,
+    handler: H,
+    settings: ConnectionSettings,
+    stopping: Stopping,
+) {
+    let settings = Arc::new(settings);
+    let shares = Shares::new(settings.connections, settings.connections_per_address);
+    accept_all(&listener, &settings, stopping.clone(), |stream, address| {
+        let Some(share) = take_one(&shares, address) else {
+            warn!(client = %address.ip(), "connection to the local API closed: over a limit");
+            return None;
+        };
+        let (handler, settings, stopping) = (handler.clone(), settings.clone(), stopping.clone());
+        Some(async move {
+            let from = address.ip().to_canonical();
+            connection::serve(stream, Protocol::Http1, from, handler, &settings, stopping).await;
+            drop::<Share>(share);
+        })
+    })
+    .await;
+}
+
+/// Accepts until asked to stop, runs what `open` makes of each connection, then waits for them within the drain time.
+async fn accept_all<F, C>(
+    listener: &TcpListener,
+    settings: &ConnectionSettings,
+    mut stopping: Stopping,
+    open: F,
+) where
+    F: Fn(TcpStream, SocketAddr) -> Option<C>,
+    C: Future<Output = ()> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopping.asked() => break,
+            Some(ended) = running.join_next() => {
+                if let Err(failure) = ended && failure.is_panic() {
+                    error!("a connection's task panicked");
+                }
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                // Answers are small and waited for: they are not held back to be joined.
+                let _ = stream.set_nodelay(true);
+                if let Some(connection) = open(stream, address) {
+                    running.spawn(connection);
+                }
+            }
+            Err(failure) => {
+                warn!(%failure, "accept failed: is the limit of open files too low?");
+                sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    let all = async { while running.join_next().await.is_some() {} };
+    if timeout(settings.drain_time, all).await.is_err() {
+        warn!(connections = running.len(), "connections are dropped: they did not finish in time");
+    }
+    running.shutdown().await;
+}
+
+fn take_one(shares: &Shares, address: SocketAddr) -> Option<Share> {
+    let mut share = shares.open(address.ip());
+    share.grow(1).ok().map(|()| share)
+}
+
+async fn shake_hands(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    settings: &ConnectionSettings,
+    metrics: &Metrics,
+) -> Option<TlsStream<TcpStream>> {
+    let failure = match timeout(settings.handshake_time, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(failure)) => failure.to_string(),
+        Err(_) => "took too long".to_owned(),
+    };
+    metrics.handshakes_failed.up();
+    debug!(client = %address.ip(), failure, "TLS handshake failed");
+    None
+}
+
+#[cfg(test)]
+mod tests;

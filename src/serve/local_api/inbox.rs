@@ -1,0 +1,151 @@
+//! Reading an inbox and saying what is done.
+//!
+//! `GET /v1/inbox/{protocol}/{service}?max=100&wait=30s`: `{"messages":[{"cursor","received-at","from","message"}]}`, oldest first.
+//! `max` is 1 to 10,000 (default 100), `wait` at most 60 s (default none); outside of that: 400. An answer may hold fewer than
+//! `max` and less than there is: it ends with the message that reaches 16 MiB. A node that stops ends a wait with an empty list.
+//!
+//! `POST /v1/inbox/{protocol}/{service}/ack` `{"cursor"}`: 204; that message and all before it are done for this app.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde::Deserialize;
+
+use super::Call;
+use crate::{
+    node::{self, Node, views::rfc3339_text},
+    serve::{
+        peer_api::carry_on,
+        query::Query,
+        respond::{Answer, Fault, json_bytes, no_content},
+        stop::Stopping,
+    },
+    wire::{
+        limits::{PAGE_BYTES_MAX, PAGE_MESSAGES, PAGE_MESSAGES_MAX, POLL_TIME_MAX},
+        object::object_of_slice,
+        packet::ServiceKey,
+        record::{Cursor, InboxEntry},
+        refusal::Refusal,
+    },
+};
+
+pub(super) async fn read(
+    node: &Node,
+    call: &Call<'_>,
+    service: &ServiceKey,
+    mut stopping: Stopping,
+) -> Result<Answer, Fault> {
+    call.check_service(service)?;
+    let query = Query::read(call.query, &["max", "wait"])?;
+    let max = query.count("max", PAGE_MESSAGES, PAGE_MESSAGES_MAX)?;
+    let wait = query.duration("wait", Duration::ZERO, POLL_TIME_MAX)?.unwrap_or_default();
+    let entries = tokio::select! {
+        biased;
+        entries = node.inbox(&call.app.name, service, max, wait) => entries?,
+        () = stopping.asked() => Vec::new(),
+    };
+    Ok(json_bytes(StatusCode::OK, page(service, &entries)))
+}
+
+/// Written by hand, because a message is carried byte for byte.
+fn page(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
+    let mut body = b"{\"messages\":[".to_vec();
+    for (index, entry) in entries.iter().enumerate() {
+        if body.len() > PAGE_BYTES_MAX {
+            break;
+        }
+        if index > 0 {
+            body.push(b',');
+        }
+        // Neither a cursor, a time nor a host name holds a character that JSON would escape.
+        let cursor = entry.cursor.encode(service);
+        let received = rfc3339_text(entry.received);
+        let head = format!(
+            r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{}","message":"#,
+            entry.from.as_str()
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(&entry.raw);
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}");
+    Bytes::from(body)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AckIn {
+    cursor: String,
+}
+
+pub(super) async fn acknowledge(
+    node: &Node,
+    mut call: Call<'_>,
+    service: ServiceKey,
+    time: Duration,
+) -> Result<Answer, Fault> {
+    call.check_service(&service)?;
+    Query::read(call.query, &[])?;
+    let body = call.json(time).await?;
+    let cursor = cursor(&body, &service)?;
+    let (node, app) = (node.clone(), call.app.name.clone());
+    carry_on(async move { node.acknowledge(&app, &service, cursor).await }).await?;
+    Ok(no_content())
+}
+
+fn cursor(body: &[u8], service: &ServiceKey) -> Result<Cursor, Fault> {
+    let malformed = || {
+        let what = "the body must be {\"cursor\":\"...\"}, as the inbox gave it".to_owned();
+        Fault::from(Refusal::Malformed { what, index: None })
+    };
+    let ack: AckIn = object_of_slice(body).map_err(|_| malformed())?;
+    Cursor::decode(&ack.cursor, service).ok_or_else(|| node::Error::Cursor.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{host::PeerHost, time::Wall};
+
+    fn entry(cursor: u64, raw: &str) -> InboxEntry {
+        let from = PeerHost::parse("b.test:8443").unwrap();
+        let (cursor, received) = (Cursor(cursor), Wall(1_700_000_000_123));
+        InboxEntry { cursor, received, from, raw: Bytes::copy_from_slice(raw.as_bytes()) }
+    }
+
+    #[test]
+    fn a_page_carries_messages_byte_for_byte() {
+        let service = ServiceKey::new("p", "s");
+        let raw = r#"{ "n":1.00, "x":"\u0041" }"#;
+        let body = page(&service, &[entry(1, raw), entry(2, "{}")]);
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains(raw));
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        let first = &json["messages"][0];
+        assert_eq!(first["received-at"], "2023-11-14T22:13:20.123Z");
+        assert_eq!(first["from"], "b.test:8443");
+        assert_eq!(Cursor::decode(first["cursor"].as_str().unwrap(), &service), Some(Cursor(1)));
+        assert_eq!(json["messages"].as_array().unwrap().len(), 2);
+        assert_eq!(&page(&service, &[])[..], br#"{"messages":[]}"#);
+    }
+
+    #[test]
+    fn a_page_ends_with_the_message_that_reaches_the_bound() {
+        let big = format!("\"{}\"", "x".repeat(PAGE_BYTES_MAX / 2));
+        let body = page(&ServiceKey::new("p", "s"), &[entry(1, &big), entry(2, &big), entry(3, &big)]);
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["messages"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn only_a_cursor_of_this_inbox_is_taken() {
+        let service = ServiceKey::new("p", "s");
+        let good = format!(r#"{{"cursor":"{}"}}"#, Cursor(7).encode(&service));
+        assert_eq!(cursor(good.as_bytes(), &service).unwrap(), Cursor(7));
+        assert_eq!(cursor(good.as_bytes(), &ServiceKey::new("p", "t")).unwrap_err().status(), 400);
+        for bad in ["", "{}", r#"["7"]"#, r#"{"cursor":7}"#, r#"{"cursor":"7"}"#, r#"{"cursor":"7","x":1}"#] {
+            assert_eq!(cursor(bad.as_bytes(), &service).unwrap_err().status(), 400, "{bad}");
+        }
+    }
+}

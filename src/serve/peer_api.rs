@@ -1,0 +1,326 @@
+//! What other hosts call (`https-token`). Paths are configured.
+//!
+//! | call | 204 or 200 | body |
+//! | --- | --- | --- |
+//! | POST request-path | 204, always | at most 16 KiB |
+//! | POST grant-path | 204 | at most 16 KiB |
+//! | POST refresh-path | 200 with both new tokens | ignored |
+//! | POST packet-path | 204 once it is on stable storage | at most `packet_bytes` |
+//! | GET the host information | 200 (`information`) | none |
+//!
+//! Checks, in this order: 404, 421, 405, 401, 429, 415, 413, 400, 401 (a grant with neither bearer nor `state`), 403. On the
+//! request path nothing follows the 405: whatever is wrong is told to the node, never to the caller.
+//!
+//! What `node` has begun goes on when the caller goes away: it runs in a task of its own.
+
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, Request, StatusCode, body, header, header::HeaderValue};
+use tracing::debug;
+
+use super::{
+    Settings,
+    body::{BodyError, Incoming},
+    connection::Handler,
+    headers::{bearer, check_host, check_json},
+    information,
+    respond::{Answer, Door, Fault, json_bytes, no_content},
+    shares::{Share, Shares},
+};
+use crate::{
+    node::Node,
+    telemetry::metrics::Metrics,
+    wire::{
+        exchange::{TokenGrant, TokenRequest},
+        limits,
+        packet::Packet,
+        path::Paths,
+        refusal::Refusal,
+        time::{ReadClock, Wall},
+    },
+};
+
+/// The peers' face. Cheap to clone.
+#[derive(Clone)]
+pub struct PeerApi(Arc<Inner>);
+
+struct Inner {
+    node: Node,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    clock: ReadClock,
+    bodies: Shares,
+}
+
+/// A path of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Request,
+    Grant,
+    Refresh,
+    Packet,
+    Information,
+}
+
+impl Route {
+    fn of(path: &str, settings: &Settings) -> Option<Self> {
+        let Paths { request, grant, refresh, packet } = &settings.paths;
+        let all = [
+            (request, Self::Request),
+            (grant, Self::Grant),
+            (refresh, Self::Refresh),
+            (packet, Self::Packet),
+        ];
+        let found = all.into_iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route);
+        let informs = || settings.information.is_some() && information::is_path(path);
+        found.or_else(|| informs().then_some(Self::Information))
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Request | Self::Grant | Self::Refresh | Self::Packet => *method == Method::POST,
+            Self::Information => matches!(*method, Method::GET | Method::HEAD),
+        }
+    }
+
+    fn allow(self) -> &'static str {
+        if self == Self::Information { information::ALLOW } else { "POST" }
+    }
+
+    fn door(self) -> Door {
+        if self == Self::Packet { Door::Packet } else { Door::Plain }
+    }
+}
+
+/// The checks that need nothing but the header's first lines: 404, 421, 405.
+fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
+    let route = Route::of(request.uri().path(), settings).ok_or(Fault::Path)?;
+    check_host(request, &settings.host, &settings.aliases)?;
+    if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow())) }
+}
+
+/// One call on its way to the node.
+struct Call<'a> {
+    from: IpAddr,
+    headers: &'a HeaderMap,
+    /// Taken by who reads it; what is left is thrown away before the answer.
+    body: &'a mut Option<Incoming<body::Incoming>>,
+    /// What it holds of memory, until it is answered.
+    share: Share,
+}
+
+impl Call<'_> {
+    async fn read(&mut self, limit: usize, time: Duration) -> Result<Bytes, Fault> {
+        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        Ok(body.read(limit, time, &mut self.share).await?)
+    }
+
+    async fn throw_away(&mut self) {
+        if let Some(body) = self.body.take() {
+            body.throw_away().await;
+        }
+    }
+}
+
+impl Handler for PeerApi {
+    async fn handle(&self, from: IpAddr, request: Request<body::Incoming>) -> Answer {
+        let admitted = admit(&request, &self.0.settings);
+        let (head, body) = request.into_parts();
+        let mut body = Some(Incoming::new(&head.headers, body));
+        let share = self.0.bodies.open(from);
+        let call = Call { from, headers: &head.headers, body: &mut body, share };
+        let (route, result) = match admitted {
+            Ok(route) => (Some(route), self.route(route, call).await),
+            Err(fault) => (None, Err(fault)),
+        };
+        self.count(route, &result);
+        // The caller sees an answer only after it has written what it is writing.
+        if let Some(rest) = body.take() {
+            rest.throw_away().await;
+        }
+        result.unwrap_or_else(|fault| {
+            let path = head.uri.path();
+            debug!(client = %from, path, status = fault.status().as_u16(), "refused: {fault}");
+            fault.answer(route.map_or(Door::Plain, Route::door))
+        })
+    }
+}
+
+impl PeerApi {
+    /// Builds the face.
+    #[must_use]
+    pub fn new(node: Node, settings: Settings, metrics: Arc<Metrics>, clock: ReadClock) -> Self {
+        let bodies = Shares::new(settings.bodies_bytes, settings.bodies_bytes_per_address);
+        Self(Arc::new(Inner { node, settings, metrics, clock, bodies }))
+    }
+
+    async fn route(&self, route: Route, call: Call<'_>) -> Result<Answer, Fault> {
+        match route {
+            Route::Request => Ok(self.asked(call).await),
+            Route::Grant => self.granted(call).await,
+            Route::Refresh => self.refreshed(call).await,
+            Route::Packet => self.packet(call).await,
+            Route::Information => {
+                Ok(information::answer(self.0.settings.information.clone().unwrap_or_default()))
+            }
+        }
+    }
+
+    //= https-token, "Being asked", MUST: always 204
+    async fn asked(&self, mut call: Call<'_>) -> Answer {
+        self.0.metrics.requests_in.up();
+        let read = match check_json(call.headers) {
+            Ok(()) => call.read(limits::EXCHANGE_BYTES_MAX, self.0.settings.body_time).await,
+            Err(fault) => Err(fault),
+        };
+        call.throw_away().await;
+        let request = match read {
+            Ok(bytes) => TokenRequest::decode(&bytes, self.wall()),
+            Err(Fault::Body(BodyError::TooLarge { limit })) => {
+                Err(Refusal::TooLarge { what: format!("a request holds at most {limit} bytes") })
+            }
+            Err(fault) => Err(Refusal::Malformed { what: fault.to_string(), index: None }),
+        };
+        self.0.node.asked(call.from, request);
+        no_content()
+    }
+
+    async fn granted(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        let bearer = bearer(call.headers)?;
+        if let Some(bearer) = bearer {
+            self.0.node.recognise_grant(bearer)?;
+        }
+        check_json(call.headers)?;
+        let bytes = call.read(limits::EXCHANGE_BYTES_MAX, self.0.settings.body_time).await?;
+        let grant = TokenGrant::decode(&bytes, bearer.is_some(), self.wall())?;
+        if grant == TokenGrant::Bare {
+            return Err(Refusal::TokenMissing.into());
+        }
+        let (node, from) = (self.0.node.clone(), call.from);
+        carry_on(async move { node.granted(from, bearer, grant).await }).await?;
+        Ok(no_content())
+    }
+
+    async fn refreshed(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
+        // Before the tokens are made, so that the answer follows their commit at once.
+        call.throw_away().await;
+        let (node, from) = (self.0.node.clone(), call.from);
+        let pair = carry_on(async move { node.refreshed(from, bearer).await }).await?;
+        let mut answer = json_bytes(StatusCode::OK, pair);
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(answer)
+    }
+
+    async fn packet(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        let settings = &self.0.settings;
+        let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
+        let caller = self.0.node.recognise(call.from, bearer).await?;
+        check_json(call.headers)?;
+        let bytes = call.read(settings.packet_bytes, settings.body_time).await?;
+        let packet = Packet::decode(&bytes, settings.packet_messages).inspect_err(|refusal| {
+            debug!(peer = %caller.host, code = refusal.code(), "packet refused");
+        })?;
+        let (node, held) = (self.0.node.clone(), call.share);
+        let kept = async move {
+            let kept = node.packet(caller, packet).await;
+            drop(held);
+            kept
+        };
+        carry_on(kept).await?;
+        Ok(no_content())
+    }
+
+    fn wall(&self) -> Wall {
+        (self.0.clock)().wall
+    }
+
+    /// Counts what was answered; what was decided is counted by the node.
+    fn count(&self, route: Option<Route>, result: &Result<Answer, Fault>) {
+        let metrics = &self.0.metrics;
+        let status = result.as_ref().map_or_else(Fault::status, Answer::status);
+        if status == StatusCode::UNAUTHORIZED {
+            metrics.tokens_refused.up();
+        }
+        match (route, status) {
+            (Some(Route::Packet), StatusCode::NO_CONTENT) => metrics.packets_in.up(),
+            (Some(Route::Packet), status) if status.is_client_error() => metrics.packets_refused.up(),
+            (Some(Route::Packet), _) => metrics.packets_unavailable.up(),
+            (Some(Route::Grant), status) if status.is_client_error() => metrics.grants_refused.up(),
+            (Some(Route::Refresh), StatusCode::OK) => metrics.refreshes_in.up(),
+            (Some(Route::Grant | Route::Refresh | Route::Request | Route::Information) | None, _) => {}
+        }
+    }
+}
+
+/// Runs what must not stop half-way in a task of its own: a caller that goes away drops only the waiting.
+pub(crate) async fn carry_on<T: Send + 'static, E: Into<Fault> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::spawn(work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(failure) => {
+            tracing::error!(%failure, "a call ended without an outcome");
+            Err(Fault::Internal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{host::OwnHost, path::UrlPath};
+
+    fn settings() -> Settings {
+        let path = |text: &str| UrlPath::parse(text).unwrap();
+        let paths = Paths {
+            request: path("/request"),
+            grant: path("/grant"),
+            refresh: path("/refresh"),
+            packet: path("/in/packet"),
+        };
+        let mut settings = Settings::new(OwnHost::parse("a.test").unwrap(), paths);
+        settings.information = Some(Bytes::from_static(b"{}"));
+        settings.aliases.push(OwnHost::parse("alias.test").unwrap());
+        settings
+    }
+
+    fn admitted(method: &str, path: &str, host: &str) -> Result<Route, u16> {
+        let request = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap();
+        admit(&request, &settings()).map_err(|fault| fault.status().as_u16())
+    }
+
+    #[test]
+    fn each_path_is_found_where_it_is_configured() {
+        assert_eq!(admitted("POST", "/request", "a.test"), Ok(Route::Request));
+        assert_eq!(admitted("POST", "/grant", "alias.test"), Ok(Route::Grant));
+        assert_eq!(admitted("POST", "/refresh", "A.TEST"), Ok(Route::Refresh));
+        assert_eq!(admitted("POST", "/in/packet?x=1", "a.test:443"), Ok(Route::Packet));
+    }
+
+    #[test]
+    fn the_path_is_asked_before_the_host_and_the_host_before_the_method() {
+        assert_eq!(admitted("GET", "/packet", "other.test"), Err(404));
+        assert_eq!(admitted("GET", "/in/packet", "other.test"), Err(421));
+        assert_eq!(admitted("GET", "/in/packet", "a.test"), Err(405));
+        assert_eq!(admitted("POST", "/in/packet/", "a.test"), Err(404));
+        assert_eq!(admitted("POST", "/in%2fpacket", "a.test"), Err(404));
+        assert_eq!(admitted("GET", "/.ymp", "other.test"), Err(421));
+        assert_eq!(admitted("POST", "/.ymp", "a.test"), Err(405));
+        assert_eq!(admitted("HEAD", "/.well-known/amorphos", "a.test"), Ok(Route::Information));
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_when_its_caller_goes_away() {
+        let (done, wait) = tokio::sync::oneshot::channel();
+        let work = carry_on(async move {
+            tokio::task::yield_now().await;
+            done.send(()).map_err(|()| Fault::Internal)
+        });
+        let mut work = Box::pin(work);
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx))).await.is_pending());
+        drop(work);
+        assert!(wait.await.is_ok());
+    }
+}

@@ -1,0 +1,213 @@
+//! What callers of the local API wrote in the target: path segments and parameters, percent-decoded once.
+//!
+//! A parameter that a call does not know, or that stands twice, is a 400 that names it: a misspelt `wait` must not be a
+//! silent default. Durations are as in the configuration: `500ms`, `30s`, `15m`, `1h`, `7d`.
+
+use std::time::Duration;
+
+use super::respond::Fault;
+
+/// The segments of a path, decoded; `None` where one is not UTF-8 or not percent-encoded as RFC 3986 says.
+pub(crate) fn segments(path: &str) -> Option<Vec<String>> {
+    path.strip_prefix('/')?.split('/').map(decode).collect()
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                bytes.push(hex(*high)? << 4 | hex(*low)?);
+                after
+            }
+            (b'%', _) => return None,
+            (byte, after) => {
+                bytes.push(byte);
+                after
+            }
+        };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// The parameters of a call.
+#[derive(Debug)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads `a=1&b=2`; only `known` names may stand there, each once.
+    ///
+    /// # Errors
+    /// `Parameter` names the one at fault.
+    pub(crate) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, Fault> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+                return Err(fault(&short(name), "is not percent-encoded UTF-8"));
+            };
+            if !known.contains(&name.as_str()) {
+                return Err(fault(&short(&name), &unknown(known)));
+            }
+            if all.iter().any(|(other, _)| *other == name) {
+                return Err(fault(&name, "stands twice"));
+            }
+            all.push((name, value));
+        }
+        Ok(Self(all))
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A whole number from 1 to `max`.
+    ///
+    /// # Errors
+    /// `Parameter` outside of that.
+    pub(crate) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Fault> {
+        let Some(text) = self.value(name) else { return Ok(default) };
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let count = if digits { text.parse().ok() } else { None };
+        count
+            .filter(|count| (1..=max).contains(count))
+            .ok_or_else(|| fault(name, &format!("must be a whole number from 1 to {max}")))
+    }
+
+    /// A duration from `min` to `max`.
+    ///
+    /// # Errors
+    /// `Parameter` outside of that, or where it is no duration.
+    pub(crate) fn duration(
+        &self,
+        name: &str,
+        min: Duration,
+        max: Duration,
+    ) -> Result<Option<Duration>, Fault> {
+        let Some(text) = self.value(name) else { return Ok(None) };
+        match duration(text) {
+            Some(time) if (min..=max).contains(&time) => Ok(Some(time)),
+            Some(_) => {
+                let (min, max) = (min.as_secs(), max.as_secs());
+                Err(fault(name, &format!("must be from {min} to {max} seconds")))
+            }
+            None => Err(fault(name, "must be a duration such as 500ms, 30s, 15m, 1h or 7d")),
+        }
+    }
+}
+
+/// A whole number and a unit; `0` needs none.
+fn duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    let seconds = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "" if number == 0 => 1,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.checked_mul(seconds)?))
+}
+
+/// The fault of one parameter.
+pub(crate) fn fault(name: &str, what: &str) -> Fault {
+    Fault::Parameter { name: name.to_owned(), what: what.to_owned() }
+}
+
+fn unknown(known: &[&str]) -> String {
+    if known.is_empty() {
+        "is unknown: this call takes no parameters".to_owned()
+    } else {
+        format!("is unknown: this call takes {}", known.join(", "))
+    }
+}
+
+/// What a caller wrote is not sent back at length.
+fn short(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reason(query: &str) -> String {
+        Query::read(Some(query), &["max", "wait"]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn segments_are_decoded_after_they_are_split() {
+        assert_eq!(segments("/v1/inbox/a%2Fb/%C3%A4").unwrap(), ["v1", "inbox", "a/b", "\u{e4}"]);
+        assert_eq!(segments("/").unwrap(), [""]);
+        for bad in ["", "v1", "/%", "/%4", "/%zz", "/%ff"] {
+            assert_eq!(segments(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_or_repeated_parameter_is_named() {
+        assert_eq!(reason("max=1&wiat=3s"), "`wiat` is unknown: this call takes max, wait");
+        assert_eq!(reason("max=1&m%61x=2"), "`max` stands twice");
+        assert_eq!(reason("%zz=1"), "`%zz` is not percent-encoded UTF-8");
+        assert!(Query::read(Some("a"), &[]).unwrap_err().to_string().contains("no parameters"));
+        assert!(Query::read(None, &[]).is_ok());
+    }
+
+    #[test]
+    fn counts_stay_within_their_bounds() {
+        let count = |text: &str| Query::read(Some(text), &["max"]).unwrap().count("max", 100, 10_000).ok();
+        for (text, want) in [
+            ("", Some(100)),
+            ("max=1", Some(1)),
+            ("max=10000", Some(10_000)),
+            ("max=0", None),
+            ("max=10001", None),
+        ] {
+            assert_eq!(count(text), want, "{text}");
+        }
+        for bad in ["max=", "max=+1", "max=-1", "max=1.5", "max=99999999999999999999999"] {
+            assert_eq!(count(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        for (text, seconds) in
+            [("30s", 30), ("2m", 120), ("1h", 3600), ("7d", 604_800), ("0", 0), ("2000ms", 2)]
+        {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in
+            ["", "30", "s", "-1s", "1.5s", "1w", "1 s", "99999999999999999999d", "18446744073709551615d"]
+        {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+        let wait = |text: &str| {
+            let query = Query::read(Some(text), &["wait"]).unwrap();
+            query.duration("wait", Duration::ZERO, Duration::from_secs(60)).ok()
+        };
+        assert_eq!(wait("wait=60s"), Some(Some(Duration::from_secs(60))));
+        assert_eq!(wait("wait=61s"), None);
+        assert_eq!(wait(""), Some(None));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in "\\PC{0,60}") {
+            let _ = segments(&text);
+            let _ = duration(&text);
+            let _ = Query::read(Some(&text), &["max"]);
+        }
+    }
+}
