@@ -1,6 +1,7 @@
 //! x
 
 pub mod client;
+pub mod config;
 pub mod node;
 pub mod store;
 pub mod telemetry;
