@@ -194,8 +194,9 @@ fn token(reader: &Reader<'_>) -> Option<String> {
         reader.problem_at(key, "is shorter than 16 characters", MEND);
         return None;
     }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reader.problem_at(key, "holds something else than visible ASCII characters", MEND);
+    // A header carries inner spaces, but not those at the ends.
+    if text.trim() != text || !text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        reader.problem_at(key, "holds what a header cannot carry", MEND);
         return None;
     }
     Some(text)

@@ -86,7 +86,9 @@ impl Config {
     ) -> Result<(Self, Vec<Finding>), ConfigError> {
         let variables: Vec<_> = env.into_iter().collect();
         let mut findings = Findings::default();
-        let root = source::read(path, text, &variables, &mut findings);
+        let Some(root) = source::read(path, text, &variables, &mut findings) else {
+            return Err(ConfigError(findings));
+        };
         let findings = RefCell::new(findings);
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let parts = Parts::read(&Reader::new(&root, base, &findings));

@@ -48,13 +48,14 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// Reads the file's text and the variables into one tree; what is wrong goes to `findings`.
+/// Reads the file's text and the variables into one tree; what is wrong goes to `findings`. `None` where the text is not
+/// TOML: what follows from the guesses of a parser would hide the cause.
 pub(super) fn read(
     path: &Path,
     text: &str,
     variables: &[(String, String)],
     findings: &mut Findings,
-) -> Value {
+) -> Option<Value> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let at = |offset: Option<usize>| Place::File {
         path: path.to_owned(),
@@ -68,12 +69,15 @@ pub(super) fn read(
             mend: String::new(),
         });
     }
+    if !findings.problems.is_empty() {
+        return None;
+    }
     let mut root = table(document.into_inner(), &at);
     for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("YMP_")) {
         override_with(&mut root, name, value, findings);
     }
     check(&mut root, keys::ALL, "", "", findings);
-    Value { place: at(None), content: Content::Table(root) }
+    Some(Value { place: at(None), content: Content::Table(root) })
 }
 
 fn table(written: DeTable<'_>, at: &impl Fn(Option<usize>) -> Place) -> Table {
