@@ -1,5 +1,6 @@
 //! x
 
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod node;

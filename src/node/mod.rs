@@ -16,6 +16,7 @@ use crate::wire::{
     secret::ShownToken,
 };
 
+pub mod clock;
 pub mod views;
 
 use views::{Caller, MessageView, PeerView, Submitted};
