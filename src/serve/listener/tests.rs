@@ -12,6 +12,7 @@ use hyper::{
     Request, StatusCode,
     body::Incoming as HyperBody,
     client::conn::{http1, http2},
+    header::HeaderValue,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
@@ -27,7 +28,7 @@ use tokio_rustls::{TlsConnector, client};
 use super::*;
 use crate::serve::{
     body::Incoming,
-    respond::{Answer, Door, Fault, no_content},
+    respond::{Answer, Door, Fault, no_content, text},
     stop::{Stop, stop},
 };
 
@@ -42,6 +43,7 @@ impl Handler for Trivial {
         self.begun.fetch_add(1, Ordering::Relaxed);
         match request.uri().path() {
             "/slow" => sleep(Duration::from_millis(600)).await,
+            "/text" => return text(StatusCode::OK, "text/plain", "text"),
             "/never" => std::future::pending().await,
             _ => {}
         }
@@ -268,6 +270,34 @@ async fn an_over_long_body_is_taken_so_that_its_answer_arrives() {
     // The connection is still good.
     assert_eq!(one.send_request(get("/")).await.unwrap().status(), 204);
     assert_eq!(server.http2().await.send_request(post(body)).await.unwrap().status(), 413);
+}
+
+#[tokio::test]
+async fn a_body_over_what_is_thrown_away_gets_its_answer_over_http2() {
+    let server = start(ConnectionSettings::default());
+    let body = Bytes::from(vec![b'x'; 9 * 1024 * 1024]);
+    let mut request = get("/");
+    *request.method_mut() = hyper::Method::POST;
+    *request.body_mut() = Full::new(body);
+    let mut two = server.http2().await;
+    assert_eq!(two.send_request(request).await.unwrap().status(), 413);
+    assert_eq!(two.send_request(get("/")).await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn head_is_answered_without_a_body_in_both_versions() {
+    let server = start(ConnectionSettings::default());
+    let mut request = get("/text");
+    *request.method_mut() = hyper::Method::HEAD;
+    let one = server.http1().await.send_request(request.clone()).await.unwrap();
+    let two = server.http2().await.send_request(request).await.unwrap();
+    for answer in [one, two] {
+        assert_eq!(
+            (answer.status(), &answer.headers()["content-length"]),
+            (StatusCode::OK, &HeaderValue::from(4))
+        );
+        assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+    }
 }
 
 #[tokio::test]
