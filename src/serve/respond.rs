@@ -162,12 +162,13 @@ impl Fault {
         matches!(self, Self::Body(BodyError::Busy)).then_some(limits::BUSY_WAIT)
     }
 
-    fn detail(&self) -> String {
+    /// What is wrong, for people: within bounds, whatever it is that it quotes.
+    pub(crate) fn detail(&self) -> String {
         // Told as unknown: whoever replays is not told that the token was once good.
         if matches!(self, Self::Node(node::Error::Refused(Refusal::TokenReplayed))) {
             return Refusal::TokenUnknown.to_string();
         }
-        self.to_string()
+        self.to_string().chars().take(limits::DETAIL_CHARS_MAX).collect()
     }
 
     /// The answer.
