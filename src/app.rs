@@ -169,20 +169,25 @@ impl App {
 
     async fn run(self, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
         let Self { node, store, peer, local, plain, faces, mut signals } = self;
-        let (stop, stopping) = (faces.stop, faces.stopping);
+        let (stop, stopping, metrics) = (faces.stop, faces.stopping, faces.metrics);
         let peers = listener::serve_peers(
             peer.0,
             faces.tls,
             faces.peer,
             faces.connections.clone(),
-            faces.metrics,
+            Arc::clone(&metrics),
             stopping.clone(),
         );
-        let apps =
-            listener::serve_local(local.0, faces.local, ConnectionSettings::default(), stopping.clone());
+        let apps = listener::serve_local(
+            local.0,
+            faces.local,
+            ConnectionSettings::local(),
+            Arc::clone(&metrics),
+            stopping.clone(),
+        );
         let information = async {
             if let (Some(listener), Some(face)) = (plain, faces.plain) {
-                listener::serve_local(listener, face, faces.connections, stopping).await;
+                listener::serve_local(listener, face, faces.connections, metrics, stopping).await;
             }
         };
         ready(Ready { peer: peer.1, local: local.1 });
