@@ -184,7 +184,8 @@ impl Link {
         if let Some(oldest) = &self.queue.oldest_at {
             waiting = format!("{waiting}, the oldest from {}", moment(oldest, now));
         }
-        let families = self.receiving.families.map_or(String::new(), |count| format!(", {count} families"));
+        let families =
+            self.receiving.families.map_or(String::new(), |count| format!(", open families: {count}"));
         let failure = self.last_failure.as_ref().map_or("never".to_owned(), |failure| {
             format!("{}: {}", moment(&failure.at, now), failure.reason)
         });

@@ -25,7 +25,7 @@ pub(super) struct Target {
     /// The node's local API [env: YMP_LOCAL] [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     local: Option<String>,
-    /// The token of an app of the node [env: YMP_TOKEN, which other users of the machine cannot see]
+    /// The token of an app of the node; other users can see arguments, so better [env: YMP_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 }
@@ -125,16 +125,16 @@ impl Remote {
             let mend = "a token is at least 16 visible ASCII characters";
             return CliError::failed("the call cannot be written: is the token one?", mend);
         }
-        if error.is_connect() {
+        let (what, mend) = if error.is_connect() {
             let mend = "start it, or name its `local.listen` with --local or YMP_LOCAL";
-            return CliError::failed(format!("no node answers at {base}: is `ymp serve` running?"), mend);
-        }
-        if error.is_timeout() {
-            let what = format!("the node at {base} did not answer within {} s", time.as_secs());
-            return CliError::failed(what, "look at its log");
-        }
-        let what = format!("the node at {base} broke the call off: {}", source(error));
-        CliError::failed(what, "look at its log; is it a YMP node's local API?")
+            (format!("no node answers at {base}: is `ymp serve` running?"), mend)
+        } else if error.is_timeout() {
+            (format!("the node at {base} did not answer within {} s", time.as_secs()), "look at its log")
+        } else {
+            let mend = "look at its log; is it a YMP node's local API?";
+            (format!("the node at {base} broke the call off: {}", source(error)), mend)
+        };
+        CliError::Away { what, mend: mend.to_owned() }
     }
 }
 
@@ -182,8 +182,25 @@ async fn refused(response: Response, need: &str) -> CliError {
             "YMP_TOKEN (or --token) must be the token of an app under [[apps]] of its configuration",
         ),
         403 => CliError::failed(what, need),
-        503 => CliError::failed(what, wait.map_or(String::new(), |wait| format!("try again in {wait} s"))),
-        _ => CliError::failed(what, ""),
+        503 => {
+            let wait = wait.map_or("a moment".to_owned(), |wait| format!("{wait} s"));
+            CliError::failed(what, format!("try again in {wait}"))
+        }
+        other => CliError::failed(what, mend(other)),
+    }
+}
+
+/// What to do about an answer that needs no look at the call.
+fn mend(status: u16) -> &'static str {
+    match status {
+        400 => "mend what it names and try again",
+        404 => "check the name or the id: `ymp peer list` and `ymp dead list` show those that are known",
+        409 => "give another --id, or the same content as the first time",
+        413 => "send less at once",
+        502 => "`ymp peer show HOST` says more; are the peer's name, address, paths and certificate right?",
+        504 => "try again, or wait longer",
+        500.. => "look at the node's log",
+        _ => "is it a YMP node's local API, and of the same version as this command?",
     }
 }
 

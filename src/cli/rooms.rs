@@ -9,10 +9,7 @@ use std::{
 
 use super::output::CliError;
 use crate::{
-    config::{
-        Config,
-        finding::{Finding, Place},
-    },
+    config::{Config, finding::Finding},
     node::clock,
     telemetry::log,
     wire::{host::OwnHost, secret::FreshSecret, time::Wall},
@@ -36,13 +33,13 @@ pub(super) fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), Str
 /// What is wrong with the certificates that a configuration names. Stand-in: only whether the files can be read.
 pub(super) fn certificates(config: &Config) -> Vec<Finding> {
     let tls = &config.tls;
-    let named = [("peer.certificate", &tls.certificate), ("peer.key", &tls.key)];
-    let roots = tls.roots.iter().map(|root| ("trust.roots", root));
-    let unreadable = |(key, path): (&str, &PathBuf)| {
+    let named = [("peer.certificate".to_owned(), &tls.certificate), ("peer.key".to_owned(), &tls.key)];
+    let roots = tls.roots.iter().enumerate().map(|(index, root)| (format!("trust.roots[{index}]"), root));
+    let unreadable = |(key, path): (String, &PathBuf)| {
         let error = std::fs::read(path).err()?;
         Some(Finding {
-            place: Place::File { path: config.file.clone(), line: None },
-            key: key.to_owned(),
+            place: config.place(&key),
+            key,
             what: format!("cannot be read: {}: {error}", path.display()),
             mend: "name another file; `ymp certs --dir DIR HOST` writes development certificates".to_owned(),
         })

@@ -125,7 +125,7 @@ fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findi
     };
     let key = path.join(".");
     let content = match kind {
-        Kind::Text => Content::Text(value.to_owned()),
+        Kind::Text | Kind::Duration | Kind::Size => Content::Text(value.to_owned()),
         Kind::Count | Kind::Flag | Kind::Texts | Kind::Ports | Kind::Table(_) | Kind::Tables(_) => {
             match DeValue::parse(value.trim()) {
                 Ok(parsed) => content(parsed.into_inner(), &|_| place.clone()),
@@ -187,7 +187,7 @@ fn check(table: &mut Table, keys: &[Key], shown: &str, owner: &str, findings: &m
 fn fits(value: &mut Value, key: &Key, shown: &str, findings: &mut Findings) -> bool {
     let all = |list: &[Value], fits: fn(&Content) -> bool| list.iter().all(|value| fits(&value.content));
     match (&mut value.content, key.kind) {
-        (Content::Text(_), Kind::Text)
+        (Content::Text(_), Kind::Text | Kind::Duration | Kind::Size)
         | (Content::Integer(_), Kind::Count)
         | (Content::Flag(_), Kind::Flag) => true,
         (Content::List(list), Kind::Texts) => all(list, |content| matches!(content, Content::Text(_))),
@@ -207,4 +207,26 @@ fn fits(value: &mut Value, key: &Key, shown: &str, findings: &mut Findings) -> b
         }
         _ => false,
     }
+}
+
+/// Where each key stands, by its path: `peer.key`, `trust.roots[0]`.
+pub(super) fn places(value: &Value) -> BTreeMap<String, Place> {
+    fn walk(value: &Value, path: &str, all: &mut BTreeMap<String, Place>) {
+        all.insert(path.to_owned(), value.place.clone());
+        match &value.content {
+            Content::Table(table) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                table.iter().for_each(|(name, inner)| walk(inner, &format!("{path}{dot}{name}"), all));
+            }
+            Content::List(list) => {
+                list.iter()
+                    .enumerate()
+                    .for_each(|(index, inner)| walk(inner, &format!("{path}[{index}]"), all));
+            }
+            Content::Text(_) | Content::Integer(_) | Content::Flag(_) | Content::Other | Content::Wrong => {}
+        }
+    }
+    let mut all = BTreeMap::new();
+    walk(value, "", &mut all);
+    all
 }
