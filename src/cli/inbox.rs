@@ -37,7 +37,7 @@ pub(super) struct Inbox {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max: u32,
     /// Wait for one, at most 60s
-    #[arg(long, value_name = "TIME", value_parser = args::duration, conflicts_with = "follow")]
+    #[arg(long, value_name = "TIME", value_parser = args::inbox_wait, conflicts_with = "follow")]
     wait: Option<Duration>,
     /// Acknowledge what was printed: the app does not see it again
     #[arg(long)]

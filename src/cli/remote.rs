@@ -239,4 +239,86 @@ mod tests {
         assert_eq!(problem.words(""), "Bad message: `host` is missing (message 3, field `host`)");
         assert_eq!(Problem::default().words("the node answered 500"), "the node answered 500");
     }
+
+    /// A node that gives one answer to one call, and the call's head that it saw.
+    fn node(answer: &'static str) -> (Target, std::thread::JoinHandle<String>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = Some(listener.local_addr().unwrap().to_string());
+        let seen = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 2048];
+            let size = stream.read(&mut head).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&head[..size]).into_owned()
+        });
+        (Target { local, token: Some("0123456789abcdef".into()) }, seen)
+    }
+
+    /// What a call of `path` comes to, in words, and the head that the node saw.
+    fn call(path: &[&str], answer: &'static str) -> (Result<String, String>, String) {
+        let (target, seen) = node(answer);
+        let mut outcome = Err(String::new());
+        let done = block_on(async {
+            outcome = Remote::new(target)?
+                .text(Call::new(Method::GET, path, "the app needs more"))
+                .await
+                .map_err(|error| error.to_string());
+            Ok(())
+        });
+        assert!(done.is_ok());
+        (outcome, seen.join().unwrap())
+    }
+
+    #[test]
+    fn names_are_encoded_and_the_token_is_shown() {
+        let (outcome, head) = call(
+            &["messages", "a/b ?#"],
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+        );
+        assert_eq!(outcome.as_deref(), Ok("{}"));
+        assert!(head.starts_with("GET /v1/messages/a%2Fb%20%3F%23 HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("authorization: Bearer 0123456789abcdef"), "{head}");
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        for (answer, part) in [
+            ("HTTP/1.1 401 x\r\nconnection: close\r\n\r\n", "must be the token of an app under [[apps]]"),
+            (
+                "HTTP/1.1 403 x\r\nconnection: close\r\n\r\n{\"title\":\"Not yours\"}",
+                "ymp: Not yours\n     the app needs more",
+            ),
+            ("HTTP/1.1 404 x\r\nconnection: close\r\n\r\n<html>", "ymp: the node answered 404"),
+            (
+                "HTTP/1.1 503 x\r\nretry-after: 9\r\nconnection: close\r\n\r\n{\"title\":\"Full\"}",
+                "ymp: Full\n     try again in 9 s",
+            ),
+            (
+                "HTTP/1.1 302 x\r\nlocation: http://127.0.0.1:1/\r\nconnection: close\r\n\r\n",
+                "the node answered 302",
+            ),
+            ("SMTP ready\r\n\r\n", "broke the call off"),
+        ] {
+            let words = call(&["peers"], answer).0.unwrap_err();
+            assert!(words.contains(part), "{words}");
+            assert!(!words.contains("0123456789"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let target = Target { local: Some(local.clone()), token: Some("0123456789abcdef".into()) };
+        let outcome = block_on(async {
+            Remote::new(target)?.text(Call::new(Method::GET, &["peers"], "")).await.map(|_| ())
+        });
+        let words = outcome.unwrap_err().to_string();
+        assert!(
+            words.starts_with(&format!("ymp: no node answers at http://{local}: is `ymp serve` running?")),
+            "{words}"
+        );
+    }
 }

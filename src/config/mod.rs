@@ -137,6 +137,12 @@ impl Config {
     }
 }
 
+/// The process's variables. A value that is not Unicode is shown to be wrong rather than passed over.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
 fn line(place: &Place) -> Option<usize> {
     match place {
         Place::File { line, .. } => *line,
