@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::{one_problem, one_warning, problems, read_with, with};
 use crate::wire::{host::PeerHost, packet::ServiceKey};
 
@@ -206,4 +208,17 @@ fn what_a_key_names_can_be_found_again() {
     let (config, _) = with("[trust]\nroots = [\"a.pem\",\n\"b.pem\"]").unwrap();
     assert_eq!(config.place("trust.roots[1]").to_string(), "/etc/ymp/ymp.toml:4");
     assert_eq!(config.place("peer.key").to_string(), "/etc/ymp/ymp.toml");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reading_panic(
+        text in "\\PC{0,80}",
+        key in "(peer|federation|limits|tokens)",
+        value in "\\[?(\"[a-z*./:0-9-]{0,12}\"|-?[0-9]{1,20}|true|\\{\\}),?\\]?",
+        name in "(listen|deny|ports|packet-bytes|lifetime|grant-slots|request-path|aliases)",
+    ) {
+        let _ = read_with(&text, &[]);
+        let _ = read_with(&format!("host = \"a.test\"\n[{key}]\n{name} = {value}"), &[("YMP_PEERS", &value)]);
+    }
 }
