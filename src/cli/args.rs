@@ -7,6 +7,9 @@ use crate::{
     wire::host::{OwnHost, PeerHost},
 };
 
+/// The local API holds a call on an inbox at most this long (`node`, "Local API").
+const INBOX_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// `protocol/service`, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceName {
@@ -46,6 +49,11 @@ pub(super) fn own_host(text: &str) -> Result<OwnHost, String> {
 /// A duration.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     units::duration(text).ok_or(units::DURATION_MEND)
+}
+
+/// How long an inbox may be waited for: the local API's bound.
+pub(super) fn inbox_wait(text: &str) -> Result<Duration, &'static str> {
+    duration(text).and_then(|wait| if wait <= INBOX_WAIT_MAX { Ok(wait) } else { Err("write 60s or less") })
 }
 
 /// A duration as the local API reads it.

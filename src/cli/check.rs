@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use super::{
     output::{CliError, Out, Outcome},
     rooms,
-    serve::environment,
 };
 use crate::config::{
-    Config,
+    Config, environment,
     finding::{Finding, Findings, Place},
 };
 

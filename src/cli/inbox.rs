@@ -12,14 +12,16 @@ use serde_json::{json, value::RawValue};
 use super::{
     args::{self, ServiceName},
     events::Events,
-    output::{Out, Outcome},
+    output::{CliError, Out, Outcome},
     remote::{CALL_TIME, Call, Remote, Target, block_on, read},
-    render::{clean, clean_lines, moment},
+    render::{clean, indented, moment},
     rooms,
 };
 
 /// A stream that broke off is opened again after this.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The node sends at least a comment every 15 s: a stream that is silent for longer is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
 
 /// Read or follow an inbox, oldest first, from the first message that the app has not acknowledged
 #[derive(clap::Args, Debug)]
@@ -35,7 +37,7 @@ pub(super) struct Inbox {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max: u32,
     /// Wait for one, at most 60s
-    #[arg(long, value_name = "TIME", value_parser = args::duration, conflicts_with = "follow")]
+    #[arg(long, value_name = "TIME", value_parser = args::inbox_wait, conflicts_with = "follow")]
     wait: Option<Duration>,
     /// Acknowledge what was printed: the app does not see it again
     #[arg(long)]
@@ -125,15 +127,24 @@ impl Reading {
         }
     }
 
-    /// Reads the stream; opens it again where it breaks off. A node that refuses or is gone ends it.
+    /// Reads the stream; opens it again where it breaks off, also over a restart of the node. A node that refuses, or
+    /// that is not there at the start, ends it.
     async fn follow(&self, out: &mut Out<'_>) -> Outcome {
         let mut seen = String::new();
+        let mut met = false;
         loop {
             let path = ["inbox", &self.service.protocol, &self.service.service, "events"];
             let call = Call::new(Method::GET, &path, &self.need);
-            let mut stream = self.remote.open(call, Some(&seen)).await?;
+            let mut stream = match self.remote.open(call, Some(&seen)).await {
+                Err(CliError::Away { .. }) if met => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                opened => opened?,
+            };
+            met = true;
             let mut events = Events::default();
-            while let Ok(Some(bytes)) = stream.chunk().await {
+            while let Ok(Ok(Some(bytes))) = tokio::time::timeout(SILENCE_MAX, stream.chunk()).await {
                 for event in events.feed(&bytes) {
                     self.show(&event.data, out).await?;
                     seen = event.id;
@@ -166,13 +177,13 @@ impl Entry<'_> {
     fn text(&self) -> String {
         let when = moment(&self.received_at, rooms::now());
         let Ok(message) = serde_json::from_str::<Message<'_>>(self.message.get()) else {
-            return format!("{}  {when}\n  {}", clean(&self.from), clean_lines(self.message.get()));
+            return format!("{}  {when}\n  {}", clean(&self.from), indented(self.message.get()));
         };
         let Message { id, reply_to, action, sender, payload } = message;
         let mut what = format!("id {id}");
         what.extend(action.map(|action| format!("  action {action}")));
         what.extend(reply_to.map(|reply_to| format!("  answers {reply_to}")));
-        let payload = clean_lines(payload.get());
+        let payload = indented(payload.get());
         let from = format!("{} {}/{}", self.from, sender.protocol, sender.service);
         format!("{}  {when}\n  {}\n  {payload}", clean(&from), clean(&what))
     }

@@ -59,7 +59,7 @@ impl Init {
     }
 
     fn say(&self, out: &mut Out<'_>, certificates: &[PathBuf], keep: bool) -> Outcome {
-        let dir = self.dir.display();
+        let go = if self.dir == Path::new(".") { String::new() } else { format!("  cd {:?}\n", self.dir) };
         out.line(format!("wrote {}", self.dir.join(CONFIG).display()))?;
         out.line(format!("wrote {} (the operator's token)", self.dir.join(TOKEN).display()))?;
         certificates.iter().try_for_each(|file| out.line(format!("wrote {}", file.display())))?;
@@ -67,8 +67,7 @@ impl Init {
             out.line("kept the certificate that was there")?;
         }
         out.line(format!(
-            "\nNext:\n  \
-             cd {dir}\n  \
+            "\nNext:\n{go}  \
              ymp check\n  \
              ymp serve\nand in another terminal there:\n  \
              export YMP_TOKEN=\"$(cat {TOKEN})\"\n  \

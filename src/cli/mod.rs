@@ -114,6 +114,8 @@ mod tests {
             &["ymp", "certs", "--dir", "x"],
             &["ymp", "send", "--as", "form", "--to", "b.test", "--action", "put", "{}"],
             &["ymp", "inbox", "a/b", "--wait", "soon"],
+            &["ymp", "inbox", "a/b", "--wait", "61s"],
+            &["ymp", "inbox", "a/b", "--max", "0"],
         ] {
             assert_eq!(Cli::try_parse_from(wrong).map(|_| ()).unwrap_err().exit_code(), 2, "{wrong:?}");
         }

@@ -18,6 +18,13 @@ pub(super) enum CliError {
         /// What to do.
         mend: String,
     },
+    /// No node is there, or it broke the call off.
+    Away {
+        /// The cause.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
     /// It failed, and everything has been said.
     Said,
     /// Standard output cannot be written.
@@ -34,8 +41,10 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { what, mend } if mend.is_empty() => write!(f, "ymp: {what}"),
-            Self::Failed { what, mend } => write!(f, "ymp: {what}\n     {mend}"),
+            Self::Failed { what, mend } | Self::Away { what, mend } => {
+                write!(f, "ymp: {what}")?;
+                if mend.is_empty() { Ok(()) } else { write!(f, "\n     {mend}") }
+            }
             Self::Said => Ok(()),
             Self::Output(error) => write!(f, "ymp: standard output cannot be written: {error}"),
         }

@@ -184,7 +184,8 @@ impl Link {
         if let Some(oldest) = &self.queue.oldest_at {
             waiting = format!("{waiting}, the oldest from {}", moment(oldest, now));
         }
-        let families = self.receiving.families.map_or(String::new(), |count| format!(", {count} families"));
+        let families =
+            self.receiving.families.map_or(String::new(), |count| format!(", open families: {count}"));
         let failure = self.last_failure.as_ref().map_or("never".to_owned(), |failure| {
             format!("{}: {}", moment(&failure.at, now), failure.reason)
         });
@@ -220,4 +221,56 @@ impl Direction {
 
 fn yes_no(flag: bool) -> String {
     if flag { "yes" } else { "no" }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        node::views::{DirectionState, FailureView, PeerView, QueueView, ReceivingView, SendingView},
+        wire::answer::HttpVersion,
+    };
+
+    const NOW: Wall = Wall(1_700_000_000_000);
+
+    fn link() -> Link {
+        let ago = |seconds: u64| Wall(NOW.0 - seconds * 1000);
+        let view = PeerView {
+            host: PeerHost::parse("beta.test").unwrap(),
+            configured: true,
+            allowed: true,
+            revision: None,
+            http: Some(HttpVersion::Http2),
+            sending: SendingView {
+                state: DirectionState::BackingOff,
+                expires_at: None,
+                next_try_at: Some(Wall(NOW.0 + 90_000)),
+            },
+            receiving: ReceivingView { state: DirectionState::Linked, expires_at: None, families: 2 },
+            queue: QueueView { messages: 3, oldest_at: Some(ago(300)) },
+            failures: 1,
+            last_success_at: None,
+            last_failure: Some(FailureView { at: ago(60), reason: "no route".into() }),
+            last_heard_at: None,
+        };
+        serde_json::from_value(serde_json::to_value(view).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_link_is_shown_as_the_node_writes_it() {
+        assert_eq!(link().row(NOW), ["beta.test", "backing-off", "linked", "3", "failed 60s ago: no route"]);
+        let entries = link().entries(NOW);
+        let shown = |name: &str| entries.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+        assert_eq!(shown("sending"), "backing-off, next try in 90s");
+        assert_eq!(shown("receiving"), "linked, open families: 2");
+        assert_eq!(shown("waiting"), "3 messages, the oldest from 2023-11-14 22:08:20Z, 5m ago");
+        assert_eq!(shown("last heard"), "never");
+    }
+
+    #[test]
+    fn the_list_may_be_bare_or_named() {
+        for text in [r#"{"peers":[]}"#, "[]"] {
+            assert!(serde_json::from_str::<Links>(text).is_ok(), "{text}");
+        }
+    }
 }

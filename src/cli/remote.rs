@@ -25,7 +25,7 @@ pub(super) struct Target {
     /// The node's local API [env: YMP_LOCAL] [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     local: Option<String>,
-    /// The token of an app of the node [env: YMP_TOKEN, which other users of the machine cannot see]
+    /// The token of an app of the node; other users can see arguments, so better [env: YMP_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 }
@@ -125,16 +125,16 @@ impl Remote {
             let mend = "a token is at least 16 visible ASCII characters";
             return CliError::failed("the call cannot be written: is the token one?", mend);
         }
-        if error.is_connect() {
+        let (what, mend) = if error.is_connect() {
             let mend = "start it, or name its `local.listen` with --local or YMP_LOCAL";
-            return CliError::failed(format!("no node answers at {base}: is `ymp serve` running?"), mend);
-        }
-        if error.is_timeout() {
-            let what = format!("the node at {base} did not answer within {} s", time.as_secs());
-            return CliError::failed(what, "look at its log");
-        }
-        let what = format!("the node at {base} broke the call off: {}", source(error));
-        CliError::failed(what, "look at its log; is it a YMP node's local API?")
+            (format!("no node answers at {base}: is `ymp serve` running?"), mend)
+        } else if error.is_timeout() {
+            (format!("the node at {base} did not answer within {} s", time.as_secs()), "look at its log")
+        } else {
+            let mend = "look at its log; is it a YMP node's local API?";
+            (format!("the node at {base} broke the call off: {}", source(error)), mend)
+        };
+        CliError::Away { what, mend: mend.to_owned() }
     }
 }
 
@@ -182,8 +182,25 @@ async fn refused(response: Response, need: &str) -> CliError {
             "YMP_TOKEN (or --token) must be the token of an app under [[apps]] of its configuration",
         ),
         403 => CliError::failed(what, need),
-        503 => CliError::failed(what, wait.map_or(String::new(), |wait| format!("try again in {wait} s"))),
-        _ => CliError::failed(what, ""),
+        503 => {
+            let wait = wait.map_or("a moment".to_owned(), |wait| format!("{wait} s"));
+            CliError::failed(what, format!("try again in {wait}"))
+        }
+        other => CliError::failed(what, mend(other)),
+    }
+}
+
+/// What to do about an answer that needs no look at the call.
+fn mend(status: u16) -> &'static str {
+    match status {
+        400 => "mend what it names and try again",
+        404 => "check the name or the id: `ymp peer list` and `ymp dead list` show those that are known",
+        409 => "give another --id, or the same content as the first time",
+        413 => "send less at once",
+        502 => "`ymp peer show HOST` says more; are the peer's name, address, paths and certificate right?",
+        504 => "try again, or wait longer",
+        500.. => "look at the node's log",
+        _ => "is it a YMP node's local API, and of the same version as this command?",
     }
 }
 
@@ -221,5 +238,87 @@ mod tests {
         .unwrap();
         assert_eq!(problem.words(""), "Bad message: `host` is missing (message 3, field `host`)");
         assert_eq!(Problem::default().words("the node answered 500"), "the node answered 500");
+    }
+
+    /// A node that gives one answer to one call, and the call's head that it saw.
+    fn node(answer: &'static str) -> (Target, std::thread::JoinHandle<String>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = Some(listener.local_addr().unwrap().to_string());
+        let seen = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 2048];
+            let size = stream.read(&mut head).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&head[..size]).into_owned()
+        });
+        (Target { local, token: Some("0123456789abcdef".into()) }, seen)
+    }
+
+    /// What a call of `path` comes to, in words, and the head that the node saw.
+    fn call(path: &[&str], answer: &'static str) -> (Result<String, String>, String) {
+        let (target, seen) = node(answer);
+        let mut outcome = Err(String::new());
+        let done = block_on(async {
+            outcome = Remote::new(target)?
+                .text(Call::new(Method::GET, path, "the app needs more"))
+                .await
+                .map_err(|error| error.to_string());
+            Ok(())
+        });
+        assert!(done.is_ok());
+        (outcome, seen.join().unwrap())
+    }
+
+    #[test]
+    fn names_are_encoded_and_the_token_is_shown() {
+        let (outcome, head) = call(
+            &["messages", "a/b ?#"],
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+        );
+        assert_eq!(outcome.as_deref(), Ok("{}"));
+        assert!(head.starts_with("GET /v1/messages/a%2Fb%20%3F%23 HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("authorization: Bearer 0123456789abcdef"), "{head}");
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        for (answer, part) in [
+            ("HTTP/1.1 401 x\r\nconnection: close\r\n\r\n", "must be the token of an app under [[apps]]"),
+            (
+                "HTTP/1.1 403 x\r\nconnection: close\r\n\r\n{\"title\":\"Not yours\"}",
+                "ymp: Not yours\n     the app needs more",
+            ),
+            ("HTTP/1.1 404 x\r\nconnection: close\r\n\r\n<html>", "ymp: the node answered 404"),
+            (
+                "HTTP/1.1 503 x\r\nretry-after: 9\r\nconnection: close\r\n\r\n{\"title\":\"Full\"}",
+                "ymp: Full\n     try again in 9 s",
+            ),
+            (
+                "HTTP/1.1 302 x\r\nlocation: http://127.0.0.1:1/\r\nconnection: close\r\n\r\n",
+                "the node answered 302",
+            ),
+            ("SMTP ready\r\n\r\n", "broke the call off"),
+        ] {
+            let words = call(&["peers"], answer).0.unwrap_err();
+            assert!(words.contains(part), "{words}");
+            assert!(!words.contains("0123456789"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let target = Target { local: Some(local.clone()), token: Some("0123456789abcdef".into()) };
+        let outcome = block_on(async {
+            Remote::new(target)?.text(Call::new(Method::GET, &["peers"], "")).await.map(|_| ())
+        });
+        let words = outcome.unwrap_err().to_string();
+        assert!(
+            words.starts_with(&format!("ymp: no node answers at http://{local}: is `ymp serve` running?")),
+            "{words}"
+        );
     }
 }

@@ -4,8 +4,8 @@ use crate::wire::time::Wall;
 
 /// Columns of a terminal of which nothing is known.
 const WIDTH: usize = 80;
-/// A first cell that is longer stands on a line of its own.
-const FIRST_CELL_MAX: usize = 34;
+/// A first cell that is longer stands on a line of its own; an id that the node made fits.
+const FIRST_CELL_MAX: usize = 36;
 /// Spaces between columns.
 const GAP: usize = 2;
 /// The last column is wrapped, but never narrower than this.
@@ -107,9 +107,10 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// As `clean`, but line breaks stay: JSON over several lines.
-pub(super) fn clean_lines(text: &str) -> String {
-    text.lines().map(clean).collect::<Vec<_>>().join("\n")
+/// As `clean`, but line breaks stay (JSON over several lines), and each line but the first is indented as the first
+/// will be.
+pub(super) fn indented(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n  ")
 }
 
 /// How far away a time is: `5m ago`, `in 45m`; the text itself where it is no time.

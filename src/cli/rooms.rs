@@ -7,7 +7,7 @@ use crate::{
     app,
     config::{
         Config,
-        finding::{Finding, Findings, Place},
+        finding::{Finding, Findings},
     },
     wire::{host::OwnHost, secret::FreshSecret, time::Wall},
 };
@@ -22,7 +22,7 @@ pub(super) fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), Str
 /// What is wrong, or doubtful, with the certificates that a configuration names.
 pub(super) fn certificates(config: &Config) -> Findings {
     let found = |what: String| Finding {
-        place: Place::File { path: config.file.clone(), line: None },
+        place: config.place("peer.certificate"),
         key: "peer.certificate".to_owned(),
         what,
         mend: String::new(),

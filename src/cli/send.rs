@@ -21,8 +21,9 @@ const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  \
     ymp send --as example/form --to beta.test --action put '{\"n\":1}'\n  \
-    ymp send --as example/form --to beta.test --service example/repository --action put @form.json --wait\n  \
-    echo '{\"ok\":true}' | ymp send --as example/form --to beta.test --reply-to 17 -")]
+    ymp send --as example/form --to beta.test --service example/store --action put @n.json\n  \
+    ymp send --as example/form --to beta.test --action put '{\"n\":1}' --wait=30s\n  \
+    date +'{\"at\":%s}' | ymp send --as example/form --to beta.test --reply-to 17 -")]
 pub(super) struct Send {
     /// The service that sends: one of the app's
     #[arg(long = "as", value_name = "PROTOCOL/SERVICE")]
@@ -88,6 +89,7 @@ struct Taken {
 #[derive(Deserialize)]
 struct TakenMessage {
     id: String,
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -113,16 +115,23 @@ impl Send {
             call.query.extend(time_to_live.map(|time| ("time-to-live", args::written(time))));
             let text = remote.text(call).await?;
             let taken: Taken = read(&text)?;
-            let id = taken.messages.first().map(|message| message.id.clone()).unwrap_or_default();
+            let Some(TakenMessage { id, state }) = taken.messages.first() else {
+                return Err(CliError::failed(
+                    "the node took no message and said no reason",
+                    "look at its log",
+                ));
+            };
+            if !json {
+                out.line(clean(id))?;
+            } else if wait.is_none() {
+                out.line(text.trim_end())?;
+            }
             match wait {
-                None if json => out.line(text.trim_end()),
-                None => out.line(clean(&id)),
-                Some(limit) => {
-                    if !json {
-                        out.line(clean(&id))?;
-                    }
-                    await_end(&remote, &id, limit, json, out).await
-                }
+                // To a service of our own, or a repeat: it has arrived.
+                Some(_) if state == "delivered" && json => out.line(text.trim_end()),
+                Some(_) if state == "delivered" => out.line("delivered"),
+                Some(limit) => await_end(&remote, id, limit, json, out).await,
+                None => Ok(()),
             }
         })
     }
@@ -174,7 +183,10 @@ async fn await_end(
         return Err(CliError::failed("the message was not delivered in time", mend));
     };
     let (text, status) = ended?;
-    let words = format!("{} after {} failed tries", clean(&status.state), status.attempts);
+    let words = match status.attempts {
+        0 => clean(&status.state),
+        tries => format!("{}, failed tries: {tries}", clean(&status.state)),
+    };
     out.line(if json { text.trim_end() } else { &words })?;
     if status.state == "delivered" {
         return Ok(());

@@ -7,7 +7,7 @@ use super::{
     rooms,
 };
 use crate::{
-    config::{Config, finding::ConfigError},
+    config::{Config, environment, finding::ConfigError},
     wire::host::OwnHost,
 };
 
@@ -41,12 +41,6 @@ impl Serve {
 /// What scripts wait for.
 fn ready_line(host: &OwnHost, peer: SocketAddr, local: SocketAddr) -> String {
     format!("ready host={host} peer={peer} local={local}")
-}
-
-/// The variables; a value that is not Unicode is shown to be wrong rather than passed over.
-pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
-    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn unusable(file: &std::path::Path, error: &ConfigError) -> CliError {

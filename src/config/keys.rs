@@ -4,13 +4,17 @@
 //! variable is `YMP_` and its path in capitals, `__` between levels and `_` for `-`; a list of tables
 //! (`[[peers]]`) has one variable for the whole list.
 
-use super::units::distance;
+use super::units::{DURATION_MEND, SIZE_MEND, distance};
 
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// A string, also where it is read further: a name, an address, a duration, a size, a path.
+    /// A string, also where it is read further: a name, an address, a path.
     Text,
+    /// A string that is a duration.
+    Duration,
+    /// A string that is a size.
+    Size,
     /// A whole number.
     Count,
     /// `true` or `false`.
@@ -30,6 +34,8 @@ impl Kind {
     pub(super) fn mend(self) -> &'static str {
         match self {
             Self::Text => "write a string: \"..\"",
+            Self::Duration => DURATION_MEND,
+            Self::Size => SIZE_MEND,
             Self::Count => "write a whole number",
             Self::Flag => "write true or false",
             Self::Texts => "write a list of strings: [\"..\"]",
@@ -94,22 +100,25 @@ const FEDERATION: &[Key] = &[
     key("private-addresses", Kind::Flag),
     key("ports", Kind::Ports),
 ];
-const TOKENS: &[Key] =
-    &[key("lifetime", Kind::Text), key("refresh-lifetime", Kind::Text), key("grant-wait", Kind::Text)];
+const TOKENS: &[Key] = &[
+    key("lifetime", Kind::Duration),
+    key("refresh-lifetime", Kind::Duration),
+    key("grant-wait", Kind::Duration),
+];
 const DELIVERY: &[Key] = &[
-    key("time-to-live", Kind::Text),
-    key("retry-min", Kind::Text),
-    key("retry-max", Kind::Text),
-    key("retry-max-silent", Kind::Text),
+    key("time-to-live", Kind::Duration),
+    key("retry-min", Kind::Duration),
+    key("retry-max", Kind::Duration),
+    key("retry-max-silent", Kind::Duration),
 ];
 const INBOX: &[Key] = &[
-    key("keep", Kind::Text),
-    key("dedupe", Kind::Text),
+    key("keep", Kind::Duration),
+    key("dedupe", Kind::Duration),
     key("dedupe-per-peer", Kind::Count),
     key("dedupe-total", Kind::Count),
 ];
 const LIMITS: &[Key] = &[
-    key("packet-bytes", Kind::Text),
+    key("packet-bytes", Kind::Size),
     key("packet-messages", Kind::Count),
     key("packets-per-second", Kind::Count),
     key("connections", Kind::Count),
@@ -117,7 +126,7 @@ const LIMITS: &[Key] = &[
     key("outbox-messages", Kind::Count),
     key("outbox-messages-per-peer", Kind::Count),
     key("grant-slots", Kind::Count),
-    key("free-space-min", Kind::Text),
+    key("free-space-min", Kind::Size),
 ];
 const PEERS: &[Key] =
     &[key("host", Kind::Text), key("address", Kind::Text), PATHS[0], PATHS[1], PATHS[2], PATHS[3]];
@@ -153,7 +162,14 @@ pub(super) fn variables() -> Vec<Variable> {
             Kind::Table(keys) => {
                 all.extend(keys.iter().map(|key| variable(vec![top.name, key.name], key.kind)))
             }
-            Kind::Text | Kind::Count | Kind::Flag | Kind::Texts | Kind::Ports | Kind::Tables(_) => {
+            Kind::Text
+            | Kind::Duration
+            | Kind::Size
+            | Kind::Count
+            | Kind::Flag
+            | Kind::Texts
+            | Kind::Ports
+            | Kind::Tables(_) => {
                 all.push(variable(vec![top.name], top.kind));
             }
         }
@@ -181,7 +197,13 @@ pub(super) fn hint(table: &str, name: &str) -> String {
         offer("", top.name);
         match top.kind {
             Kind::Table(keys) | Kind::Tables(keys) => keys.iter().for_each(|key| offer(top.name, key.name)),
-            Kind::Text | Kind::Count | Kind::Flag | Kind::Texts | Kind::Ports => {}
+            Kind::Text
+            | Kind::Duration
+            | Kind::Size
+            | Kind::Count
+            | Kind::Flag
+            | Kind::Texts
+            | Kind::Ports => {}
         }
     }
     match best {

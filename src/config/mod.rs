@@ -6,6 +6,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -54,6 +55,8 @@ pub struct Config {
     pub plain_listen: Option<SocketAddr>,
     /// Where our own apps and the operator reach us. Default: `127.0.0.1:8080`.
     pub local_listen: SocketAddr,
+    /// Where each key was written.
+    places: BTreeMap<String, Place>,
 }
 
 impl Config {
@@ -96,7 +99,9 @@ impl Config {
         let parts = Parts::read(&Reader::new(&root, base, &findings));
         let mut findings = findings.into_inner();
         match parts {
-            Some(parts) if findings.problems.is_empty() => Ok((Self::of(path, parts), findings.warnings)),
+            Some(parts) if findings.problems.is_empty() => {
+                Ok((Self::of(path, parts, source::places(&root)), findings.warnings))
+            }
             _ => {
                 findings.problems.sort_by_key(|problem| line(&problem.place));
                 Err(ConfigError(findings))
@@ -104,7 +109,15 @@ impl Config {
         }
     }
 
-    fn of(path: &Path, parts: Parts) -> Self {
+    /// Where `key` (`peer.key`, `trust.roots[0]`) was written, for findings about what it names; the file where nobody
+    /// wrote it.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place {
+        let file = || Place::File { path: self.file.clone(), line: None };
+        self.places.get(key).cloned().unwrap_or_else(file)
+    }
+
+    fn of(path: &Path, parts: Parts, places: BTreeMap<String, Place>) -> Self {
         Self {
             file: path.to_owned(),
             node: parts.node(),
@@ -123,8 +136,15 @@ impl Config {
             data_dir: parts.data_dir,
             peer_listen: parts.peer.listen,
             local_listen: parts.local_listen,
+            places,
         }
     }
+}
+
+/// The process's variables. A value that is not Unicode is shown to be wrong rather than passed over.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn line(place: &Place) -> Option<usize> {

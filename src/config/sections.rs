@@ -46,11 +46,15 @@ pub(super) struct Peer {
 /// `[peer]`; files are named after the host unless said otherwise.
 pub(super) fn peer(reader: &Reader<'_>, host: Option<&OwnHost>) -> Peer {
     let file = host.map_or("host", OwnHost::name);
+    let unspecified = |port| SocketAddr::from(([0, 0, 0, 0], port));
+    let own = listen(reader, "listen", unspecified(8443));
+    let plain = reader.has("plain-listen").then(|| listen(reader, "plain-listen", unspecified(8080)));
+    if plain.is_some_and(|plain| collide(plain, own)) {
+        reader.problem_at("plain-listen", "is the address of `listen`", "give each listener its own port");
+    }
     Peer {
-        listen: listen(reader, "listen", SocketAddr::from(([0, 0, 0, 0], 8443))),
-        plain_listen: reader
-            .has("plain-listen")
-            .then(|| listen(reader, "plain-listen", SocketAddr::from(([0, 0, 0, 0], 8080)))),
+        listen: own,
+        plain_listen: plain,
         certificate: reader.path_or("certificate", &format!("certs/{file}.pem")),
         key: reader.path_or("key", &format!("certs/{file}.key")),
         paths: paths(reader),
@@ -130,13 +134,6 @@ pub(super) fn local(reader: &Reader<'_>, peer: &Peer) -> SocketAddr {
                 "give each listener its own port",
             );
         }
-    }
-    if peer.plain_listen.is_some_and(|plain| collide(plain, peer.listen)) {
-        reader.problem_at(
-            "listen",
-            "`peer.plain-listen` is the address of `peer.listen`",
-            "give each its own port",
-        );
     }
     if !local.ip().is_loopback() {
         let what = "lets other machines reach the local API, in plain HTTP";

@@ -113,8 +113,7 @@ fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findi
         return;
     }
     let place = Place::Variable(name.to_owned());
-    let Some(Variable { path, kind, .. }) = keys::variables().into_iter().find(|known| known.name == name)
-    else {
+    let Some(known) = keys::variables().into_iter().find(|known| known.name == name) else {
         findings.warnings.push(Finding {
             place,
             key: String::new(),
@@ -123,37 +122,40 @@ fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findi
         });
         return;
     };
-    let key = path.join(".");
-    let content = match kind {
-        Kind::Text => Content::Text(value.to_owned()),
-        Kind::Count | Kind::Flag | Kind::Texts | Kind::Ports | Kind::Table(_) | Kind::Tables(_) => {
-            match DeValue::parse(value.trim()) {
-                Ok(parsed) => content(parsed.into_inner(), &|_| place.clone()),
-                Err(_) => {
-                    let mend = format!("{}, as in the file", kind.mend());
-                    let what = "is not a TOML value".to_owned();
-                    findings.problems.push(Finding { place: place.clone(), key, what, mend });
-                    Content::Wrong
-                }
-            }
-        }
-    };
+    let content = said(&known, value, &place, findings);
+    put(root, &known.path, Value { place, content });
+}
+
+/// What a variable's text says for its key.
+fn said(known: &Variable, value: &str, place: &Place, findings: &mut Findings) -> Content {
+    if matches!(known.kind, Kind::Text | Kind::Duration | Kind::Size) {
+        return Content::Text(value.to_owned());
+    }
+    if let Ok(parsed) = DeValue::parse(value.trim()) {
+        return content(parsed.into_inner(), &|_| place.clone());
+    }
+    findings.problems.push(Finding {
+        place: place.clone(),
+        key: known.path.join("."),
+        what: "is not a TOML value".to_owned(),
+        mend: format!("{}, as in the file", known.kind.mend()),
+    });
+    Content::Wrong
+}
+
+/// Replaces what stands at `path`.
+fn put(root: &mut Table, path: &[&str], value: Value) {
     let Some((last, tables)) = path.split_last() else { return };
     let mut inner = root;
     for step in tables {
-        let empty = || Value { place: place.clone(), content: Content::Table(Table::new()) };
-        match &mut inner.entry((*step).to_owned()).or_insert_with(empty).content {
-            Content::Table(next) => inner = next,
-            // The file has something else there: that is reported when the types are checked.
-            Content::Text(_)
-            | Content::Integer(_)
-            | Content::Flag(_)
-            | Content::List(_)
-            | Content::Other
-            | Content::Wrong => return,
-        }
+        let empty = || Value { place: value.place.clone(), content: Content::Table(Table::new()) };
+        // Where the file has something else, that is reported when the types are checked.
+        let Content::Table(next) = &mut inner.entry((*step).to_owned()).or_insert_with(empty).content else {
+            return;
+        };
+        inner = next;
     }
-    inner.insert((*last).to_owned(), Value { place, content });
+    inner.insert((*last).to_owned(), value);
 }
 
 /// Reports keys that are not known and values of another type; the latter become `Wrong`, so that nobody reports them
@@ -187,7 +189,7 @@ fn check(table: &mut Table, keys: &[Key], shown: &str, owner: &str, findings: &m
 fn fits(value: &mut Value, key: &Key, shown: &str, findings: &mut Findings) -> bool {
     let all = |list: &[Value], fits: fn(&Content) -> bool| list.iter().all(|value| fits(&value.content));
     match (&mut value.content, key.kind) {
-        (Content::Text(_), Kind::Text)
+        (Content::Text(_), Kind::Text | Kind::Duration | Kind::Size)
         | (Content::Integer(_), Kind::Count)
         | (Content::Flag(_), Kind::Flag) => true,
         (Content::List(list), Kind::Texts) => all(list, |content| matches!(content, Content::Text(_))),
@@ -207,4 +209,26 @@ fn fits(value: &mut Value, key: &Key, shown: &str, findings: &mut Findings) -> b
         }
         _ => false,
     }
+}
+
+/// Where each key stands, by its path: `peer.key`, `trust.roots[0]`.
+pub(super) fn places(value: &Value) -> BTreeMap<String, Place> {
+    fn walk(value: &Value, path: &str, all: &mut BTreeMap<String, Place>) {
+        all.insert(path.to_owned(), value.place.clone());
+        match &value.content {
+            Content::Table(table) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                table.iter().for_each(|(name, inner)| walk(inner, &format!("{path}{dot}{name}"), all));
+            }
+            Content::List(list) => {
+                list.iter()
+                    .enumerate()
+                    .for_each(|(index, inner)| walk(inner, &format!("{path}[{index}]"), all));
+            }
+            Content::Text(_) | Content::Integer(_) | Content::Flag(_) | Content::Other | Content::Wrong => {}
+        }
+    }
+    let mut all = BTreeMap::new();
+    walk(value, "", &mut all);
+    all
 }
