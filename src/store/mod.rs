@@ -27,8 +27,8 @@ use crate::wire::{
     limits,
     packet::ServiceKey,
     record::{
-        Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq, Settlement,
-        VaultContents, VaultWrite, Waiting,
+        Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
+        Settlement, VaultContents, VaultWrite, Waiting,
     },
     time::Wall,
 };
@@ -59,7 +59,9 @@ pub enum StoreError {
     #[error("the data folder {0} is in use by another process: stop that one, or set another data-dir")]
     Locked(Arc<str>),
     /// The folder was written by a newer version.
-    #[error("the data folder was written by a newer version (format {found}, this one reads up to {known}): use that version")]
+    #[error(
+        "the data folder was written by a newer version (format {found}, this one reads up to {known}): use that version"
+    )]
     Newer {
         /// What the folder says.
         found: u32,
@@ -124,7 +126,13 @@ pub trait Inbox: Send + Sync {
     ///
     /// # Errors
     /// `Io`, `Damaged`, `Closed`.
-    fn read(&self, service: &ServiceKey, after: Cursor, max: usize, bytes_max: usize) -> Result<Vec<InboxEntry>, StoreError>;
+    fn read(
+        &self,
+        service: &ServiceKey,
+        after: Cursor,
+        max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<InboxEntry>, StoreError>;
 
     /// What `app` has acknowledged last in `service`; `Cursor(0)` for a new app.
     ///
@@ -137,14 +145,24 @@ pub trait Inbox: Send + Sync {
     ///
     /// # Errors
     /// As `append`.
-    fn acknowledge(&self, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<Receipt<bool>, StoreError>;
+    fn acknowledge(
+        &self,
+        app: &str,
+        service: &ServiceKey,
+        cursor: Cursor,
+    ) -> Result<Receipt<bool>, StoreError>;
 
     /// Removes what every app of `apps` has acknowledged (none entitled: nothing), and what came before `keep_from`
     /// whoever has read it. Answers how many were removed unread by an entitled app.
     ///
     /// # Errors
     /// As `append`.
-    fn trim(&self, service: &ServiceKey, apps: &[String], keep_from: Wall) -> Result<Receipt<u64>, StoreError>;
+    fn trim(
+        &self,
+        service: &ServiceKey,
+        apps: &[String],
+        keep_from: Wall,
+    ) -> Result<Receipt<u64>, StoreError>;
 
     /// The services that have an inbox, for trimming.
     ///
@@ -166,7 +184,13 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// `Io`, `Damaged`, `Closed`.
-    fn load(&self, host: &PeerHost, after: Seq, max: usize, bytes_max: usize) -> Result<Vec<Mail>, StoreError>;
+    fn load(
+        &self,
+        host: &PeerHost,
+        after: Seq,
+        max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Mail>, StoreError>;
 
     /// Settles what was sent; a place that is settled already changes nothing.
     ///
@@ -205,7 +229,13 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// As `append`.
-    fn revive(&self, id: &str, now: Wall, expires: Wall, tries_before: u64) -> Result<Receipt<bool>, StoreError>;
+    fn revive(
+        &self,
+        id: &str,
+        now: Wall,
+        expires: Wall,
+        tries_before: u64,
+    ) -> Result<Receipt<bool>, StoreError>;
 
     /// Deletes a dead message for good. `false` where there is no dead message of this id.
     ///

@@ -3,6 +3,8 @@
 //! `promises!` makes of each function two tests, one per engine. What only an engine on disk can show stands in
 //! `recovery` (damage, locks, modes, formats), `killed` (a process that is killed at any moment) and `faults`.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
+
 mod crash;
 mod house;
 mod inbox;

@@ -65,7 +65,8 @@ fn no_file_holds_a_readable_token() {
     house.write(vec![VaultWrite::PutLink(Box::new(link("beta.test", "a-token-that-nobody-may-read")))]);
     let readable = |house: &House| {
         let all = files(house.dir()).into_iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
-        let holds = |text: &str| all.iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()));
+        let holds =
+            |text: &str| all.iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()));
         (holds("a-token-that-nobody-may-read"), holds("refresh-of-the-peer"), holds("no route"))
     };
     assert_eq!(readable(&house), (false, false, true));
@@ -99,7 +100,8 @@ fn after_spoiling(spoil: impl FnOnce(&Path, u64)) -> usize {
     spoil(&journal(house.dir()), before);
     house.restart();
     let count = house.inbox().len();
-    let again = house.arrive(house.packet("beta.test", &[("1", "first"), ("2", "second"), ("3", &"third".repeat(1000))]));
+    let again = house
+        .arrive(house.packet("beta.test", &[("1", "first"), ("2", "second"), ("3", &"third".repeat(1000))]));
     assert_eq!(again.unwrap().repeats, count);
     assert_eq!(house.inbox().len(), 3);
     count
@@ -166,4 +168,36 @@ fn reading_goes_on_while_the_database_is_opened_again() {
         }
     }
     assert_eq!(house.inbox(), ["a"]);
+}
+
+/// Needs a small file system: `YMP_TEST_SMALL_DISK` names a folder on one of some 40 MiB.
+#[test]
+fn a_full_disk_loses_nothing_and_recovers_by_itself_when_there_is_room() {
+    let Ok(small) = std::env::var("YMP_TEST_SMALL_DISK") else { return };
+    let dir = tempfile::tempdir_in(small).unwrap();
+    let filler = dir.path().join("filler");
+    let store = open(&dir.path().join("data"), settings(), &clock()).unwrap();
+    let house = House::memory();
+    let text = "x".repeat(100_000);
+    let append =
+        |n: usize| Inbox::append(&store, house.packet("beta.test", &[(&n.to_string(), &text)]))?.wait();
+    let (mut kept, mut n) = (0, 0);
+    for _ in 0..3 {
+        let mut file = fs::File::create(&filler).unwrap();
+        while file.write_all(&[7; 65536]).is_ok() {}
+        while append(n).map(|answer| kept += answer.kept).is_ok() {
+            n += 1;
+        }
+        assert!(matches!(store.healthy(), Err(StoreError::Doubt(_))));
+        drop(file);
+        fs::remove_file(&filler).unwrap();
+        while store.healthy().is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        for _ in 0..3 {
+            kept += append(n).unwrap().kept;
+            n += 1;
+        }
+    }
+    assert_eq!(Inbox::read(&store, &service(), Cursor(0), 1_000_000, usize::MAX).unwrap().len(), n);
 }

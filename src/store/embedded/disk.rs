@@ -40,14 +40,19 @@ pub(super) struct Disk {
 }
 
 fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
-    move |cause| match cause {
-        fjall::Error::Io(cause) => StoreError::Io { what: what.into(), cause: cause.to_string().into() },
-        other => StoreError::Damaged(format!("{what}: {other:?}").into()),
+    move |cause| {
+        if let fjall::Error::Io(cause) = cause {
+            return StoreError::Io { what: what.into(), cause: cause.to_string().into() };
+        }
+        StoreError::Damaged(format!("{what}: {cause:?}").into())
     }
 }
 
 /// Runs what may panic in the database.
-pub(super) fn caught<T>(what: &'static str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn caught<T>(
+    what: &'static str,
+    run: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(StoreError::Damaged(format!("{what}: the database gave up").into())))
 }
@@ -63,9 +68,11 @@ impl Disk {
                 .max_cached_files(Some(FILES))
                 .manual_journal_persist(true)
                 .open()
-                .map_err(|cause| match cause {
-                    fjall::Error::Locked => StoreError::Locked(path.display().to_string().into()),
-                    other => trouble("opening the database")(other),
+                .map_err(|cause| {
+                    if matches!(cause, fjall::Error::Locked) {
+                        return StoreError::Locked(path.display().to_string().into());
+                    }
+                    trouble("opening the database")(cause)
                 })?;
             let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
             let spaces = Space::ALL.iter().map(|space| db.keyspace(space.name(), options));

@@ -76,7 +76,7 @@ impl Index {
     }
 
     fn read_window(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        each_at(kv, Space::Seen, &mut |arrival, key, value| {
+        each_at(kv, Space::Seen, |arrival, key, value| {
             let seen = Sighting::decode(arrival, value).ok_or_else(|| damaged(Space::Seen, key))?;
             self.window.insert(seen);
             Ok(())
@@ -84,7 +84,8 @@ impl Index {
     }
 
     fn read_outbox(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        let hosts: HashMap<u32, PeerHost> = self.peers.iter().map(|(host, number)| (*number, host.clone())).collect();
+        let hosts: HashMap<u32, PeerHost> =
+            self.peers.iter().map(|(host, number)| (*number, host.clone())).collect();
         kv.scan(Space::Outbox, &place(0, 0), &place(u32::MAX, u64::MAX), &mut |key, value| {
             let broken = || damaged(Space::Outbox, key);
             let (number, seq) = split_place(key).ok_or_else(broken)?;
@@ -97,7 +98,7 @@ impl Index {
     }
 
     fn read_dead(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        each_at(kv, Space::Dead, &mut |at, _, _| {
+        each_at(kv, Space::Dead, |at, _, _| {
             self.death = self.death.max(at);
             self.dead += 1;
             Ok(())
@@ -127,7 +128,7 @@ impl Index {
 fn each_at(
     kv: &dyn Kv,
     space: Space,
-    each: &mut dyn FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
+    mut each: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     kv.scan(space, &[0; 8], &[0xff; 8], &mut |key, value| {
         let at = split_at(key).ok_or_else(|| damaged(space, key))?;
