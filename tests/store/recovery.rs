@@ -128,6 +128,39 @@ fn a_journal_that_ends_within_a_commit_reads_up_to_the_one_before() {
     }
 }
 
+/// Turns one byte of a file.
+fn turn(path: &Path, at: u64) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at as usize] ^= 0x55;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_last_commit_with_wrong_content_is_taken_off() {
+    assert_eq!(after_spoiling(|path, before| turn(path, before + 200)), 1);
+    assert_eq!(after_spoiling(|path, _| turn(path, fs::metadata(path).unwrap().len() - 40)), 1);
+}
+
+#[test]
+fn an_older_commit_with_wrong_content_is_damage_and_nothing_is_taken_off() {
+    let mut house = House::embedded();
+    house.restart();
+    let start = fs::metadata(journal(house.dir())).unwrap().len();
+    for id in ["1", "2", "3"] {
+        house.arrive(house.packet("beta.test", &[(id, &id.repeat(1000))])).unwrap();
+    }
+    house.store().close();
+    let path = journal(house.dir());
+    turn(&path, start + 600);
+    let before = fs::read(&path).unwrap();
+    let error = open(house.dir(), settings(), &clock()).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    assert!(fs::read(&path).unwrap() == before);
+    turn(&path, start + 600);
+    house.restart();
+    assert_eq!(house.inbox().len(), 3);
+}
+
 #[test]
 fn a_database_that_cannot_be_read_is_damaged_and_no_panic() {
     let house = House::embedded();

@@ -13,6 +13,7 @@ use std::{
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::journal::{self, Cut};
 use crate::store::{
     StoreError,
     engine::kv::{Change, Each, Kv, Space},
@@ -48,6 +49,17 @@ fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
     }
 }
 
+fn mending(cause: std::io::Error) -> StoreError {
+    StoreError::Io { what: "mending the journal".into(), cause: cause.to_string().into() }
+}
+
+/// Why the database did not open.
+enum Refusal {
+    /// A commit in the journal is wrong.
+    Torn(StoreError),
+    Other(StoreError),
+}
+
 /// Runs what may panic in the database.
 pub(super) fn caught<T>(
     what: &'static str,
@@ -58,9 +70,30 @@ pub(super) fn caught<T>(
 }
 
 impl Disk {
-    /// Opens or makes it.
+    /// Opens or makes it. Takes off a last commit that a power cut has left wrong, of which nobody was told.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        caught("opening the database", || {
+        let torn = match Self::try_open(path) {
+            Err(Refusal::Torn(torn)) => torn,
+            Err(Refusal::Other(error)) => return Err(error),
+            Ok(disk) => return Ok(disk),
+        };
+        let Some(cut) = Cut::make(path).map_err(mending)? else { return Err(torn) };
+        match Self::try_open(path) {
+            Ok(disk) => {
+                tracing::warn!(bytes = cut.bytes, "took off a last commit that was torn when the power went");
+                cut.keep().map_err(mending)?;
+                Ok(disk)
+            }
+            Err(_) => {
+                cut.undo().map_err(mending)?;
+                Err(torn)
+            }
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<Self, Refusal> {
+        let mut torn = false;
+        let opened = caught("opening the database", || {
             let db = Database::builder(path)
                 .cache_size(CACHE_BYTES)
                 .max_journaling_size(JOURNAL_BYTES)
@@ -69,6 +102,7 @@ impl Disk {
                 .manual_journal_persist(true)
                 .open()
                 .map_err(|cause| {
+                    torn = matches!(cause, fjall::Error::JournalRecovery(_));
                     if matches!(cause, fjall::Error::Locked) {
                         return StoreError::Locked(path.display().to_string().into());
                     }
@@ -78,7 +112,14 @@ impl Disk {
             let spaces = Space::ALL.iter().map(|space| db.keyspace(space.name(), options));
             let spaces = spaces.collect::<Result<_, _>>().map_err(trouble("opening the database"))?;
             Ok(Self { spaces, db })
-        })
+        });
+        opened.map_err(|error| if torn { Refusal::Torn(error) } else { Refusal::Other(error) })
+    }
+
+    /// As `open`, after a failed commit: what is read must first be on the disk.
+    pub(super) fn reopen(path: &Path) -> Result<Self, StoreError> {
+        journal::rewrite(path).map_err(mending)?;
+        Self::open(path)
     }
 
     fn space(&self, space: Space) -> Result<&Keyspace, StoreError> {

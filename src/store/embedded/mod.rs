@@ -9,6 +9,7 @@
 
 mod disk;
 mod folder;
+mod journal;
 mod writer;
 
 use std::{

@@ -196,7 +196,7 @@ impl Writer {
         let shared = &self.shared;
         let old = shared.state.write().unwrap_or_else(PoisonError::into_inner).disk.take();
         release(old);
-        let disk = Disk::open(&shared.folder.database())?;
+        let disk = Disk::reopen(&shared.folder.database())?;
         let mut index = caught("reading", || Index::build(&disk, &shared.settings, shared.key))?;
         index.expire((shared.now)().wall, &shared.settings);
         let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
