@@ -64,7 +64,9 @@ fn no_file_holds_a_readable_token() {
     let mut house = House::embedded();
     house.write(vec![VaultWrite::PutLink(Box::new(link("beta.test", "a-token-that-nobody-may-read")))]);
     let readable = |house: &House| {
-        let all = files(house.dir()).into_iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
+        // Without the zeros of which a journal is made in advance: there are many.
+        let read = |path| fs::read(path).unwrap().into_iter().filter(|byte| *byte != 0).collect::<Vec<_>>();
+        let all = files(house.dir()).into_iter().map(read).collect::<Vec<_>>();
         let holds =
             |text: &str| all.iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()));
         (holds("a-token-that-nobody-may-read"), holds("refresh-of-the-peer"), holds("no route"))

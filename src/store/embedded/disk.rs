@@ -29,8 +29,6 @@ const JOURNAL_BYTES: u64 = 96 * 1024 * 1024;
 const WORKERS: usize = 2;
 /// Open files that are kept.
 const FILES: usize = 200;
-/// fjall keeps a key's length in 16 bits.
-const KEY_BYTES_MAX: usize = 60_000;
 /// Writes that wait for the workers; beyond it fjall would wait without looking whether they still live.
 const FLUSHES_MAX: usize = 2;
 
@@ -162,9 +160,6 @@ impl Kv for Disk {
         let mut batch = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), changes.len())
             .durability(Some(PersistMode::SyncData));
         for Change { space, key, value } in changes {
-            if key.is_empty() || key.len() > KEY_BYTES_MAX {
-                return Err(StoreError::Io { what: "writing".into(), cause: "a key is too long".into() });
-            }
             match value {
                 Some(value) => batch.insert(self.space(space)?, key, value),
                 None => batch.remove(self.space(space)?, key),
