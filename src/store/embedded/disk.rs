@@ -16,7 +16,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::journal::{self, Cut};
 use crate::store::{
     StoreError,
-    engine::kv::{Change, Each, Kv, Space},
+    engine::kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
 };
 
 /// Blocks that are kept for reading: a small node's busy end of the queues.
@@ -136,6 +136,10 @@ impl Disk {
 
 impl Kv for Disk {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if key.len() > KEY_BYTES_MAX {
+            // None such was ever written, and fjall panics on it.
+            return Ok(None);
+        }
         let value = self.space(space)?.get(key).map_err(trouble("reading"))?;
         Ok(value.map(|value| value.to_vec()))
     }

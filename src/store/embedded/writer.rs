@@ -95,9 +95,13 @@ impl Writer {
         let shared = self.shared.clone();
         let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = state.disk.clone() else { return Err((jobs, StoreError::Closed)) };
-        let txn = plan_all(&mut jobs, || Txn::new(&*disk, &state.index, &shared.seal));
-        let (changes, effects) = txn.finish();
+        let plan = || Ok(plan_all(&mut jobs, || Txn::new(&*disk, &state.index, &shared.seal)).finish());
+        let planned = caught("planning", plan);
         drop(state);
+        let (changes, effects) = match planned {
+            Ok(planned) => planned,
+            Err(cause) => return Err((jobs, cause)),
+        };
         let written = !changes.is_empty();
         let commit = || {
             let fault = shared.faults.swap(0, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     codec::{self, Put, Small, place, service_key, small},
     index::{Effects, Index, Slot},
-    kv::{Change, Each, Kv, Space},
+    kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
     seal::Seal,
     window::{Mark, Sighting},
 };
@@ -24,9 +24,6 @@ use crate::{
 
 /// Entries that one commit deletes for trimming, pruning or sweeping: some milliseconds of work, so that nobody waits.
 pub(crate) const CHUNK: usize = 5_000;
-
-/// The longest key: fjall keeps its length in 16 bits.
-const KEY_BYTES_MAX: usize = 60_000;
 
 /// See above.
 pub(crate) struct Txn<'a> {
