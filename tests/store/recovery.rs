@@ -205,6 +205,34 @@ fn reading_goes_on_while_the_database_is_opened_again() {
     assert_eq!(house.inbox(), ["a"]);
 }
 
+#[test]
+fn more_than_the_database_holds_in_memory_goes_through_and_comes_back() {
+    let mut house = House::embedded();
+    let text = "y".repeat(10_000);
+    let ids: Vec<String> = (0..9000).map(|n| n.to_string()).collect();
+    let packets = ids.chunks(90).map(|ids| {
+        let messages: Vec<_> = ids.iter().map(|id| (id.as_str(), text.as_str())).collect();
+        Inbox::append(house.store(), house.packet("beta.test", &messages)).unwrap()
+    });
+    let handed: Vec<_> = packets.collect();
+    assert!(handed.into_iter().all(|receipt| receipt.wait().is_ok()));
+    house.restart();
+    let count = |house: &House| {
+        let (mut count, mut after) = (0, Cursor(0));
+        loop {
+            let entries = Inbox::read(house.store(), &service(), after, 1000, usize::MAX).unwrap();
+            let Some(last) = entries.last() else { return count };
+            assert!(entries.iter().all(|entry| entry.raw.len() == text.len()));
+            (count, after) = (count + entries.len(), last.cursor);
+        }
+    };
+    assert_eq!((count(&house), house.store().figures().window_entries), (9000, 9000));
+    house.acknowledge("x", 8999);
+    house.trim(&["x"], ymp::wire::time::Wall(0));
+    house.restart();
+    assert_eq!((count(&house), house.store().figures().window_entries), (1, 9000));
+}
+
 /// Needs a small file system: `YMP_TEST_SMALL_DISK` names a folder on one of some 40 MiB.
 #[test]
 fn a_full_disk_loses_nothing_and_recovers_by_itself_when_there_is_room() {
