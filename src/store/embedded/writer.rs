@@ -21,8 +21,8 @@ use std::{
 };
 
 use super::{
-    Shared,
     disk::{Disk, caught},
+    shared::{FAULT_LOST, Shared},
 };
 use crate::{
     store::{
@@ -105,7 +105,7 @@ impl Writer {
         let written = !changes.is_empty();
         let commit = || {
             let fault = shared.faults.swap(0, Ordering::Relaxed);
-            if fault != super::FAULT_LOST && written {
+            if fault != FAULT_LOST && written {
                 disk.commit(changes)?;
             }
             if fault == 0 {
