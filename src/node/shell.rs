@@ -149,14 +149,8 @@ impl Shell {
         let now = self.now();
         let mut peer = slot.lock();
         peer.handle(event, now, &mut Self::dice());
-        loop {
-            let actions: Vec<_> = peer.actions().collect();
-            if actions.is_empty() {
-                break;
-            }
-            for action in actions {
-                courier::perform(self, slot, &mut peer, action);
-            }
+        for action in peer.actions() {
+            courier::perform(self, slot, &mut peer, action);
         }
         self.registry.reindex(slot, &peer);
         self.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
