@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The life of the process: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ymp::cli::run(std::env::args_os())
+}

@@ -75,7 +75,6 @@ pub(super) async fn granted(
     match answer.await {
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(refusal))) => {
-            shell.metrics.grants_refused.up();
             tracing::warn!(peer = %slot.lock().host(), %from, reason = %refusal, "a grant is refused");
             Err(refusal.into())
         }
@@ -114,7 +113,6 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     match outcome {
         Ok(fresh) => {
             slot.saw(from);
-            shell.metrics.refreshes_in.up();
             shell.drive(&slot, Event::Heard);
             tracing::debug!(peer = %host, "tokens refreshed for the peer");
             Ok(Bytes::from(fresh.encode_refresh()))

@@ -23,7 +23,6 @@ use crate::{
 
 /// A body came to the request path. Whatever becomes of it, the caller has its 204.
 pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest, Refusal>) {
-    shell.metrics.requests_in.up();
     let dropped = match body {
         Ok(TokenRequest::Tokens(offer)) => admit(shell, from, offer),
         Ok(TokenRequest::State { host }) => {

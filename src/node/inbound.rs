@@ -70,16 +70,6 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
 
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
-    let outcome = keep(shell, caller, packet).await;
-    match &outcome {
-        Ok(()) => shell.metrics.packets_in.up(),
-        Err(Error::Refused(_)) => shell.metrics.packets_refused.up(),
-        Err(_) => shell.metrics.packets_unavailable.up(),
-    }
-    outcome
-}
-
-async fn keep(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
     admission::admit(&shell.settings.host, &caller.host, &shell.settings.policy, &packet)?;
     let mut items = Vec::with_capacity(packet.messages.len());
     for message in packet.messages {

@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     link::event::Event,
     store::{Store, StoreError},
-    telemetry::metrics::Metrics,
+    telemetry::metrics::{Metrics, write_metric},
     wire::{
         draft::Draft,
         exchange::{TokenGrant, TokenRequest},
@@ -42,7 +42,7 @@ mod upkeep;
 pub mod views;
 
 use shell::Shell;
-use views::{Caller, MessageView, PeerView, Submitted};
+use views::{Caller, DirectionState, MessageView, PeerView, Submitted};
 
 /// What the node must know. All durations are as the configuration says (`node`, "Configuration").
 #[derive(Clone, Debug)]
@@ -354,6 +354,32 @@ impl Node {
     /// `NotFound`, `Unavailable`.
     pub async fn forget(&self, host: &PeerHost) -> Result<(), Error> {
         exchange::forget(&self.0, host).await
+    }
+
+    /// Gauges in the Prometheus text format.
+    pub fn write_gauges(&self, text: &mut String) {
+        let waiting = self.0.store.waiting();
+        let messages = waiting.iter().map(|waiting| waiting.messages).sum();
+        write_metric(text, "ymp_outbox_messages", "gauge", "Messages that wait for peers.", messages);
+        write_metric(
+            text,
+            "ymp_outbox_peers",
+            "gauge",
+            "Peers that messages wait for.",
+            waiting.len() as u64,
+        );
+        let dead = self.0.store.dead_count();
+        write_metric(text, "ymp_dead_messages", "gauge", "Messages that were set aside and are kept.", dead);
+        let linked = self.peers().iter().filter(|peer| peer.sending.state == DirectionState::Linked).count();
+        write_metric(text, "ymp_links_up", "gauge", "Peers that we hold a working token of.", linked as u64);
+        let granting = self.0.lobby().under_way();
+        write_metric(
+            text,
+            "ymp_grants_under_way",
+            "gauge",
+            "Grants that were sent and not answered.",
+            granting as u64,
+        );
     }
 
     /// Whether the node can take packets and messages now; `Err` says why not.

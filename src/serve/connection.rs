@@ -7,7 +7,7 @@
 use std::{convert::Infallible, future::Future, net::IpAddr, pin::pin};
 
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     ConnectionSettings,
     phase::{Activity, Watched},
-    respond::Answer,
+    respond::{Answer, without_body},
     stop::Stopping,
 };
 
@@ -63,9 +63,11 @@ pub(crate) async fn serve<S, H>(
         let hold = held.hold();
         let handler = handler.clone();
         async move {
+            // On HTTP/1.1 hyper itself leaves the body away.
+            let headless = request.method() == Method::HEAD && protocol == Protocol::Http2;
             let answer = handler.handle(from, request).await;
             drop(hold);
-            Ok::<Response<_>, Infallible>(answer)
+            Ok::<Response<_>, Infallible>(if headless { without_body(answer) } else { answer })
         }
     });
     match protocol {

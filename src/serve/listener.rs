@@ -52,11 +52,7 @@ pub async fn serve_peers<H: Handler>(
     let settings = Arc::new(settings);
     let shares = Shares::new(settings.connections, settings.connections_per_address);
     accept_all(&listener, &settings, stopping.clone(), |stream, address| {
-        let Some(share) = take_one(&shares, address) else {
-            metrics.connections_refused.up();
-            debug!(client = %address.ip(), "connection closed: over a limit");
-            return None;
-        };
+        let share = take_one(&shares, address, &metrics)?;
         metrics.connections_in.up();
         let acceptor = TlsAcceptor::from(tls.load_full());
         let (handler, settings, metrics, stopping) =
@@ -77,20 +73,18 @@ pub async fn serve_peers<H: Handler>(
     .await;
 }
 
-/// Serves local apps over plain HTTP/1.1 until asked to stop.
+/// Serves plain HTTP/1.1 until asked to stop: local apps, or the host information alone.
 pub async fn serve_local<H: Handler>(
     listener: TcpListener,
     handler: H,
     settings: ConnectionSettings,
+    metrics: Arc<Metrics>,
     stopping: Stopping,
 ) {
     let settings = Arc::new(settings);
     let shares = Shares::new(settings.connections, settings.connections_per_address);
     accept_all(&listener, &settings, stopping.clone(), |stream, address| {
-        let Some(share) = take_one(&shares, address) else {
-            warn!(client = %address.ip(), "connection to the local API closed: over a limit");
-            return None;
-        };
+        let share = take_one(&shares, address, &metrics)?;
         let (handler, settings, stopping) = (handler.clone(), settings.clone(), stopping.clone());
         Some(async move {
             let from = address.ip().to_canonical();
@@ -145,9 +139,15 @@ async fn accept_all<F, C>(
     running.shutdown().await;
 }
 
-fn take_one(shares: &Shares, address: SocketAddr) -> Option<Share> {
+/// One connection's share; `None` is over a bound, and counted.
+fn take_one(shares: &Shares, address: SocketAddr, metrics: &Metrics) -> Option<Share> {
     let mut share = shares.open(address.ip());
-    share.grow(1).ok().map(|()| share)
+    if share.grow(1).is_err() {
+        metrics.connections_refused.up();
+        debug!(client = %address.ip(), "connection closed: over a limit");
+        return None;
+    }
+    Some(share)
 }
 
 async fn shake_hands(

@@ -98,6 +98,18 @@ pub struct ConnectionSettings {
     pub body_bytes: usize,
 }
 
+impl ConnectionSettings {
+    /// The defaults for local apps: they share one address, so that there is no bound for each.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            connections: limits::LOCAL_CONNECTIONS,
+            connections_per_address: limits::LOCAL_CONNECTIONS,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for ConnectionSettings {
     fn default() -> Self {
         Self {

@@ -29,7 +29,7 @@ use super::{
     shares::{Share, Shares},
 };
 use crate::{
-    node::Node,
+    node::{Node, views::Caller},
     telemetry::metrics::Metrics,
     wire::{
         exchange::{TokenGrant, TokenRequest},
@@ -141,7 +141,7 @@ impl Handler for PeerApi {
         }
         result.unwrap_or_else(|fault| {
             let path = head.uri.path();
-            debug!(client = %from, path, status = fault.status().as_u16(), "refused: {fault}");
+            debug!(client = %from, path, status = fault.status().as_u16(), "refused: {}", fault.detail());
             fault.answer(route.map_or(Door::Plain, Route::door))
         })
     }
@@ -213,15 +213,20 @@ impl PeerApi {
         Ok(answer)
     }
 
-    async fn packet(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
-        let settings = &self.0.settings;
+    async fn packet(&self, call: Call<'_>) -> Result<Answer, Fault> {
         let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
         let caller = self.0.node.recognise(call.from, bearer).await?;
+        let peer = caller.host.clone();
+        self.packet_of(call, caller)
+            .await
+            .inspect_err(|fault| debug!(%peer, "packet not taken: {}", fault.detail()))
+    }
+
+    async fn packet_of(&self, mut call: Call<'_>, caller: Caller) -> Result<Answer, Fault> {
+        let settings = &self.0.settings;
         check_json(call.headers)?;
         let bytes = call.read(settings.packet_bytes, settings.body_time).await?;
-        let packet = Packet::decode(&bytes, settings.packet_messages).inspect_err(|refusal| {
-            debug!(peer = %caller.host, code = refusal.code(), "packet refused");
-        })?;
+        let packet = Packet::decode(&bytes, settings.packet_messages)?;
         let (node, held) = (self.0.node.clone(), call.share);
         let kept = async move {
             let kept = node.packet(caller, packet).await;

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
+    body::Body as _,
     header::{self, HeaderValue},
 };
 use serde::Serialize;
@@ -161,12 +162,13 @@ impl Fault {
         matches!(self, Self::Body(BodyError::Busy)).then_some(limits::BUSY_WAIT)
     }
 
-    fn detail(&self) -> String {
+    /// What is wrong, for people: within bounds, whatever it is that it quotes.
+    pub(crate) fn detail(&self) -> String {
         // Told as unknown: whoever replays is not told that the token was once good.
         if matches!(self, Self::Node(node::Error::Refused(Refusal::TokenReplayed))) {
             return Refusal::TokenUnknown.to_string();
         }
-        self.to_string()
+        self.to_string().chars().take(limits::DETAIL_CHARS_MAX).collect()
     }
 
     /// The answer.
@@ -264,6 +266,15 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 /// A body that is JSON already.
 pub(crate) fn json_bytes(status: StatusCode, body: Bytes) -> Answer {
     with_type(status, "application/json", body)
+}
+
+/// The answer to HEAD: what GET would answer, its length told, its body left away.
+pub(crate) fn without_body(mut answer: Answer) -> Answer {
+    if let Some(bytes) = answer.body().size_hint().exact() {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
+    *answer.body_mut() = Full::default();
+    answer
 }
 
 /// A text.

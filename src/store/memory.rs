@@ -48,10 +48,12 @@ impl Kv for Trees {
         // One step at a time: `each` may read, too.
         loop {
             let tree = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            if matches!(&next, Bound::Included(start) | Bound::Excluded(start) if *start >= end && *start != end) {
+            if matches!(&next, Bound::Included(start) | Bound::Excluded(start) if *start >= end && *start != end)
+            {
                 return Ok(());
             }
-            let found = tree.range((next, Bound::Unbounded)).next().map(|(key, value)| (key.clone(), value.clone()));
+            let found =
+                tree.range((next, Bound::Unbounded)).next().map(|(key, value)| (key.clone(), value.clone()));
             drop(tree);
             let Some((key, value)) = found.filter(|(key, _)| *key <= end) else { return Ok(()) };
             if !each(&key.1, &value)? {

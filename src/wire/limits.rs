@@ -104,3 +104,7 @@ pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
 pub const LOCAL_BODIES_BYTES: usize = 128 * 1024 * 1024;
 /// When a caller that found no room may come back.
 pub const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// Connections of local apps; the next is closed at once.
+pub const LOCAL_CONNECTIONS: usize = 1024;
+/// Characters of a problem's detail: it may quote what it is about, never at length.
+pub const DETAIL_CHARS_MAX: usize = 600;

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod draft;
 pub mod exchange;
 pub mod host;
+pub mod information;
 pub mod limits;
 pub mod object;
 pub mod packet;

@@ -11,8 +11,14 @@ use ymp::{
 use crate::house::{House, host, service, settings};
 
 fn refused_by_all(store: &dyn Store, is: impl Fn(&StoreError) -> bool) {
-    let settlement =
-        Settlement { host: host("b.test"), now: Wall(0), tries: 0, delivered: vec![], dead: vec![], marks: vec![] };
+    let settlement = Settlement {
+        host: host("b.test"),
+        now: Wall(0),
+        tries: 0,
+        delivered: vec![],
+        dead: vec![],
+        marks: vec![],
+    };
     assert!(Inbox::append(store, InboxBatch::default()).is_err_and(|e| is(&e)));
     assert!(Outbox::append(store, OutboxBatch { items: vec![], queued: Wall(0) }).is_err_and(|e| is(&e)));
     assert!(store.acknowledge("x", &service(), Cursor(0)).is_err_and(|e| is(&e)));

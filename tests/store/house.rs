@@ -16,8 +16,8 @@ use ymp::{
         host::PeerHost,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, Cursor, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement, VaultContents,
-            VaultWrite,
+            Accepted, Appended, Cursor, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
+            VaultContents, VaultWrite,
         },
         time::{Mono, Now, Wall},
     },

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use ymp::{
     store::{Inbox, StoreError},
-    wire::{packet::ServiceKey, record::{Appended, Cursor, InboxBatch}, time::Wall},
+    wire::{
+        packet::ServiceKey,
+        record::{Appended, Cursor, InboxBatch},
+        time::Wall,
+    },
 };
 
 use crate::house::{House, host, item, service};

@@ -65,7 +65,8 @@ fn no_file_holds_a_readable_token() {
     house.write(vec![VaultWrite::PutLink(Box::new(link("beta.test", "a-token-that-nobody-may-read")))]);
     let readable = |house: &House| {
         let all = files(house.dir()).into_iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
-        let holds = |text: &str| all.iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()));
+        let holds =
+            |text: &str| all.iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()));
         (holds("a-token-that-nobody-may-read"), holds("refresh-of-the-peer"), holds("no route"))
     };
     assert_eq!(readable(&house), (false, false, true));
@@ -99,7 +100,8 @@ fn after_spoiling(spoil: impl FnOnce(&Path, u64)) -> usize {
     spoil(&journal(house.dir()), before);
     house.restart();
     let count = house.inbox().len();
-    let again = house.arrive(house.packet("beta.test", &[("1", "first"), ("2", "second"), ("3", &"third".repeat(1000))]));
+    let again = house
+        .arrive(house.packet("beta.test", &[("1", "first"), ("2", "second"), ("3", &"third".repeat(1000))]));
     assert_eq!(again.unwrap().repeats, count);
     assert_eq!(house.inbox().len(), 3);
     count

@@ -1,7 +1,10 @@
 //! What `Vault` promises.
 
 use ymp::wire::{
-    record::{FailureRecord, FamilyRecord, HeldRecord, LinkRecord, PairRecord, RepeatRecord, SpentRecord, VaultWrite},
+    record::{
+        FailureRecord, FamilyRecord, HeldRecord, LinkRecord, PairRecord, RepeatRecord, SpentRecord,
+        VaultWrite,
+    },
     secret::{Digest, HeldToken},
     time::Wall,
 };

@@ -12,6 +12,7 @@ use hyper::{
     Request, StatusCode,
     body::Incoming as HyperBody,
     client::conn::{http1, http2},
+    header::HeaderValue,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
@@ -27,7 +28,7 @@ use tokio_rustls::{TlsConnector, client};
 use super::*;
 use crate::serve::{
     body::Incoming,
-    respond::{Answer, Door, Fault, no_content},
+    respond::{Answer, Door, Fault, no_content, text},
     stop::{Stop, stop},
 };
 
@@ -42,6 +43,7 @@ impl Handler for Trivial {
         self.begun.fetch_add(1, Ordering::Relaxed);
         match request.uri().path() {
             "/slow" => sleep(Duration::from_millis(600)).await,
+            "/text" => return text(StatusCode::OK, "text/plain", "text"),
             "/never" => std::future::pending().await,
             _ => {}
         }
@@ -56,6 +58,7 @@ impl Handler for Trivial {
 
 struct Server {
     address: SocketAddr,
+    tls: Arc<ArcSwap<ServerConfig>>,
     roots: RootCertStore,
     metrics: Arc<Metrics>,
     handler: Trivial,
@@ -73,7 +76,8 @@ fn short() -> ConnectionSettings {
     }
 }
 
-fn start(settings: ConnectionSettings) -> Server {
+/// A certificate for `a.test`, and what trusts it.
+fn certificate() -> (ServerConfig, RootCertStore) {
     let made = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -86,12 +90,17 @@ fn start(settings: ConnectionSettings) -> Server {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
+    (tls, roots)
+}
+
+fn start(settings: ConnectionSettings) -> Server {
+    let (tls, roots) = certificate();
+    let tls = Arc::new(ArcSwap::from_pointee(tls));
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, handler, (stop, stopping)) = (Arc::<Metrics>::default(), Trivial::default(), stop());
-    let tls = Arc::new(ArcSwap::from_pointee(tls));
-    let served = serve_peers(listener, tls, handler.clone(), settings, metrics.clone(), stopping);
-    Server { address, roots, metrics, handler, stop, task: tokio::spawn(served) }
+    let served = serve_peers(listener, tls.clone(), handler.clone(), settings, metrics.clone(), stopping);
+    Server { address, tls, roots, metrics, handler, stop, task: tokio::spawn(served) }
 }
 
 type Tls = client::TlsStream<TcpStream>;
@@ -157,6 +166,17 @@ async fn both_versions_are_served_as_alpn_chose() {
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     let answer = until_closed(&mut stream).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_swapped_certificate_is_shown_to_the_next_caller_and_the_last_one_stays() {
+    let mut server = start(ConnectionSettings::default());
+    let mut before = server.http1().await;
+    let (tls, roots) = certificate();
+    server.tls.store(Arc::new(tls));
+    server.roots = roots;
+    assert_eq!(server.http1().await.send_request(get("/")).await.unwrap().status(), 204);
+    assert_eq!(before.send_request(get("/")).await.unwrap().status(), 204);
 }
 
 #[tokio::test]
@@ -271,6 +291,34 @@ async fn an_over_long_body_is_taken_so_that_its_answer_arrives() {
 }
 
 #[tokio::test]
+async fn a_body_over_what_is_thrown_away_gets_its_answer_over_http2() {
+    let server = start(ConnectionSettings::default());
+    let body = Bytes::from(vec![b'x'; 9 * 1024 * 1024]);
+    let mut request = get("/");
+    *request.method_mut() = hyper::Method::POST;
+    *request.body_mut() = Full::new(body);
+    let mut two = server.http2().await;
+    assert_eq!(two.send_request(request).await.unwrap().status(), 413);
+    assert_eq!(two.send_request(get("/")).await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn head_is_answered_without_a_body_in_both_versions() {
+    let server = start(ConnectionSettings::default());
+    let mut request = get("/text");
+    *request.method_mut() = hyper::Method::HEAD;
+    let one = server.http1().await.send_request(request.clone()).await.unwrap();
+    let two = server.http2().await.send_request(request).await.unwrap();
+    for answer in [one, two] {
+        assert_eq!(
+            (answer.status(), &answer.headers()["content-length"]),
+            (StatusCode::OK, &HeaderValue::from(4))
+        );
+        assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_header_over_its_bound_is_refused() {
     let server = start(ConnectionSettings::default());
     let big = "x".repeat(17 * 1024);
@@ -287,7 +335,7 @@ async fn local_apps_are_served_without_tls() {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = stop();
-    let task = tokio::spawn(serve_local(listener, Trivial::default(), short(), stopping));
+    let task = tokio::spawn(serve_local(listener, Trivial::default(), short(), Arc::default(), stopping));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];

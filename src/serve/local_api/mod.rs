@@ -151,7 +151,7 @@ impl Handler for LocalApi {
             rest.throw_away().await;
         }
         result.unwrap_or_else(|fault| {
-            debug!(client = %from, path, status = fault.status().as_u16(), "refused: {fault}");
+            debug!(client = %from, path, status = fault.status().as_u16(), "refused: {}", fault.detail());
             fault.answer(Door::Plain)
         })
     }

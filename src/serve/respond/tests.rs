@@ -100,6 +100,13 @@ async fn the_place_and_the_property_at_fault_are_named() {
 }
 
 #[tokio::test]
+async fn a_detail_quotes_nothing_at_length() {
+    let error = DraftError { field: "host".into(), what: "x".repeat(100_000) };
+    let (_, problem) = read(Fault::Draft { index: 0, error }, Door::Plain).await;
+    assert_eq!(problem["detail"].as_str().unwrap().len(), limits::DETAIL_CHARS_MAX);
+}
+
+#[tokio::test]
 async fn what_the_faces_refuse_has_its_status() {
     for (fault, status) in [
         (Fault::Path, 404),

@@ -47,7 +47,10 @@ fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
 }
 
 /// Runs what may panic in the database.
-pub(super) fn caught<T>(what: &'static str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn caught<T>(
+    what: &'static str,
+    run: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(StoreError::Damaged(format!("{what}: the database gave up").into())))
 }

@@ -78,14 +78,17 @@ impl Folder {
     pub(super) fn seal_key(&self) -> Result<[u8; 32], StoreError> {
         let path = self.path.join("seal.key");
         match fs::read(&path) {
-            Ok(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged("seal.key is not 32 bytes long".into())),
+            Ok(bytes) => {
+                bytes.try_into().map_err(|_| StoreError::Damaged("seal.key is not 32 bytes long".into()))
+            }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound && self.new => {
                 let key: [u8; 32] = chance()?;
                 self.write_whole("seal.key", &key)?;
                 Ok(key)
             }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged(
-                "the file seal.key is missing: put it back, since without it no held token can be read".into(),
+                "the file seal.key is missing: put it back, since without it no held token can be read"
+                    .into(),
             )),
             Err(cause) => Err(io("reading", &path)(cause)),
         }
@@ -134,9 +137,8 @@ impl Folder {
 
     /// Bytes that are free for us.
     pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
-        let stat = rustix::fs::statvfs(&self.path).map_err(|cause| {
-            io("asking for the free space of", &self.path)(io::Error::from(cause))
-        })?;
+        let stat = rustix::fs::statvfs(&self.path)
+            .map_err(|cause| io("asking for the free space of", &self.path)(io::Error::from(cause)))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }

@@ -123,7 +123,8 @@ impl Embedded {
     /// `Locked` where another process has the folder, `Newer`, `Damaged`, `Io`.
     pub fn open(dir: &Path, settings: Settings, now: ReadClock) -> Result<Self, StoreError> {
         let mut folder = Folder::open(dir)?;
-        let seal = Seal::new(&folder.seal_key()?).map_err(|_| StoreError::Damaged("seal.key is no key".into()))?;
+        let seal =
+            Seal::new(&folder.seal_key()?).map_err(|_| StoreError::Damaged("seal.key is no key".into()))?;
         let disk = Disk::open(&folder.database())?;
         let (key, mut index) = caught("reading", || {
             let key = hash_key(&disk)?;

@@ -104,7 +104,11 @@ impl Writer {
             if fault != super::FAULT_LOST && written {
                 disk.commit(changes)?;
             }
-            if fault == 0 { Ok(()) } else { Err(StoreError::Io { what: "writing".into(), cause: "wanted".into() }) }
+            if fault == 0 {
+                Ok(())
+            } else {
+                Err(StoreError::Io { what: "writing".into(), cause: "wanted".into() })
+            }
         };
         if let Err(cause) = caught("writing", commit) {
             return Err((jobs, cause));
@@ -134,7 +138,11 @@ impl Writer {
         }
         let walked = now.wall.0.saturating_sub(self.last.wall.0);
         if walked.abs_diff(ran) > PARTED_MS || now.wall < self.last.wall {
-            tracing::error!(ran_ms = ran, walked_ms = walked, "the wall clock has jumped: nothing expires for an hour");
+            tracing::error!(
+                ran_ms = ran,
+                walked_ms = walked,
+                "the wall clock has jumped: nothing expires for an hour"
+            );
             self.distrust_until = now.mono.plus(DISTRUST);
         }
         self.last = now;

@@ -235,7 +235,12 @@ impl<'a> Queued<'a> {
 
     pub(crate) fn decode(value: &'a [u8]) -> Option<Self> {
         let mut take = Take::new(value)?;
-        Some(Self { queued: Wall(take.u64()?), expires: Wall(take.u64()?), id: take.text()?, raw: take.rest() })
+        Some(Self {
+            queued: Wall(take.u64()?),
+            expires: Wall(take.u64()?),
+            id: take.text()?,
+            raw: take.rest(),
+        })
     }
 }
 

@@ -45,7 +45,10 @@ impl Task for Append {
                 }
                 let (received, raw) = (self.0.received, item.raw.clone());
                 txn.see(mark, peer, received, content);
-                txn.deliver(&item.service, &InboxEntry { cursor: Cursor(0), received, from: from.clone(), raw });
+                txn.deliver(
+                    &item.service,
+                    &InboxEntry { cursor: Cursor(0), received, from: from.clone(), raw },
+                );
                 answer.kept += 1;
             }
         }
@@ -100,7 +103,8 @@ impl Task for Trim {
         let (mut gone, mut unread) = (Vec::new(), so_far);
         let (first, end) = (place(slot.number, slot.low.saturating_add(1)), place(slot.number, u64::MAX));
         txn.scan(Space::Inbox, &first, &end, &mut |key, value| {
-            let cursor = split_place(key).map(|(_, cursor)| cursor).ok_or_else(|| damaged(Space::Inbox, key))?;
+            let cursor =
+                split_place(key).map(|(_, cursor)| cursor).ok_or_else(|| damaged(Space::Inbox, key))?;
             let received = Arrived::decode(value).ok_or_else(|| damaged(Space::Inbox, key))?.received;
             let read = read_by_all.is_some_and(|floor| cursor <= floor.0);
             if !read && received >= self.keep_from {
@@ -145,15 +149,20 @@ pub(crate) fn read(
     if max == 0 || after >= slot.last {
         return Ok(entries);
     }
-    kv.scan(Space::Inbox, &place(slot.number, after + 1), &place(slot.number, u64::MAX), &mut |key, value| {
-        let entry = inbox_entry(key, value)?;
-        bytes = bytes.saturating_add(entry.raw.len());
-        if !entries.is_empty() && bytes > bytes_max {
-            return Ok(false);
-        }
-        entries.push(entry);
-        Ok(entries.len() < max)
-    })?;
+    kv.scan(
+        Space::Inbox,
+        &place(slot.number, after + 1),
+        &place(slot.number, u64::MAX),
+        &mut |key, value| {
+            let entry = inbox_entry(key, value)?;
+            bytes = bytes.saturating_add(entry.raw.len());
+            if !entries.is_empty() && bytes > bytes_max {
+                return Ok(false);
+            }
+            entries.push(entry);
+            Ok(entries.len() < max)
+        },
+    )?;
     Ok(entries)
 }
 

@@ -84,7 +84,8 @@ impl Index {
     }
 
     fn read_outbox(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        let hosts: HashMap<u32, PeerHost> = self.peers.iter().map(|(host, number)| (*number, host.clone())).collect();
+        let hosts: HashMap<u32, PeerHost> =
+            self.peers.iter().map(|(host, number)| (*number, host.clone())).collect();
         kv.scan(Space::Outbox, &place(0, 0), &place(u32::MAX, u64::MAX), &mut |key, value| {
             let broken = || damaged(Space::Outbox, key);
             let (number, seq) = split_place(key).ok_or_else(broken)?;

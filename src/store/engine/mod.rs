@@ -36,8 +36,8 @@ use crate::{
         host::PeerHost,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
-            Settlement, VaultContents, VaultWrite, Waiting,
+            Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch,
+            Seq, Settlement, VaultContents, VaultWrite, Waiting,
         },
         time::Wall,
     },
@@ -95,7 +95,9 @@ impl<E: Engine> Inbox for E {
         max: usize,
         bytes_max: usize,
     ) -> Result<Vec<InboxEntry>, StoreError> {
-        let Some(slot) = self.index(|index| index.slots.get(service).copied())? else { return Ok(Vec::new()) };
+        let Some(slot) = self.index(|index| index.slots.get(service).copied())? else {
+            return Ok(Vec::new());
+        };
         self.disk(|kv| inbox::read(kv, slot, after, max, bytes_max))
     }
 
@@ -104,11 +106,21 @@ impl<E: Engine> Inbox for E {
         self.disk(|kv| inbox::acknowledged(kv, app, slot))
     }
 
-    fn acknowledge(&self, app: &str, service: &ServiceKey, cursor: Cursor) -> Result<Receipt<bool>, StoreError> {
+    fn acknowledge(
+        &self,
+        app: &str,
+        service: &ServiceKey,
+        cursor: Cursor,
+    ) -> Result<Receipt<bool>, StoreError> {
         hand_over(self, inbox::Acknowledge { app: app.to_owned(), service: service.clone(), cursor })
     }
 
-    fn trim(&self, service: &ServiceKey, apps: &[String], keep_from: Wall) -> Result<Receipt<u64>, StoreError> {
+    fn trim(
+        &self,
+        service: &ServiceKey,
+        apps: &[String],
+        keep_from: Wall,
+    ) -> Result<Receipt<u64>, StoreError> {
         hand_over(self, inbox::Trim { service: service.clone(), apps: apps.to_vec(), keep_from })
     }
 
@@ -125,7 +137,13 @@ impl<E: Engine> Outbox for E {
         hand_over(self, outbox::Append { batch, _room: room })
     }
 
-    fn load(&self, host: &PeerHost, after: Seq, max: usize, bytes_max: usize) -> Result<Vec<Mail>, StoreError> {
+    fn load(
+        &self,
+        host: &PeerHost,
+        after: Seq,
+        max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Mail>, StoreError> {
         let next = self.index(|index| Some((*index.peers.get(host)?, index.queues.next(host, after)?)))?;
         let (Some((number, first)), true) = (next, max > 0) else { return Ok(Vec::new()) };
         let (mut mails, mut bytes) = (Vec::new(), 0usize);
@@ -190,7 +208,13 @@ impl<E: Engine> Outbox for E {
         self.index(|index| index.dead).unwrap_or_default()
     }
 
-    fn revive(&self, id: &str, now: Wall, expires: Wall, tries_before: u64) -> Result<Receipt<bool>, StoreError> {
+    fn revive(
+        &self,
+        id: &str,
+        now: Wall,
+        expires: Wall,
+        tries_before: u64,
+    ) -> Result<Receipt<bool>, StoreError> {
         self.space()?;
         let host = self.disk(|kv| Ok(known(kv, id)?.map(|known| known.status.host)))?;
         let room = self.index(|index| self.rooms().take(host.iter(), &index.queues, self.settings()))??;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    codec::{self, Fallen, Known, Put, Queued, damaged, ended_key, place, split_at, status_key, status_key_of},
+    codec::{
+        self, Fallen, Known, Put, Queued, damaged, ended_key, place, split_at, status_key, status_key_of,
+    },
     job::{Step, Task},
     kv::Space,
     queues::QueueChange,
@@ -16,7 +18,8 @@ use crate::{
     wire::{
         host::PeerHost,
         record::{
-            Accepted, Cursor, InboxEntry, MessageState, MessageStatus, OutboxBatch, OutboxItem, Seq, Settlement,
+            Accepted, Cursor, InboxEntry, MessageState, MessageStatus, OutboxBatch, OutboxItem, Seq,
+            Settlement,
         },
         time::Wall,
     },
@@ -85,7 +88,8 @@ fn keep(txn: &mut Txn<'_>, item: &OutboxItem, queued: Wall) {
         known.status.ended = Some(queued);
         note_end(txn, queued, &item.id);
     } else {
-        known.place = enqueue(txn, &item.host, &Queued { queued, expires: item.expires, id: &item.id, raw: &item.raw });
+        known.place =
+            enqueue(txn, &item.host, &Queued { queued, expires: item.expires, id: &item.id, raw: &item.raw });
     }
     write_known(txn, &known);
 }
@@ -240,7 +244,9 @@ impl Task for Prune {
             ended.push(key.to_vec());
             Ok(ended.len() < CHUNK)
         })?;
-        let Some(last) = ended.last().and_then(|key| split_at(key.get(..8)?)) else { return Ok(Step::Done(so_far)) };
+        let Some(last) = ended.last().and_then(|key| split_at(key.get(..8)?)) else {
+            return Ok(Step::Done(so_far));
+        };
         let (count, full) = (ended.len() as u64, ended.len() == CHUNK);
         for key in ended {
             txn.remove(Space::Status, status_key_of(key.get(8..).unwrap_or_default()));

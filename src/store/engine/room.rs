@@ -56,7 +56,9 @@ impl Rooms {
         let max = settings.outbox_messages_per_peer;
         for (host, count) in &wanted {
             if queues.count(host) + held.per_peer.get(host).copied().unwrap_or(0) + count > max {
-                return Err(StoreError::OutboxFull(format!("limits.outbox-messages-per-peer = {max} for {host}")));
+                return Err(StoreError::OutboxFull(format!(
+                    "limits.outbox-messages-per-peer = {max} for {host}"
+                )));
             }
         }
         held.total += all;

@@ -20,7 +20,8 @@ impl Seal {
 
     /// Seals `clear` for `owner`.
     pub(crate) fn seal(&self, owner: &str, mut clear: Vec<u8>) -> Result<Vec<u8>, Broken> {
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(owner.as_bytes()), &mut clear).map_err(|_| Broken)?;
+        let nonce =
+            self.0.seal_in_place_append_tag(Aad::from(owner.as_bytes()), &mut clear).map_err(|_| Broken)?;
         Ok([nonce.as_ref().as_slice(), &clear].concat())
     }
 
@@ -29,7 +30,8 @@ impl Seal {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(Broken)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Broken)?;
         let mut body = body.to_vec();
-        let clear = self.0.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut body).map_err(|_| Broken)?;
+        let clear =
+            self.0.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut body).map_err(|_| Broken)?;
         Ok(clear.to_vec())
     }
 }

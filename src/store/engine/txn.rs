@@ -85,7 +85,13 @@ impl<'a> Txn<'a> {
     }
 
     /// Reads on in order, without what this commit has removed; what it has added is not seen.
-    pub(crate) fn scan(&self, space: Space, from: &[u8], to: &[u8], each: Each<'_>) -> Result<(), StoreError> {
+    pub(crate) fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         self.kv.scan(space, from, to, &mut |key, value| {
             let changed = self.overlay.get(&(space, key.to_vec())).and_then(|at| self.changes.get(*at));
             if changed.is_some_and(|change| change.value.is_none()) { Ok(true) } else { each(key, value) }
@@ -95,7 +101,8 @@ impl<'a> Txn<'a> {
     /// Keys of one kind that this commit has written so far.
     pub(crate) fn added(&self, space: Space, prefix: &[u8]) -> Vec<Vec<u8>> {
         let start = (space, prefix.to_vec());
-        let ours = self.overlay.range(start..).take_while(|((at, key), _)| *at == space && key.starts_with(prefix));
+        let ours =
+            self.overlay.range(start..).take_while(|((at, key), _)| *at == space && key.starts_with(prefix));
         ours.map(|((_, key), _)| key.clone()).collect()
     }
 

@@ -47,7 +47,9 @@ pub(crate) fn write(txn: &mut Txn<'_>, writes: &[VaultWrite]) -> Result<(), Stor
                 put.bytes(&json(&**family)?);
                 txn.put(Space::Small, family_key(&family.subject, Some(family.id)), put.0);
             }
-            VaultWrite::DropFamily { subject, id } => txn.remove(Space::Small, family_key(subject, Some(*id))),
+            VaultWrite::DropFamily { subject, id } => {
+                txn.remove(Space::Small, family_key(subject, Some(*id)))
+            }
         }
     }
     Ok(())

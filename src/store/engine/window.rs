@@ -189,10 +189,15 @@ impl Window {
             bound = self.ages.front().map(|age| age.0);
         }
         let Some(bound) = bound else { return };
-        let peers: HashSet<u32> =
-            self.queues.iter().filter(|(_, q)| q.front().is_some_and(|p| p.arrival < bound)).map(|(peer, _)| *peer).collect();
+        let peers: HashSet<u32> = self
+            .queues
+            .iter()
+            .filter(|(_, q)| q.front().is_some_and(|p| p.arrival < bound))
+            .map(|(peer, _)| *peer)
+            .collect();
         for peer in peers {
-            while self.queues.get(&peer).and_then(VecDeque::front).is_some_and(|place| place.arrival < bound) {
+            while self.queues.get(&peer).and_then(VecDeque::front).is_some_and(|place| place.arrival < bound)
+            {
                 self.drop_oldest(peer);
             }
         }

@@ -1,0 +1,326 @@
+//! The one place that builds all parts, binds, runs, and drains in order; the only one that names a store engine.
+//!
+//! ```text
+//!   start: certificates -> store -> client -> node -> sockets -> ready -> couriers and faces
+//!   end:   SIGTERM or ctrl-c -> faces and couriers finish what is in hand -> the store is flushed -> exit 0
+//! ```
+//!
+//! Everything that can fail fails before `ready`. A second signal ends the process at once.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    access::Access,
+    client::Client,
+    config::Config,
+    link::dice::Dice as _,
+    node::{Node, clock},
+    serve::{
+        ConnectionSettings,
+        information::PlainInformation,
+        listener,
+        local_api::LocalApi,
+        ops::Ops,
+        peer_api::PeerApi,
+        stop::{Stop, Stopping, stop},
+    },
+    store::{Store, StoreError, embedded::Embedded},
+    telemetry::{
+        log::{self, LogError},
+        metrics::Metrics,
+    },
+    tls::{
+        self, TlsError,
+        authority::{self, Existing, Written},
+    },
+    wire::{
+        host::OwnHost,
+        limits::DRAIN_TIME,
+        secret::FreshSecret,
+        time::{ReadClock, Wall},
+    },
+};
+
+/// Why the node did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Certificate, key or roots.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The data folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener.
+    #[error("{key} = \"{address}\": {cause}; set {key} to an address of this machine that is free")]
+    Bind {
+        /// The setting.
+        key: &'static str,
+        /// What it says.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The runtime or the signals.
+    #[error("the system refused {what}: {cause}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it says.
+        cause: io::Error,
+    },
+}
+
+/// Where a node that is ready can be reached, with the real ports where 0 was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The peers' listener.
+    pub peer: SocketAddr,
+    /// The local listener.
+    pub local: SocketAddr,
+}
+
+/// Runs a node until it is told to end; `ready` is called when it can be reached.
+///
+/// # Errors
+/// `AppError`: what kept it from starting.
+pub fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| AppError::System { what: "a runtime", cause })?;
+    let outcome = runtime.block_on(async { App::build(config)?.run(ready).await });
+    // Tasks that wait for nothing but a peer are not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// All parts of a node, bound and not yet running.
+struct App {
+    node: Node,
+    store: Arc<dyn Store>,
+    peer: (TcpListener, SocketAddr),
+    local: (TcpListener, SocketAddr),
+    plain: Option<TcpListener>,
+    faces: Faces,
+    signals: Signals,
+}
+
+struct Faces {
+    peer: PeerApi,
+    local: LocalApi,
+    plain: Option<PlainInformation>,
+    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    connections: ConnectionSettings,
+    metrics: Arc<Metrics>,
+    stop: Stop,
+    stopping: Stopping,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl App {
+    fn build(config: Config) -> Result<Self, AppError> {
+        let clock = clock::system();
+        let identity = tls::load(&config.tls, &config.node.host, clock().wall)?;
+        for warning in &identity.certificate.warnings {
+            tracing::warn!("{warning}");
+        }
+        let store: Arc<dyn Store> =
+            Arc::new(Embedded::open(&config.data_dir, config.store, Arc::clone(&clock))?);
+        let metrics = Arc::new(Metrics::default());
+        let client = Client::new(config.client, identity.client, Arc::clone(&clock));
+        let node =
+            Node::new(config.node, Arc::clone(&store), client, Arc::clone(&clock), Arc::clone(&metrics))?;
+        let peer = bind("peer.listen", config.peer_listen)?;
+        let local = bind("local.listen", config.local_listen)?;
+        let plain = config.plain_listen.map(|address| bind("peer.plain-listen", address)).transpose()?;
+        let (stop, stopping) = stop();
+        let access = Arc::new(Access::new(config.access));
+        let ops = Ops::new(Arc::clone(&metrics), gauges(&node, &store));
+        let faces = Faces {
+            local: LocalApi::new(node.clone(), access, ops, Arc::clone(&metrics), stopping.clone()),
+            plain: config.serve.information.clone().map(PlainInformation::new),
+            peer: PeerApi::new(node.clone(), config.serve, Arc::clone(&metrics), clock),
+            tls: Arc::new(ArcSwap::new(identity.server)),
+            connections: config.connections,
+            metrics,
+            stop,
+            stopping,
+        };
+        let plain = plain.map(|(listener, _)| listener);
+        Ok(Self { node, store, peer, local, plain, faces, signals: Signals::new()? })
+    }
+
+    async fn run(self, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
+        let Self { node, store, peer, local, plain, faces, mut signals } = self;
+        let (stop, stopping, metrics) = (faces.stop, faces.stopping, faces.metrics);
+        let peers = listener::serve_peers(
+            peer.0,
+            faces.tls,
+            faces.peer,
+            faces.connections.clone(),
+            Arc::clone(&metrics),
+            stopping.clone(),
+        );
+        let apps = listener::serve_local(
+            local.0,
+            faces.local,
+            ConnectionSettings::local(),
+            Arc::clone(&metrics),
+            stopping.clone(),
+        );
+        let information = async {
+            if let (Some(listener), Some(face)) = (plain, faces.plain) {
+                listener::serve_local(listener, face, faces.connections, metrics, stopping).await;
+            }
+        };
+        ready(Ready { peer: peer.1, local: local.1 });
+        let stopped = async {
+            signals.end().await;
+            tracing::info!("stopping: finishing what is in hand");
+            stop.now();
+            if !node.drain(DRAIN_TIME).await {
+                tracing::warn!("calls to peers were left unfinished: their messages stay queued");
+            }
+        };
+        tokio::join!(peers, apps, information, node.run(), stopped);
+        // What is left must end with the store, not with an answer that nobody hears.
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        if closed.is_err() {
+            tracing::error!("the store did not close in order");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Signals {
+    fn new() -> Result<Self, AppError> {
+        let listen = |kind| signal(kind).map_err(|cause| AppError::System { what: "a signal", cause });
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at the first signal to end. After it, a second one ends the process at once.
+    async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: this version reads its configuration at the start only; restart it");
+                }
+            }
+        }
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return;
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("told to stop twice: stopping at once");
+            std::process::exit(1);
+        });
+    }
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let bound = listener::bind(address).and_then(|listener| {
+        let real = listener.local_addr()?;
+        Ok((listener, real))
+    });
+    bound.map_err(|cause| AppError::Bind { key, address, cause })
+}
+
+fn gauges(node: &Node, store: &Arc<dyn Store>) -> crate::serve::ops::ExtraMetrics {
+    let (node, store) = (node.clone(), Arc::clone(store));
+    Arc::new(move |text| {
+        node.write_gauges(text);
+        let figures = store.figures();
+        use crate::telemetry::metrics::write_metric as write;
+        write(text, "ymp_store_commits_total", "counter", "Commits made.", figures.commits);
+        write(text, "ymp_store_batches_total", "counter", "Batches that they held.", figures.batches);
+        write(
+            text,
+            "ymp_store_failed_commits_total",
+            "counter",
+            "Commits that failed.",
+            figures.failed_commits,
+        );
+        write(
+            text,
+            "ymp_dedupe_entries",
+            "gauge",
+            "Messages that repeats are recognised of.",
+            figures.window_entries,
+        );
+        let help = "Entries that left the window of repeats early, for want of room.";
+        write(text, "ymp_dedupe_evicted_total", "counter", help, figures.window_evicted);
+    })
+}
+
+/// What a configuration's certificates come to, for `check`: warnings, or what is wrong.
+///
+/// # Errors
+/// As `tls::load`.
+pub fn check_certificates(config: &Config) -> Result<Vec<String>, TlsError> {
+    tls::load(&config.tls, &config.node.host, now()).map(|identity| identity.certificate.warnings)
+}
+
+/// Writes a development CA, unless there is one, and a certificate for each host that has none.
+///
+/// # Errors
+/// As `tls::authority`.
+pub fn write_development(dir: &Path, hosts: &[OwnHost]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), TlsError> {
+    let Written { written, kept } = authority::write_development(dir, hosts, Existing::Keep, now())?;
+    Ok((written, kept))
+}
+
+/// Starts the log of this process.
+///
+/// # Errors
+/// `LogError` names the variable at fault.
+pub fn start_log() -> Result<(), LogError> {
+    log::start()
+}
+
+/// Both clocks, for commands that wait or show times.
+#[must_use]
+pub fn clock() -> ReadClock {
+    clock::system()
+}
+
+/// The time.
+#[must_use]
+pub fn now() -> Wall {
+    clock::system()().wall
+}
+
+/// A secret for an app.
+#[must_use]
+pub fn fresh_token() -> FreshSecret {
+    FreshSecret::from_chance(clock::SystemDice.bytes())
+}

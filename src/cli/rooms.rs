@@ -1,0 +1,57 @@
+//! What the commands need of the house below, in one place.
+
+use std::path::{Path, PathBuf};
+
+use super::output::CliError;
+use crate::{
+    app,
+    config::{
+        Config,
+        finding::{Finding, Findings},
+    },
+    wire::{host::OwnHost, secret::FreshSecret, time::Wall},
+};
+
+pub(super) use app::Ready;
+
+/// Runs the node until it is told to end.
+pub(super) fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), String> {
+    app::serve(config, ready).map_err(|error| error.to_string())
+}
+
+/// What is wrong, or doubtful, with the certificates that a configuration names.
+pub(super) fn certificates(config: &Config) -> Findings {
+    let found = |what: String| Finding {
+        place: config.place("peer.certificate"),
+        key: "peer.certificate".to_owned(),
+        what,
+        mend: String::new(),
+    };
+    match app::check_certificates(config) {
+        Ok(warnings) => {
+            Findings { problems: Vec::new(), warnings: warnings.into_iter().map(found).collect() }
+        }
+        Err(error) => Findings { problems: vec![found(error.to_string())], warnings: Vec::new() },
+    }
+}
+
+/// Writes a development CA (unless there is one) and a certificate per host; gives back what was written.
+pub(super) fn write_development(dir: &Path, hosts: &[OwnHost]) -> Result<Vec<PathBuf>, CliError> {
+    let (written, _) = app::write_development(dir, hosts).map_err(|error| CliError::failed(error, ""))?;
+    Ok(written)
+}
+
+/// Starts the log.
+pub(super) fn start_log() -> Result<(), CliError> {
+    app::start_log().map_err(|error| CliError::failed(error, ""))
+}
+
+/// The time, for showing how far away other times are.
+pub(super) fn now() -> Wall {
+    app::now()
+}
+
+/// A secret for an app.
+pub(super) fn fresh_token() -> FreshSecret {
+    app::fresh_token()
+}

@@ -1,0 +1,65 @@
+//! `ymp serve`: runs the node.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::{
+    output::{CliError, Out, Outcome},
+    rooms,
+};
+use crate::{
+    config::{Config, environment, finding::ConfigError},
+    wire::host::OwnHost,
+};
+
+/// Run the node: SIGTERM or ctrl-c drains and ends it, SIGHUP reads configuration and certificates again
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  ymp serve --config /etc/ymp/ymp.toml\n\n\
+    YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs for machines. When the node is ready, one line on\n\
+    standard output says where it is reached.")]
+pub(super) struct Serve {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "ymp.toml")]
+    config: PathBuf,
+}
+
+impl Serve {
+    pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
+        let (config, warnings) =
+            Config::load(&self.config, environment()).map_err(|error| unusable(&self.config, &error))?;
+        rooms::start_log()?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let host = config.node.host.clone();
+        let mut said = Ok(());
+        rooms::serve(config, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
+            .map_err(|error| CliError::failed(error, "`ymp check` looks for the cause"))?;
+        said
+    }
+}
+
+/// What scripts wait for.
+fn ready_line(host: &OwnHost, peer: SocketAddr, local: SocketAddr) -> String {
+    format!("ready host={host} peer={peer} local={local}")
+}
+
+fn unusable(file: &std::path::Path, error: &ConfigError) -> CliError {
+    let count = error.0.problems.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    CliError::failed(
+        format!("{} has {count} {noun}:\n{error}", file.display()),
+        "mend it, then try `ymp check`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line_is_the_documented_one() {
+        let host = OwnHost::parse("alpha.test").unwrap();
+        let line = ready_line(&host, "127.0.0.1:8443".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(line, "ready host=alpha.test peer=127.0.0.1:8443 local=127.0.0.1:8080");
+    }
+}
