@@ -22,7 +22,10 @@ use crate::{
         event::{CallId, Event},
         peer::{Peer, family_writes},
     },
-    token::{families::NotRotated, family::NewPair},
+    token::{
+        families::{Changes, NotRotated},
+        family::{Family, NewPair},
+    },
     wire::{
         exchange::{FreshPair, TokenGrant},
         host::PeerHost,
@@ -32,6 +35,9 @@ use crate::{
         secret::{Digest, FreshSecret, ShownToken},
     },
 };
+
+/// A store that took no change of a family is asked again after this.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// The machine that a shown token belongs to; waits where it is offered and not settled.
 pub(super) async fn opened(shell: &Shell, at: At, digest: Digest) -> Result<Arc<Slot>, Error> {
@@ -88,7 +94,7 @@ pub(super) async fn granted(
 /// A refresh of a peer: the body of the 200.
 pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Bytes, Error> {
     let slot = opened(shell, At::Refresh, bearer.digest()).await?;
-    let (outcome, receipt) = {
+    let (outcome, kept) = {
         let now = shell.now();
         let fresh = FreshPair {
             token: FreshSecret::from_chance(Shell::dice().bytes()),
@@ -104,11 +110,12 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
             Err(NotRotated::Unknown) => return Err(Refusal::TokenUnknown.into()),
             Err(NotRotated::Replayed(changes)) => (Err(Refusal::TokenReplayed), changes),
         };
-        let receipt = shell.store.commit(family_writes(peer.families(), changes))?;
-        shell.registry.reindex(&slot, &peer);
-        (outcome, receipt)
+        let kept = keep_families(shell, &slot, &peer, changes);
+        (outcome, kept)
     };
-    receipt.await?;
+    if let Some(kept) = kept {
+        kept.await?;
+    }
     let host = slot.lock().host().clone();
     match outcome {
         Ok(fresh) => {
@@ -128,8 +135,62 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     }
 }
 
+/// Hands changed families over, in the machine's order; `None` where nothing changed. They stand in memory from here, which
+/// may honour less than the disk does, never more. Where they cannot be kept they are written again until they are.
+pub(super) fn keep_families(
+    shell: &Arc<Shell>,
+    slot: &Arc<Slot>,
+    peer: &Peer,
+    changes: Changes,
+) -> Option<impl Future<Output = Result<(), Error>> + use<>> {
+    let writes = family_writes(peer.families(), changes);
+    if writes.is_empty() {
+        return None;
+    }
+    shell.registry.reindex(slot, peer);
+    let receipt = shell.store.commit(writes);
+    let (shell, slot) = (Arc::clone(shell), Arc::clone(slot));
+    Some(async move {
+        let kept = match receipt {
+            Ok(receipt) => receipt.await,
+            Err(error) => Err(error),
+        };
+        if kept.is_err() {
+            let again = Arc::clone(&shell);
+            tokio::spawn(async move { write_again(&again, &slot).await });
+        }
+        Ok(kept?)
+    })
+}
+
+/// Writes all families of a peer until the store takes them.
+async fn write_again(shell: &Arc<Shell>, slot: &Arc<Slot>) {
+    while !shell.is_draining() {
+        tokio::time::sleep(WRITE_AGAIN).await;
+        let receipt = {
+            let peer = slot.lock();
+            let put = peer.families().iter().map(Family::to_record).collect();
+            shell.store.commit(family_writes(peer.families(), Changes { put, dropped: Vec::new() }))
+        };
+        if let Ok(receipt) = receipt
+            && receipt.await.is_ok()
+        {
+            return;
+        }
+    }
+}
+
+/// What an operator wants of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// An exchange now.
+    Connect,
+    /// A refresh now.
+    Refresh,
+}
+
 /// Waits for the outcome of an exchange or a refresh that an operator wants.
-pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) -> Result<PeerView, Error> {
+pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> Result<PeerView, Error> {
     if shell.settings.host.is(host) {
         return Err(Error::NotFound(format!("{host} is this host itself")));
     }
@@ -140,12 +201,18 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) ->
     let (sender, outcome) = oneshot::channel();
     {
         let mut waiting = waiters(&slot);
-        match event {
-            Event::RefreshWanted => waiting.refresh.push(sender),
-            _ => waiting.connect.push(sender),
+        match wish {
+            Wish::Connect => waiting.connect.push(sender),
+            Wish::Refresh => waiting.refresh.push(sender),
         }
     }
-    shell.drive(&slot, event);
+    shell.drive(
+        &slot,
+        match wish {
+            Wish::Connect => Event::ConnectWanted,
+            Wish::Refresh => Event::RefreshWanted,
+        },
+    );
     let outcome: Outcome = tokio::select! {
         outcome = outcome => outcome.unwrap_or_else(|_| Err(("connect", "the node is stopping".to_owned()))),
         () = shell.drained() => Err(("connect", "the node is stopping".to_owned())),

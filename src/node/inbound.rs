@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Error,
-    exchange::opened,
+    exchange::{keep_families, opened},
     registry::{At, Slot},
     shell::Shell,
     views::Caller,
@@ -17,7 +17,6 @@ use crate::{
     link::{
         admission::{self, Bucket},
         event::Event,
-        peer::family_writes,
     },
     store::Inbox,
     wire::{
@@ -39,22 +38,14 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     let (host, first_use, heard) = {
         let mut peer = slot.lock();
         let changes = peer.families_mut().admit(&bearer.digest(), now.wall).ok_or(Refusal::TokenUnknown)?;
-        let writes = family_writes(peer.families(), changes);
-        let first_use = if writes.is_empty() {
-            None
-        } else {
-            let receipt = shell.store.commit(writes)?;
-            shell.registry.reindex(&slot, &peer);
-            Some(receipt)
-        };
         let news = peer.look(now).rests_until.is_some()
             || peer.health().heard.is_none_or(|at| now.wall.since(at) >= HEARD_EVERY);
-        (peer.host().clone(), first_use, news)
+        (peer.host().clone(), keep_families(shell, &slot, &peer, changes), news)
     };
-    take_turn(shell, &slot, now)?;
-    if let Some(receipt) = first_use {
-        receipt.await?;
+    if let Some(kept) = first_use {
+        kept.await?;
     }
+    take_turn(shell, &slot, now)?;
     slot.saw(from);
     if heard {
         shell.drive(&slot, Event::Heard);

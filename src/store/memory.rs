@@ -48,8 +48,7 @@ impl Kv for Trees {
         // One step at a time: `each` may read, too.
         loop {
             let tree = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            if matches!(&next, Bound::Included(start) | Bound::Excluded(start) if *start >= end && *start != end)
-            {
+            if matches!(&next, Bound::Included(start) | Bound::Excluded(start) if *start > end) {
                 return Ok(());
             }
             let found =

@@ -3,7 +3,7 @@
 use ymp::{
     store::{Inbox, Outbox, Settings, Store, StoreError, Vault, memory::Memory},
     wire::{
-        record::{Cursor, InboxBatch, OutboxBatch, Seq, Settlement},
+        record::{Cursor, InboxBatch, OutboxBatch, OutboxItem, Seq, Settlement},
         time::Wall,
     },
 };
@@ -106,12 +106,34 @@ crate::promises! {
         assert_eq!(house.inbox(), sorted);
     }
 
+    fn a_name_that_cannot_be_written_spoils_nobody_elses_commit(house) {
+        let long = OutboxItem { id: "x".repeat(70_000).into(), ..house.mail("beta.test", "x") };
+        let before = Outbox::append(house.store(), OutboxBatch { items: vec![house.mail("beta.test", "a")], queued: Wall(0) });
+        let bad = Outbox::append(house.store(), OutboxBatch { items: vec![house.mail("beta.test", "b"), long], queued: Wall(0) });
+        let after = Outbox::append(house.store(), OutboxBatch { items: vec![house.mail("beta.test", "c")], queued: Wall(0) });
+        assert!(matches!(bad.unwrap().wait(), Err(StoreError::Io { .. })));
+        assert!(before.unwrap().wait().is_ok() && after.unwrap().wait().is_ok());
+        assert_eq!(house.outbox("beta.test"), ["a", "c"]);
+        assert!(house.store().healthy().is_ok());
+    }
+
     fn a_receipt_can_be_awaited(house) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let packet = house.packet("beta.test", &[("1", "a")]);
         let answer = runtime.block_on(async { Inbox::append(house.store(), packet).unwrap().await });
         assert_eq!(answer.unwrap().kept, 1);
     }
+}
+
+#[test]
+fn on_disk_packets_under_way_together_share_a_sync() {
+    let house = House::embedded();
+    let handed: Vec<_> = (0..1000)
+        .map(|n| Inbox::append(house.store(), house.packet("beta.test", &[(&n.to_string(), "m")])).unwrap())
+        .collect();
+    assert!(handed.into_iter().all(|receipt| receipt.wait().is_ok()));
+    let figures = house.store().figures();
+    assert!(figures.commits < figures.batches / 2, "{figures:?}");
 }
 
 fn held() -> (Memory, InboxBatch) {

@@ -24,7 +24,7 @@ use ymp::{
 };
 
 enum Engine {
-    Memory(Memory),
+    Memory(Box<Memory>),
     Embedded(Option<Embedded>),
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn open(dir: &Path, settings: Settings, clock: &Arc<AtomicU64>) -> Re
 
 impl House {
     pub(crate) fn memory() -> Self {
-        let engine = Engine::Memory(Memory::new(settings()).unwrap());
+        let engine = Engine::Memory(Box::new(Memory::new(settings()).unwrap()));
         Self { engine, settings: settings(), dir: tempfile::tempdir().unwrap(), clock: clock() }
     }
 
@@ -67,14 +67,14 @@ impl House {
     pub(crate) fn with(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
         match &mut self.engine {
-            Engine::Memory(memory) => *memory = Memory::new(self.settings.clone()).unwrap(),
+            Engine::Memory(memory) => **memory = Memory::new(self.settings.clone()).unwrap(),
             Engine::Embedded(_) => self.restart(),
         }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
         match &self.engine {
-            Engine::Memory(memory) => memory,
+            Engine::Memory(memory) => &**memory,
             Engine::Embedded(embedded) => embedded.as_ref().unwrap(),
         }
     }

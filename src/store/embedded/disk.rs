@@ -13,9 +13,10 @@ use std::{
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::journal::{self, Cut};
 use crate::store::{
     StoreError,
-    engine::kv::{Change, Each, Kv, Space},
+    engine::kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
 };
 
 /// Blocks that are kept for reading: a small node's busy end of the queues.
@@ -28,8 +29,6 @@ const JOURNAL_BYTES: u64 = 96 * 1024 * 1024;
 const WORKERS: usize = 2;
 /// Open files that are kept.
 const FILES: usize = 200;
-/// fjall keeps a key's length in 16 bits.
-const KEY_BYTES_MAX: usize = 60_000;
 /// Writes that wait for the workers; beyond it fjall would wait without looking whether they still live.
 const FLUSHES_MAX: usize = 2;
 
@@ -40,10 +39,23 @@ pub(super) struct Disk {
 }
 
 fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
-    move |cause| match cause {
-        fjall::Error::Io(cause) => StoreError::Io { what: what.into(), cause: cause.to_string().into() },
-        other => StoreError::Damaged(format!("{what}: {other:?}").into()),
+    move |cause| {
+        if let fjall::Error::Io(cause) = cause {
+            return StoreError::Io { what: what.into(), cause: cause.to_string().into() };
+        }
+        StoreError::Damaged(format!("{what}: {cause:?}").into())
     }
+}
+
+fn mending(cause: std::io::Error) -> StoreError {
+    StoreError::Io { what: "mending the journal".into(), cause: cause.to_string().into() }
+}
+
+/// Why the database did not open.
+enum Refusal {
+    /// A commit in the journal is wrong.
+    Torn(StoreError),
+    Other(StoreError),
 }
 
 /// Runs what may panic in the database.
@@ -56,9 +68,30 @@ pub(super) fn caught<T>(
 }
 
 impl Disk {
-    /// Opens or makes it.
+    /// Opens or makes it. Takes off a last commit that a power cut has left wrong, of which nobody was told.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        caught("opening the database", || {
+        let torn = match Self::try_open(path) {
+            Err(Refusal::Torn(torn)) => torn,
+            Err(Refusal::Other(error)) => return Err(error),
+            Ok(disk) => return Ok(disk),
+        };
+        let Some(cut) = Cut::make(path).map_err(mending)? else { return Err(torn) };
+        match Self::try_open(path) {
+            Ok(disk) => {
+                tracing::warn!(bytes = cut.bytes, "took off a last commit that was torn when the power went");
+                cut.keep().map_err(mending)?;
+                Ok(disk)
+            }
+            Err(_) => {
+                cut.undo().map_err(mending)?;
+                Err(torn)
+            }
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<Self, Refusal> {
+        let mut torn = false;
+        let opened = caught("opening the database", || {
             let db = Database::builder(path)
                 .cache_size(CACHE_BYTES)
                 .max_journaling_size(JOURNAL_BYTES)
@@ -66,15 +99,25 @@ impl Disk {
                 .max_cached_files(Some(FILES))
                 .manual_journal_persist(true)
                 .open()
-                .map_err(|cause| match cause {
-                    fjall::Error::Locked => StoreError::Locked(path.display().to_string().into()),
-                    other => trouble("opening the database")(other),
+                .map_err(|cause| {
+                    torn = matches!(cause, fjall::Error::JournalRecovery(_));
+                    if matches!(cause, fjall::Error::Locked) {
+                        return StoreError::Locked(path.display().to_string().into());
+                    }
+                    trouble("opening the database")(cause)
                 })?;
             let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
             let spaces = Space::ALL.iter().map(|space| db.keyspace(space.name(), options));
             let spaces = spaces.collect::<Result<_, _>>().map_err(trouble("opening the database"))?;
             Ok(Self { spaces, db })
-        })
+        });
+        opened.map_err(|error| if torn { Refusal::Torn(error) } else { Refusal::Other(error) })
+    }
+
+    /// As `open`, after a failed commit: what is read must first be on the disk.
+    pub(super) fn reopen(path: &Path) -> Result<Self, StoreError> {
+        journal::rewrite(path).map_err(mending)?;
+        Self::open(path)
     }
 
     fn space(&self, space: Space) -> Result<&Keyspace, StoreError> {
@@ -93,6 +136,10 @@ impl Disk {
 
 impl Kv for Disk {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if key.len() > KEY_BYTES_MAX {
+            // None such was ever written, and fjall panics on it.
+            return Ok(None);
+        }
         let value = self.space(space)?.get(key).map_err(trouble("reading"))?;
         Ok(value.map(|value| value.to_vec()))
     }
@@ -117,9 +164,6 @@ impl Kv for Disk {
         let mut batch = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), changes.len())
             .durability(Some(PersistMode::SyncData));
         for Change { space, key, value } in changes {
-            if key.is_empty() || key.len() > KEY_BYTES_MAX {
-                return Err(StoreError::Io { what: "writing".into(), cause: "a key is too long".into() });
-            }
             match value {
                 Some(value) => batch.insert(self.space(space)?, key, value),
                 None => batch.remove(self.space(space)?, key),

@@ -9,6 +9,8 @@
 
 mod disk;
 mod folder;
+mod journal;
+mod shared;
 mod writer;
 
 use std::{
@@ -25,6 +27,7 @@ use std::{
 use self::{
     disk::{Disk, caught},
     folder::Folder,
+    shared::{FAULT_KEPT, FAULT_LOST, Shared, State},
     writer::Writer,
 };
 use super::{
@@ -40,66 +43,6 @@ use super::{
     },
 };
 use crate::wire::time::ReadClock;
-
-const FAULT_LOST: u8 = 1;
-const FAULT_KEPT: u8 = 2;
-/// The free space is asked for once in this time.
-const SPACE_MS: u64 = 1000;
-
-/// What lies on disk, and what is known of it.
-struct State {
-    /// None while it is opened again, and when closed.
-    disk: Option<Arc<Disk>>,
-    /// Of the last commit that was kept.
-    index: Index,
-}
-
-/// What callers and the writer share.
-struct Shared {
-    state: RwLock<State>,
-    doubt: Mutex<Option<Arc<str>>>,
-    closed: AtomicBool,
-    rooms: Rooms,
-    settings: Settings,
-    seal: Seal,
-    key: HashKey,
-    now: ReadClock,
-    folder: Folder,
-    faults: AtomicU8,
-    commits: AtomicU64,
-    batches: AtomicU64,
-    failed_commits: AtomicU64,
-    space_asked: AtomicU64,
-    space_low: AtomicBool,
-}
-
-impl Shared {
-    fn set_doubt(&self, why: Option<Arc<str>>) {
-        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = why;
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::Closed);
-        }
-        let doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        doubt.map_or(Ok(()), |why| Err(StoreError::Doubt(why)))
-    }
-
-    fn check_space(&self) -> Result<(), StoreError> {
-        let now = (self.now)().mono.0.saturating_add(1);
-        let asked = self.space_asked.load(Ordering::Relaxed);
-        if asked == 0 || now.saturating_sub(asked) >= SPACE_MS {
-            self.space_asked.store(now, Ordering::Relaxed);
-            match self.folder.free_bytes() {
-                Ok(free) => self.space_low.store(free < self.settings.free_space_min, Ordering::Relaxed),
-                Err(cause) => tracing::warn!(%cause, "the free space is not known"),
-            }
-        }
-        let min_bytes = self.settings.free_space_min;
-        if self.space_low.load(Ordering::Relaxed) { Err(StoreError::Space { min_bytes }) } else { Ok(()) }
-    }
-}
 
 /// The engine on disk.
 pub struct Embedded {

@@ -21,8 +21,8 @@ use std::{
 };
 
 use super::{
-    Shared,
     disk::{Disk, caught},
+    shared::{FAULT_LOST, Shared},
 };
 use crate::{
     store::{
@@ -95,13 +95,17 @@ impl Writer {
         let shared = self.shared.clone();
         let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
         let Some(disk) = state.disk.clone() else { return Err((jobs, StoreError::Closed)) };
-        let txn = plan_all(&mut jobs, || Txn::new(&*disk, &state.index, &shared.seal));
-        let (changes, effects) = txn.finish();
+        let plan = || Ok(plan_all(&mut jobs, || Txn::new(&*disk, &state.index, &shared.seal)).finish());
+        let planned = caught("planning", plan);
         drop(state);
+        let (changes, effects) = match planned {
+            Ok(planned) => planned,
+            Err(cause) => return Err((jobs, cause)),
+        };
         let written = !changes.is_empty();
         let commit = || {
             let fault = shared.faults.swap(0, Ordering::Relaxed);
-            if fault != super::FAULT_LOST && written {
+            if fault != FAULT_LOST && written {
                 disk.commit(changes)?;
             }
             if fault == 0 {
@@ -196,7 +200,7 @@ impl Writer {
         let shared = &self.shared;
         let old = shared.state.write().unwrap_or_else(PoisonError::into_inner).disk.take();
         release(old);
-        let disk = Disk::open(&shared.folder.database())?;
+        let disk = Disk::reopen(&shared.folder.database())?;
         let mut index = caught("reading", || Index::build(&disk, &shared.settings, shared.key))?;
         index.expire((shared.now)().wall, &shared.settings);
         let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -87,7 +87,7 @@ fn cursor_of(key: &[u8], value: Option<Vec<u8>>) -> Result<Cursor, StoreError> {
     Take::new(&value).and_then(|mut take| take.u64()).map(Cursor).ok_or_else(|| damaged(Space::Small, key))
 }
 
-/// Room made in an inbox.
+/// Room made in an inbox: from its start to the first message that is to stay.
 pub(crate) struct Trim {
     pub(crate) service: ServiceKey,
     pub(crate) apps: Vec<String>,

@@ -76,7 +76,7 @@ impl Index {
     }
 
     fn read_window(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        each_at(kv, Space::Seen, &mut |arrival, key, value| {
+        each_at(kv, Space::Seen, |arrival, key, value| {
             let seen = Sighting::decode(arrival, value).ok_or_else(|| damaged(Space::Seen, key))?;
             self.window.insert(seen);
             Ok(())
@@ -98,7 +98,7 @@ impl Index {
     }
 
     fn read_dead(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        each_at(kv, Space::Dead, &mut |at, _, _| {
+        each_at(kv, Space::Dead, |at, _, _| {
             self.death = self.death.max(at);
             self.dead += 1;
             Ok(())
@@ -128,7 +128,7 @@ impl Index {
 fn each_at(
     kv: &dyn Kv,
     space: Space,
-    each: &mut dyn FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
+    mut each: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     kv.scan(space, &[0; 8], &[0xff; 8], &mut |key, value| {
         let at = split_at(key).ok_or_else(|| damaged(space, key))?;

@@ -97,8 +97,9 @@ impl<T: Task> Job for Pending<T> {
 pub(crate) fn plan_all<'a>(jobs: &mut Vec<Box<dyn Job>>, open: impl Fn() -> Txn<'a>) -> Txn<'a> {
     loop {
         let mut txn = open();
-        let planned =
-            jobs.iter_mut().enumerate().try_for_each(|(at, job)| job.plan(&mut txn).map_err(|e| (at, e)));
+        let planned = jobs.iter_mut().enumerate().try_for_each(|(at, job)| {
+            job.plan(&mut txn).and_then(|()| txn.check_keys()).map_err(|error| (at, error))
+        });
         match planned {
             Ok(()) => return txn,
             Err((at, error)) => jobs.remove(at).failed(error),

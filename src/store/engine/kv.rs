@@ -43,6 +43,9 @@ impl Space {
     }
 }
 
+/// The longest key: fjall keeps its length in 16 bits.
+pub(crate) const KEY_BYTES_MAX: usize = 60_000;
+
 /// One change: a value, or none to remove the key.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {

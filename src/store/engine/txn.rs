@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     codec::{self, Put, Small, place, service_key, small},
     index::{Effects, Index, Slot},
-    kv::{Change, Each, Kv, Space},
+    kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
     seal::Seal,
     window::{Mark, Sighting},
 };
@@ -34,6 +34,8 @@ pub(crate) struct Txn<'a> {
     /// Where in `changes` a key that may be read again was changed last.
     overlay: BTreeMap<(Space, Vec<u8>), usize>,
     marks: BTreeMap<Mark, u64>,
+    /// Changes whose keys are known to fit.
+    checked: usize,
     pub(crate) effects: Effects,
 }
 
@@ -42,7 +44,7 @@ impl<'a> Txn<'a> {
     pub(crate) fn new(kv: &'a dyn Kv, index: &'a Index, seal: &'a Seal) -> Self {
         let effects = Effects { seq: index.seq, death: index.death, ..Effects::default() };
         let (overlay, marks) = (BTreeMap::new(), BTreeMap::new());
-        Self { kv, index, seal, changes: Vec::new(), overlay, marks, effects }
+        Self { kv, index, seal, changes: Vec::new(), overlay, marks, checked: 0, effects }
     }
 
     /// What is to be committed, and what follows from it. Housekeeping rides along, and is no reason to commit.
@@ -54,6 +56,17 @@ impl<'a> Txn<'a> {
             self.changes.extend(stale.iter().map(sweep));
         }
         (self.changes, self.effects)
+    }
+
+    /// Whether all keys changed since the last check can be written. A name of that length has passed no door; it must
+    /// not spoil the commit of others.
+    pub(crate) fn check_keys(&mut self) -> Result<(), StoreError> {
+        let new = self.changes.get(self.checked..).unwrap_or_default();
+        if new.iter().any(|change| change.key.is_empty() || change.key.len() > KEY_BYTES_MAX) {
+            return Err(StoreError::Io { what: "writing".into(), cause: "a name is too long".into() });
+        }
+        self.checked = self.changes.len();
+        Ok(())
     }
 
     /// Writes a key that nothing in this commit reads.

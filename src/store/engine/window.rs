@@ -18,6 +18,9 @@ use crate::{
     wire::{host::PeerHost, time::Wall},
 };
 
+/// How exactly an entry's age is known.
+const MARK_MS: u64 = 1000;
+
 /// Keyed hash of host and id.
 pub(crate) type Mark = [u64; 2];
 
@@ -87,7 +90,7 @@ pub(crate) struct Window {
     queues: HashMap<u32, VecDeque<Place>>,
     /// Peers by number of entries.
     sizes: BTreeSet<(usize, u32)>,
-    /// One mark per second: all that arrived before `.0` was received before `.1`.
+    /// What arrived from `.0` up to the next mark was received less than `MARK_MS` after `.1`.
     ages: VecDeque<(u64, Wall)>,
     last_arrival: u64,
     evicted: u64,
@@ -145,7 +148,7 @@ impl Window {
             return self.stale.push(seen.arrival);
         }
         let newest = self.ages.back().map_or(Wall(0), |age| age.1);
-        if seen.received.0 >= newest.0.saturating_add(1000) || self.ages.is_empty() {
+        if seen.received.0 >= newest.0.saturating_add(MARK_MS) || self.ages.is_empty() {
             self.ages.push_back((seen.arrival, seen.received));
         }
         let queue = self.queues.entry(seen.peer).or_default();
@@ -184,9 +187,9 @@ impl Window {
     /// Drops what was received before `oldest`.
     pub(crate) fn expire(&mut self, oldest: Wall) {
         let mut bound = None;
-        while self.ages.get(1).is_some_and(|next| next.1 < oldest) {
+        while self.ages.front().is_some_and(|age| age.1.0.saturating_add(MARK_MS) <= oldest.0) {
             self.ages.pop_front();
-            bound = self.ages.front().map(|age| age.0);
+            bound = Some(self.ages.front().map_or(self.last_arrival.saturating_add(1), |age| age.0));
         }
         let Some(bound) = bound else { return };
         let peers: HashSet<u32> = self

@@ -1,0 +1,140 @@
+//! Mends to the database's journal that fjall leaves to its user. Both happen while the database is closed.
+//!
+//! **After a failed sync** the system may show bytes that never reached the disk, and a later sync may call them clean.
+//! So what is read again must first be written anew: `rewrite` copies the journals into fresh files and syncs those.
+//!
+//! **After a power cut** the last commit, which nobody was told of, may be whole in form and wrong in content, since
+//! pages reach the disk in any order. fjall cuts off a tail that ends early, but refuses this one: `Cut` takes off the
+//! last commit, and puts it back when that was not what was wrong, for then something older is damaged.
+//!
+//! A journal is a row of batches: `1 count u32 seqno u64`, items `2 type u8 compression u8 keyspace u64 key u16
+//! value u32 stored u32 | key | stored value`, clears `4 keyspace u64`, and at the end `3 checksum u64 magic 4`.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+const BLOCK: usize = 64 * 1024;
+
+/// The journals of a database, oldest first.
+fn journals(database: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(database)? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(OsStr::to_str).and_then(|stem| stem.parse::<u64>().ok());
+        if let (Some(number), Some("jnl")) = (number, path.extension().and_then(OsStr::to_str)) {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Writes all journals anew, so that what will be read of them is on the disk.
+pub(super) fn rewrite(database: &Path) -> io::Result<()> {
+    for path in journals(database)? {
+        let draft = path.with_extension("new");
+        copy(&path, &draft, u64::MAX)?;
+        fs::rename(&draft, &path)?;
+    }
+    File::open(database)?.sync_all()
+}
+
+/// Copies the first `length` bytes; empty blocks, of which a journal is made in advance, take no room.
+fn copy(from: &Path, to: &Path, length: u64) -> io::Result<()> {
+    let length = fs::metadata(from)?.len().min(length);
+    let (mut source, mut target) = (File::open(from)?.take(length), File::create(to)?);
+    let mut block = Vec::with_capacity(BLOCK);
+    while source.by_ref().take(BLOCK as u64).read_to_end(&mut block)? > 0 {
+        if block.iter().any(|byte| *byte != 0) {
+            target.write_all(&block)?;
+        } else {
+            target.seek(SeekFrom::Current(i64::try_from(block.len()).unwrap_or(0)))?;
+        }
+        block.clear();
+    }
+    target.set_len(length)?;
+    target.sync_all()
+}
+
+/// The newest journal without its last commit; the whole one is kept aside until it is known which is right.
+#[derive(Debug)]
+pub(super) struct Cut {
+    journal: PathBuf,
+    whole: PathBuf,
+    /// Bytes that were taken off.
+    pub(super) bytes: u64,
+}
+
+impl Cut {
+    /// Takes it off. `None` where there is no commit to take off.
+    pub(super) fn make(database: &Path) -> io::Result<Option<Self>> {
+        let Some(journal) = journals(database)?.pop() else { return Ok(None) };
+        let Some(start) = last_commit(&journal)? else { return Ok(None) };
+        let (whole, draft) = (journal.with_extension("torn"), journal.with_extension("new"));
+        let bytes = fs::metadata(&journal)?.len().saturating_sub(start);
+        copy(&journal, &draft, start)?;
+        fs::rename(&journal, &whole)?;
+        fs::rename(&draft, &journal)?;
+        File::open(database)?.sync_all()?;
+        Ok(Some(Self { journal, whole, bytes }))
+    }
+
+    /// That was it.
+    pub(super) fn keep(self) -> io::Result<()> {
+        fs::remove_file(&self.whole)
+    }
+
+    /// That was not it.
+    pub(super) fn undo(self) -> io::Result<()> {
+        fs::rename(&self.whole, &self.journal)
+    }
+}
+
+/// Where the last commit begins that is whole in form.
+fn last_commit(journal: &Path) -> io::Result<Option<u64>> {
+    let mut file = BufReader::new(File::open(journal)?);
+    let (mut start, mut last) = (None, None);
+    while let Some((tag, at)) = next_entry(&mut file)? {
+        match tag {
+            1 => start = Some(at),
+            3 => last = start.take().or(last),
+            _ => {}
+        }
+    }
+    Ok(last)
+}
+
+/// The next entry's tag and place; `None` where there is none that is whole in form.
+fn next_entry(file: &mut BufReader<File>) -> io::Result<Option<(u8, u64)>> {
+    let at = file.stream_position()?;
+    let (tag, mut head) = (take(file, 1)?, Vec::new());
+    let Some(&[tag]) = tag.as_deref() else { return Ok(None) };
+    let fixed = match tag {
+        1 | 3 => 12,
+        2 => 20,
+        4 => 8,
+        _ => return Ok(None),
+    };
+    match take(file, fixed)? {
+        Some(bytes) => head.extend(bytes),
+        None => return Ok(None),
+    }
+    if let (2, [.., k0, k1, _, _, _, _, s0, s1, s2, s3]) = (tag, &head[..]) {
+        let key = u64::from(u16::from_le_bytes([*k0, *k1]));
+        let stored = u64::from(u32::from_le_bytes([*s0, *s1, *s2, *s3]));
+        if take(file, key + stored)?.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some((tag, at)))
+}
+
+fn take(file: &mut BufReader<File>, length: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let read = file.by_ref().take(length).read_to_end(&mut bytes)?;
+    Ok((read as u64 == length).then_some(bytes))
+}

@@ -1,0 +1,80 @@
+//! What callers and the writer share: the disk and what is known of it, whether anything is taken, and figures.
+//!
+//! The writer alone changes `State`; callers read it, shortly for the index, and with a handle of their own for the
+//! disk, so that a long read holds up no commit.
+
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+};
+
+use super::{disk::Disk, folder::Folder};
+use crate::{
+    store::{
+        Settings, StoreError,
+        engine::{index::Index, room::Rooms, seal::Seal, window::HashKey},
+    },
+    wire::time::ReadClock,
+};
+
+/// A commit that is to fail and not to reach the disk.
+pub(super) const FAULT_LOST: u8 = 1;
+/// A commit that is to reach the disk and to be told as failed.
+pub(super) const FAULT_KEPT: u8 = 2;
+/// The free space is asked for once in this time.
+const SPACE_MS: u64 = 1000;
+
+/// What lies on disk, and what is known of it.
+pub(super) struct State {
+    /// None while it is opened again, and when closed.
+    pub(super) disk: Option<Arc<Disk>>,
+    /// Of the last commit that was kept.
+    pub(super) index: Index,
+}
+
+/// What callers and the writer share.
+pub(super) struct Shared {
+    pub(super) state: RwLock<State>,
+    pub(super) doubt: Mutex<Option<Arc<str>>>,
+    pub(super) closed: AtomicBool,
+    pub(super) rooms: Rooms,
+    pub(super) settings: Settings,
+    pub(super) seal: Seal,
+    pub(super) key: HashKey,
+    pub(super) now: ReadClock,
+    pub(super) folder: Folder,
+    pub(super) faults: AtomicU8,
+    pub(super) commits: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) failed_commits: AtomicU64,
+    pub(super) space_asked: AtomicU64,
+    pub(super) space_low: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn set_doubt(&self, why: Option<Arc<str>>) {
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        doubt.map_or(Ok(()), |why| Err(StoreError::Doubt(why)))
+    }
+
+    pub(super) fn check_space(&self) -> Result<(), StoreError> {
+        let now = (self.now)().mono.0.saturating_add(1);
+        let asked = self.space_asked.load(Ordering::Relaxed);
+        if asked == 0 || now.saturating_sub(asked) >= SPACE_MS {
+            self.space_asked.store(now, Ordering::Relaxed);
+            match self.folder.free_bytes() {
+                Ok(free) => self.space_low.store(free < self.settings.free_space_min, Ordering::Relaxed),
+                Err(cause) => tracing::warn!(%cause, "the free space is not known"),
+            }
+        }
+        let min_bytes = self.settings.free_space_min;
+        if self.space_low.load(Ordering::Relaxed) { Err(StoreError::Space { min_bytes }) } else { Ok(()) }
+    }
+}
