@@ -3,8 +3,12 @@
 //! Each file is a topic of `https-token.md` or `node.md`. The harness runs processes in temporary folders and scripts
 //! their peers; a test reads as what must be true.
 
+mod checks;
 mod granted;
 mod harness;
+mod packets;
+mod refreshed;
+mod versions;
 
 /// Alpha and a scripted beta that know of each other, and nothing exchanged yet.
 async fn pair() -> (harness::Yard, harness::Node, harness::Peer) {
