@@ -4,10 +4,13 @@
 //! their peers; a test reads as what must be true.
 
 mod checks;
+mod exchange;
 mod granted;
 mod harness;
+mod lifetimes;
 mod packets;
 mod refreshed;
+mod sending;
 mod versions;
 
 /// Alpha and a scripted beta that know of each other, and nothing exchanged yet.

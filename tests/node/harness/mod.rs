@@ -26,7 +26,7 @@ pub(crate) mod yard;
 
 pub(crate) use caller::{Got, Http};
 pub(crate) use node::Node;
-pub(crate) use peer::{Does, Kind, Peer};
+pub(crate) use peer::{Does, Kind, Peer, Reply};
 pub(crate) use yard::Yard;
 
 /// The node's name in most tests.
