@@ -180,8 +180,17 @@ async fn write_again(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     }
 }
 
+/// What an operator wants of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// An exchange now.
+    Connect,
+    /// A refresh now.
+    Refresh,
+}
+
 /// Waits for the outcome of an exchange or a refresh that an operator wants.
-pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) -> Result<PeerView, Error> {
+pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> Result<PeerView, Error> {
     if shell.settings.host.is(host) {
         return Err(Error::NotFound(format!("{host} is this host itself")));
     }
@@ -192,12 +201,18 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) ->
     let (sender, outcome) = oneshot::channel();
     {
         let mut waiting = waiters(&slot);
-        match event {
-            Event::RefreshWanted => waiting.refresh.push(sender),
-            _ => waiting.connect.push(sender),
+        match wish {
+            Wish::Connect => waiting.connect.push(sender),
+            Wish::Refresh => waiting.refresh.push(sender),
         }
     }
-    shell.drive(&slot, event);
+    shell.drive(
+        &slot,
+        match wish {
+            Wish::Connect => Event::ConnectWanted,
+            Wish::Refresh => Event::RefreshWanted,
+        },
+    );
     let outcome: Outcome = tokio::select! {
         outcome = outcome => outcome.unwrap_or_else(|_| Err(("connect", "the node is stopping".to_owned()))),
         () = shell.drained() => Err(("connect", "the node is stopping".to_owned())),
@@ -219,6 +234,7 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
         shell.registry.reindex(&slot, &peer);
         receipt
     };
+    shell.drive(&slot, Event::Woken);
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     Ok(())

@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use crate::{
     client::Client,
-    link::event::Event,
     store::{Store, StoreError},
     telemetry::metrics::{Metrics, write_metric},
     wire::{
@@ -41,6 +40,7 @@ mod timer;
 mod upkeep;
 pub mod views;
 
+use exchange::Wish;
 use shell::Shell;
 use views::{Caller, DirectionState, MessageView, PeerView, Submitted};
 
@@ -334,7 +334,7 @@ impl Node {
     /// # Errors
     /// `Peer` names the failing step, `Refused(Policy)`.
     pub async fn connect(&self, host: &PeerHost) -> Result<PeerView, Error> {
-        exchange::wanted(&self.0, host, Event::ConnectWanted).await
+        exchange::wanted(&self.0, host, Wish::Connect).await
     }
 
     /// Refreshes the token that we hold and waits for the outcome.
@@ -345,7 +345,7 @@ impl Node {
         if self.0.registry.find(host).is_none() {
             return Err(Error::NotFound(format!("there is no link to {host}")));
         }
-        exchange::wanted(&self.0, host, Event::RefreshWanted).await
+        exchange::wanted(&self.0, host, Wish::Refresh).await
     }
 
     /// Forgets the link and revokes what we gave. Mail that waits stays.

@@ -148,11 +148,15 @@ impl Shell {
     pub(super) fn drive(self: &Arc<Self>, slot: &Arc<Slot>, event: Event) {
         let now = self.now();
         let mut peer = slot.lock();
+        // Families change when something is kept, asks by their version: else the index stands.
+        let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
         peer.handle(event, now, &mut Self::dice());
         for action in peer.actions() {
             courier::perform(self, slot, &mut peer, action);
         }
-        self.registry.reindex(slot, &peer);
+        if kept || asks != peer.asks_version() {
+            self.registry.reindex(slot, &peer);
+        }
         self.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
     }
 

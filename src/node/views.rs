@@ -160,7 +160,6 @@ pub fn rfc3339<S: serde::Serializer>(at: &Wall, serializer: S) -> Result<S::Ok, 
 ///
 /// # Errors
 /// As the serializer says.
-#[expect(clippy::ref_option, reason = "serde hands the field over as a reference")]
 pub fn rfc3339_option<S: serde::Serializer>(at: &Option<Wall>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => rfc3339(at, serializer),
