@@ -28,6 +28,7 @@ mod render;
 mod rooms;
 mod send;
 mod serve;
+mod settings;
 
 use output::{Out, Outcome};
 

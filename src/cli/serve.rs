@@ -1,31 +1,29 @@
 //! `ymp serve`: runs the node.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use super::{
     output::{CliError, Out, Outcome},
     rooms,
+    settings::ConfigFile,
 };
-use crate::{
-    config::{Config, environment, finding::ConfigError},
-    wire::host::OwnHost,
-};
+use crate::{config::finding::ConfigError, wire::host::OwnHost};
 
-/// Run the node: SIGTERM or ctrl-c drains and ends it, SIGHUP reads configuration and certificates again
+/// Run the node; SIGTERM or ctrl-c finishes what is in hand and ends it
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  ymp serve --config /etc/ymp/ymp.toml\n\n\
-    YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs for machines. When the node is ready, one line on\n\
-    standard output says where it is reached.")]
+#[command(after_help = "Examples:\n  ymp serve --config /etc/ymp/ymp.toml\n  \
+    YMP_HOST=alpha.test YMP_TRUST__ROOTS='[\"certs/ca.pem\"]' ymp serve\n\n\
+    Any key can be a variable, and variables alone are enough: YMP_ and the key's path in capitals, two\n\
+    underscores between levels, one for each hyphen. YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs\n\
+    for machines. When the node is ready, one line on standard output says where it is reached.")]
 pub(super) struct Serve {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "ymp.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 impl Serve {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
-        let (config, warnings) =
-            Config::load(&self.config, environment()).map_err(|error| unusable(&self.config, &error))?;
+        let (config, warnings) = self.config.load().map_err(|error| unusable(self.config.name(), &error))?;
         rooms::start_log()?;
         for warning in warnings {
             tracing::warn!("{warning}");

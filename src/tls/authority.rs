@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/ca.pem  DIR/ca.key (0600)             reused when both are there
-//! DIR/NAME.pem (leaf, then CA)  DIR/NAME.key (0600)     NAME is the host's name, `:` as `_`
+//! DIR/NAME.pem (leaf, then CA)  DIR/NAME.key (0600)     NAME is the host's name without the port
 //! ```
 //!
 //! P-256 throughout. The CA lives 10 years, a leaf 397 days (the most that any client takes), both backdated by an hour
@@ -72,7 +72,7 @@ pub fn write_development(
     let mut done = Written::default();
     let mut missing = Vec::new();
     for host in hosts {
-        let pair = Pair::at(dir, &host.as_str().replace(':', "_"));
+        let pair = Pair::at(dir, host.name());
         if existing == Existing::Keep && pair.is_there()? {
             done.kept.extend([pair.certificate, pair.key]);
         } else {

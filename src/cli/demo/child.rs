@@ -137,7 +137,7 @@ fn first_line(stdout: ChildStdout) -> String {
 fn last_words(host: &Host) -> String {
     let log = std::fs::read_to_string(host.log()).unwrap_or_default();
     let said = log.lines().rev().find(|line| line.starts_with("ymp: ")).or_else(|| log.lines().next_back());
-    said.unwrap_or("it said nothing").to_owned()
+    said.map_or("it said nothing", |line| line.strip_prefix("ymp: ").unwrap_or(line)).to_owned()
 }
 
 async fn ended(process: &mut Child) -> Option<ExitStatus> {

@@ -61,7 +61,7 @@ impl Story<'_, '_, '_> {
         for node in [&alpha, &beta] {
             let host = &node.host;
             self.stage.done(&format!(
-                "{:<10} is ready: process {}, HTTPS on 127.0.0.1:{}",
+                "{} is ready: process {}, port {}",
                 host.name.as_str(),
                 node.pid(),
                 host.port
