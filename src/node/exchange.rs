@@ -234,6 +234,7 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
         shell.registry.reindex(&slot, &peer);
         receipt
     };
+    shell.drive(&slot, Event::Woken);
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     Ok(())

@@ -44,6 +44,9 @@ pub const WAITING_PER_HOST: usize = 8;
 pub const FAMILIES_PER_PEER: usize = 4;
 /// Spent digests remembered per family (`https-token`).
 pub const SPENT_PER_FAMILY: usize = 64;
+/// Superseded access tokens of one family that are taken a little longer; the oldest goes first. A peer that refreshes in
+/// time has one.
+pub const LINGERING_PER_FAMILY: usize = 8;
 /// How long a superseded access token is taken after its successor's first use, and an older family after a newer one's
 /// (`https-token`): packets under way.
 pub const UNDER_WAY: Duration = Duration::from_secs(30);

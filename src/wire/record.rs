@@ -350,7 +350,7 @@ pub struct FamilyRecord {
     pub opened: Wall,
     /// Offered with a grant that has not been answered yet.
     pub offered: bool,
-    /// When it was revoked, and why.
+    /// When it is revoked or replaced, and why; may lie a little ahead.
     #[serde(default)]
     pub closed: Option<FailureRecord>,
     /// The newest pair.

@@ -2,15 +2,17 @@
 //!
 //! Routes events to `asking` and `sending`, owns what they share: the families that we issued, the link's history, the
 //! rest after a failure, and the changes on their way to the disk. A change is applied when it is on disk, one at a
-//! time, so that what is written never lacks what was written before.
+//! time, so that what is written never lacks what was written before; while one is on its way nothing else of the link
+//! is written. `record`: the machine as it is stored.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    asking::{After401, Asking, Context, Outcome, Refused, taken},
+    asking::{After401, Asking, Outcome, Refused, taken},
+    context::Context,
     dice::Dice,
     event::{Action, CallId, Change, Event, Fact},
-    health::{Health, stretched},
+    health::{Health, back_off, stretched},
     sending::{Sending, Sent},
     settings::Settings,
     verdict,
@@ -24,12 +26,15 @@ use crate::{
         answer::{CallStage, Refreshed, Reply},
         exchange::TokenOffer,
         host::PeerHost,
-        record::{FamilyRecord, LinkRecord, VaultWrite},
-        refusal::Refusal,
+        record::VaultWrite,
         secret::Digest,
         time::{Mono, Now, Wall},
     },
 };
+
+mod record;
+#[cfg(test)]
+mod tests;
 
 /// A pause before the next try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +59,16 @@ pub struct Peer {
     cut: bool,
     /// Changes on their way to the disk; the first is handed over.
     keeping: VecDeque<Change>,
+    /// The link was forgotten after the first of them was handed over: it is not applied.
+    forgotten: bool,
+    /// Families that made room for what the first of them opens.
+    outed: Vec<u64>,
+    /// Failures of our own store without a success between.
+    stumbles: u32,
     /// The record on disk lacks something worth writing.
     dirty: bool,
+    /// It is to be written as soon as nothing else is on its way.
+    save: bool,
     out: VecDeque<Action>,
 }
 
@@ -89,30 +102,13 @@ impl Peer {
             rest: None,
             cut: false,
             keeping: VecDeque::new(),
+            forgotten: false,
+            outed: Vec::new(),
+            stumbles: 0,
             dirty: false,
+            save: false,
             out: VecDeque::new(),
         }
-    }
-
-    /// A peer as stored.
-    #[must_use]
-    pub fn from_record(
-        record: LinkRecord,
-        families: impl Iterator<Item = FamilyRecord>,
-        settings: Arc<Settings>,
-        dice: &mut dyn Dice,
-    ) -> Self {
-        let mut peer = Self::new(record.host, settings, dice);
-        peer.asking = Asking::new(record.held, record.repeats, dice);
-        peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
-        peer.health = Health {
-            tries: record.tries,
-            failures: record.failures,
-            heard: record.heard,
-            succeeded: record.succeeded,
-            failed: record.failed,
-        };
-        peer
     }
 
     /// Which host.
@@ -157,11 +153,7 @@ impl Peer {
             held_until: self.asking.held_until(now),
             rests_until: self.rest.map(|rest| rest.until),
             given_until: self.families.open_until(now.wall),
-            families: self
-                .families
-                .iter()
-                .filter(|family| family.open_until().is_some_and(|until| until > now.wall))
-                .count(),
+            families: self.families.iter().filter(|family| family.open_until() > now.wall).count(),
         }
     }
 
@@ -186,6 +178,10 @@ impl Peer {
         let mut ctx = Context { now, dice, settings: &settings, out: &mut out };
         self.apply(event, &mut ctx);
         self.drive(&mut ctx);
+        if self.save && self.keeping.is_empty() {
+            self.save = false;
+            ctx.out.push_back(Action::Save);
+        }
         self.out = out;
     }
 
@@ -203,51 +199,32 @@ impl Peer {
         rest.into_iter().chain(asking).min()
     }
 
-    /// The writes that keep a change: the link as it will be, and the families that the change opens or drops.
-    #[must_use]
-    pub fn writes(&self, change: &Change, now: Now) -> Vec<VaultWrite> {
-        let mut writes = vec![VaultWrite::PutLink(Box::new(self.record()))];
-        if let Change::Granted { family, pair, .. } | Change::Taken { family, pair, .. } = change {
-            let changes = self.families.clone().open(*family, *pair, now.wall);
-            writes.extend(family_writes(&self.families, changes));
-        }
-        writes
-    }
-
-    /// The link as it is stored, with the change that is on its way to the disk.
-    #[must_use]
-    pub fn record(&self) -> LinkRecord {
-        let mut asking = self.asking.clone();
-        if let Some(change) = self.keeping.front() {
-            let (mut out, mut dice) = (VecDeque::new(), NoDice);
-            let now = Now::default();
-            asking.on_kept(
-                change,
-                &mut Context { now, dice: &mut dice, settings: &self.settings, out: &mut out },
-            );
-        }
-        LinkRecord {
-            host: self.host.clone(),
-            held: asking.held_records(),
-            repeats: asking.repeats().to_vec(),
-            tries: self.health.tries,
-            failures: self.health.failures,
-            heard: self.health.heard,
-            succeeded: self.health.succeeded,
-            failed: self.health.failed.clone(),
-        }
-    }
-
-    /// Whether the record on disk lacks something; clears the mark.
+    /// Whether the record on disk lacks something that may be written now; clears the mark.
     pub fn take_dirty(&mut self) -> bool {
-        std::mem::take(&mut self.dirty)
+        self.keeping.is_empty() && std::mem::take(&mut self.dirty)
     }
 
-    /// Forgets the link: tokens in both directions. The history and the mail stay.
+    /// Forgets the link: tokens in both directions. The history and the mail stay. Then `Woken`, as after any event.
     pub fn forget(&mut self) {
+        if self.asking.is_asking() {
+            let reason = "request: the link was forgotten meanwhile".to_owned();
+            self.out.push_back(Action::Note(Fact::AskFailed(reason)));
+        }
         self.asking.forget();
         self.families.clear();
         self.rest = None;
+        self.forgotten = !self.keeping.is_empty();
+        let later = self.keeping.split_off(self.keeping.len().min(1));
+        for change in later {
+            match change {
+                Change::Granted { call, .. } => {
+                    self.out.push_back(Action::AnswerGrant { call, verdict: None });
+                }
+                // The peer's own request goes on: what it opens comes after the end of the link.
+                Change::Taken { .. } => self.keeping.push_back(change),
+                Change::Renewed { .. } => {}
+            }
+        }
     }
 
     fn apply(&mut self, event: Event, ctx: &mut Context<'_>) {
@@ -256,14 +233,17 @@ impl Peer {
             Event::MailLoaded(mail) => self.sending.on_loaded(mail),
             Event::MailNotLoaded(reason) => {
                 self.sending.on_not_loaded();
-                self.rest_for(ctx.settings.retry_min, false, &reason, ctx);
+                self.stumble(&reason, ctx);
             }
             Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
             Event::Sent(reply) => self.on_sent(&reply, ctx),
-            Event::Settled => {}
+            Event::Settled => {
+                self.stumbles = 0;
+                self.sending.on_settled();
+            }
             Event::NotSettled => {
                 self.sending.on_not_settled();
-                self.rest_for(ctx.settings.retry_min, false, "the store could not settle", ctx);
+                self.stumble("the store could not settle", ctx);
             }
             Event::Asked(reply) => {
                 let outcome = self.asking.on_asked(unreached(&reply), ctx);
@@ -305,7 +285,11 @@ impl Peer {
                 }
                 self.succeed(ctx);
             }
-            Sent::GoOn => {}
+            Sent::Nothing => {}
+            Sent::Judged(reason) => {
+                self.health.tries += 1;
+                ctx.note(Fact::PacketFailed(reason));
+            }
             Sent::Unauthorized(token) => {
                 let reason = verdict::describe(reply);
                 ctx.note(Fact::PacketFailed(reason.clone()));
@@ -340,11 +324,12 @@ impl Peer {
     }
 
     fn on_grant(&mut self, call: CallId, bearer: Digest, offer: &TokenOffer, ctx: &mut Context<'_>) {
-        let verdict = if offer.host == self.host {
-            self.asking.judge_grant(call, &bearer, offer, &self.keeping, ctx.now)
-        } else {
-            Err(Refusal::GrantOtherHost)
-        };
+        let keeping = self.keeping.iter().filter_map(|change| match change {
+            Change::Granted { repeat, .. } => Some(repeat),
+            Change::Taken { .. } | Change::Renewed { .. } => None,
+        });
+        let same_host = offer.host == self.host;
+        let verdict = self.asking.judge_grant(call, &bearer, offer, same_host, keeping, ctx.now);
         match verdict {
             Ok(Some(change)) => self.keep(change, ctx),
             Ok(None) => {
@@ -379,13 +364,19 @@ impl Peer {
     }
 
     fn hand_over(&mut self, ctx: &mut Context<'_>) {
-        if let Some(change) = self.keeping.front() {
-            ctx.out.push_back(Action::Keep(change.clone()));
+        let Some(change) = self.keeping.front() else { return };
+        if let Change::Granted { family, .. } | Change::Taken { family, .. } = change {
+            // Now, so that the disk and the memory agree on which family made room.
+            self.outed = self.families.make_room(*family, ctx.now.wall);
         }
+        ctx.out.push_back(Action::Keep(change.clone()));
     }
 
     fn on_kept(&mut self, ctx: &mut Context<'_>) {
         let Some(change) = self.keeping.pop_front() else { return };
+        if std::mem::take(&mut self.forgotten) {
+            return self.on_lost(&change, ctx);
+        }
         self.asking.on_kept(&change, ctx);
         match change {
             Change::Granted { call, family, pair, .. } => {
@@ -406,9 +397,15 @@ impl Peer {
 
     fn on_not_kept(&mut self, ctx: &mut Context<'_>) {
         let Some(change) = self.keeping.pop_front() else { return };
-        self.asking.on_not_kept(&change, ctx);
+        self.forgotten = false;
+        self.on_lost(&change, ctx);
+    }
+
+    /// A change came to nothing.
+    fn on_lost(&mut self, change: &Change, ctx: &mut Context<'_>) {
+        self.asking.on_not_kept(change, ctx);
         if let Change::Granted { call, .. } = change {
-            ctx.out.push_back(Action::AnswerGrant { call, verdict: None });
+            ctx.out.push_back(Action::AnswerGrant { call: *call, verdict: None });
         }
         self.hand_over(ctx);
     }
@@ -421,11 +418,13 @@ impl Peer {
         }
     }
 
+    //= https-token, "Sending": anything authenticated heard from that peer brings one probe forward
     fn on_heard(&mut self, ctx: &mut Context<'_>) {
         self.health.hear(ctx.now);
         if self.rest.is_some_and(|rest| rest.may_be_cut) {
             self.rest = None;
             self.cut = true;
+            self.asking.hurry(ctx.now);
         }
     }
 
@@ -442,19 +441,31 @@ impl Peer {
     fn fail(&mut self, reason: &str, asked: Option<Duration>, ctx: &mut Context<'_>) {
         let first = self.health.failures == 0;
         let own = self.health.fail(reason, ctx.now, ctx.settings, ctx.dice);
-        let wait = asked.map_or(own, |asked| stretched(asked, ctx.dice));
-        self.rest = Some(Rest { until: ctx.now.mono.plus(wait), may_be_cut: asked.is_none() && !self.cut });
+        let wait = asked.map_or(own, |asked| stretched(asked.max(ctx.settings.retry_min), ctx.dice));
+        self.rest_for(wait, asked.is_none() && !self.cut, ctx);
         self.cut = false;
         if first {
             ctx.note(Fact::LinkDown { reason: reason.to_owned(), wait });
         }
-        ctx.out.push_back(Action::Save);
+        self.dirty = true;
+        self.save = true;
     }
 
     /// Our own trouble: the peer's history does not suffer for it.
-    fn rest_for(&mut self, wait: Duration, may_be_cut: bool, reason: &str, ctx: &mut Context<'_>) {
-        self.rest = Some(Rest { until: ctx.now.mono.plus(wait), may_be_cut });
+    fn stumble(&mut self, reason: &str, ctx: &mut Context<'_>) {
+        self.stumbles = self.stumbles.saturating_add(1);
+        let wait = back_off(self.stumbles, ctx.settings.retry_max, ctx.settings, ctx.dice);
+        self.rest_for(wait, false, ctx);
         ctx.note(Fact::PacketFailed(reason.to_owned()));
+    }
+
+    /// Rests so long; a longer rest stays as it is.
+    fn rest_for(&mut self, wait: Duration, may_be_cut: bool, ctx: &mut Context<'_>) {
+        let until = ctx.now.mono.plus(wait);
+        if self.rest.is_none_or(|rest| rest.until < until) {
+            self.rest = Some(Rest { until, may_be_cut });
+        }
+        self.sending.rest();
     }
 }
 
@@ -486,13 +497,4 @@ pub fn family_writes(families: &Families, changes: crate::token::families::Chang
 /// Every digest that opens a door of this peer's, for the shell's index.
 pub fn issued(families: &Families) -> impl Iterator<Item = (Door, Digest)> + '_ {
     families.iter().flat_map(Family::digests)
-}
-
-/// A record is a picture: what chance would decide in it is not stored.
-struct NoDice;
-
-impl Dice for NoDice {
-    fn bytes(&mut self) -> [u8; crate::wire::secret::SECRET_BYTES] {
-        [0; crate::wire::secret::SECRET_BYTES]
-    }
 }
