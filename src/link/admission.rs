@@ -45,16 +45,27 @@ impl Bucket {
         Self { thousandths: u64::from(per_second) * 1000 * BURST_SECONDS, filled: now }
     }
 
+    /// Whether nothing was taken of late: it says no more than a new one.
+    #[must_use]
+    pub fn is_full(&self, per_second: u32, now: Mono) -> bool {
+        let mut later = *self;
+        later.refill(u64::from(per_second.max(1)), now);
+        later.thousandths >= u64::from(per_second.max(1)) * 1000 * BURST_SECONDS
+    }
+
+    fn refill(&mut self, rate: u64, now: Mono) {
+        let gained = u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
+        self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
+        self.filled = now;
+    }
+
     /// Takes one.
     ///
     /// # Errors
     /// `TooFast` with the wait until there is one.
     pub fn take(&mut self, per_second: u32, now: Mono) -> Result<(), Refusal> {
         let rate = u64::from(per_second.max(1));
-        let gained =
-            u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
-        self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
-        self.filled = now;
+        self.refill(rate, now);
         match self.thousandths.checked_sub(1000) {
             Some(left) => {
                 self.thousandths = left;

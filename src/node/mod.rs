@@ -59,8 +59,6 @@ pub struct Settings {
     pub policy: Policy,
     /// What the operator pinned for peers.
     pub peers: HashMap<PeerHost, PeerPin>,
-    /// May a host that nobody pinned resolve to an address that is not public. Default: no.
-    pub private_addresses: bool,
     /// Life of the access tokens that we give. Default: 1 h.
     pub token_lifetime: Duration,
     /// Life of the refresh tokens that we give. Default: 30 d.
@@ -291,8 +289,8 @@ impl Node {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
-        outbound::dead(&self.0, senders, max)
+    pub async fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
+        outbound::dead(&self.0, senders, max).await
     }
 
     /// Queues a dead message again; its time to live starts anew.

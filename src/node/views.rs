@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::wire::{
-    answer::HttpVersion, host::PeerHost, packet::ServiceKey, record::MessageState, time::Wall,
+    answer::HttpVersion, host::PeerHost, packet::ServiceKey, record::MessageState, secret::Digest, time::Wall,
 };
 
 /// Who calls, after its bearer was recognised: handed back with the packet.
@@ -13,6 +13,8 @@ use crate::wire::{
 pub struct Caller {
     /// The host that the bearer was given to.
     pub host: PeerHost,
+    /// Looked at again when the packet is handed over: it may have been revoked while the body came.
+    pub(crate) bearer: Digest,
 }
 
 /// An accepted message.

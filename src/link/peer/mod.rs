@@ -166,6 +166,12 @@ impl Peer {
             && self.asking.asks().next().is_none()
     }
 
+    /// Whether it knows of mail that waits.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.sending.has_mail()
+    }
+
     /// One event. Then all `actions`, then wait.
     pub fn handle(&mut self, event: Event, now: Now, dice: &mut dyn Dice) {
         let settings = Arc::clone(&self.settings);
