@@ -66,3 +66,10 @@ fn with_disks_that_fail_and_hosts_that_restart_all_mail_arrives_in_order_once_th
         simulate(seed, weather);
     }
 }
+
+#[test]
+fn with_a_disk_that_often_fails_to_settle_no_message_is_hidden() {
+    for seed in 0..100 {
+        simulate(seed, Weather { loss: 0, disk: 400, crashes: 0, until_ms: TEN_MINUTES / 2 });
+    }
+}
