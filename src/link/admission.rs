@@ -10,6 +10,7 @@ use crate::wire::{
     time::Mono,
 };
 
+//= https-token, "Send a packet", MUST 2: an error when the request is invalid
 /// Checks a packet against the host that its bearer was given to; the first message at fault is named.
 ///
 /// # Errors
@@ -104,6 +105,7 @@ mod tests {
         admit(&own, &caller, &Policy::default(), &packet(pairs))
     }
 
+    //= https-token, "Send a packet", MUST 2: an error when the request is invalid
     #[test]
     fn a_packet_comes_in_when_all_its_messages_are_the_callers_and_for_us() {
         assert_eq!(verdict(&[]), Ok(()));

@@ -308,3 +308,19 @@ impl Sending {
 }
 
 const EXPIRED: &str = "its time to live is over";
+
+#[cfg(test)]
+impl Sending {
+    /// In a few words, for the pinned tables.
+    pub(super) fn state(&self) -> String {
+        let phase = match &self.phase {
+            Phase::Idle => "idle".to_owned(),
+            Phase::Loading { stale: false } => "reading".to_owned(),
+            Phase::Loading { stale: true } => "reading in vain".to_owned(),
+            Phase::InFlight { count, .. } => format!("{count} in flight"),
+        };
+        let suspects =
+            if self.suspects > 0 { format!(", {} suspects", self.suspects) } else { String::new() };
+        format!("{phase} of {}{}{suspects}", self.window.len(), if self.more { "+" } else { "" })
+    }
+}

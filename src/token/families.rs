@@ -86,7 +86,7 @@ impl Families {
             (admitted != Admitted::Unknown).then_some((place, admitted))
         })?;
         let Admitted::First(next) = admitted else { return Some(Changes::default()) };
-        Some(self.first_use(place, next, now))
+        Some(self.first_use(place, *next, now))
     }
 
     /// Shows a refresh token; `fresh` becomes the newest pair of its family where it opens. `Err` says whether it was a
@@ -99,10 +99,10 @@ impl Families {
             let Some(family) = self.open.get(place) else { break };
             match family.rotate(shown, fresh, now) {
                 Rotated::Unknown => {}
-                Rotated::Fresh(next) => return Ok(self.first_use(place, next, now)),
+                Rotated::Fresh(next) => return Ok(self.first_use(place, *next, now)),
                 Rotated::Replayed(next) => {
                     let changes = Changes { put: vec![next.to_record()], dropped: Vec::new() };
-                    self.replace(place, next);
+                    self.replace(place, *next);
                     return Err(NotRotated::Replayed(changes));
                 }
             }

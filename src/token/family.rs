@@ -81,7 +81,7 @@ pub enum Admitted {
     /// It opens; nothing changes.
     Known,
     /// It opens, for the first time: the family becomes this, committed no later than the answer to the call.
-    First(Family),
+    First(Box<Family>),
     /// It opens nothing: never issued here, run out, retired or revoked.
     Unknown,
 }
@@ -90,9 +90,9 @@ pub enum Admitted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotated {
     /// The fresh pair is the newest; commit the family, then hand the pair out.
-    Fresh(Family),
+    Fresh(Box<Family>),
     /// A replay: the family is closed; commit it, refuse, log a security event.
-    Replayed(Family),
+    Replayed(Box<Family>),
     /// It opens nothing here.
     Unknown,
 }
@@ -187,6 +187,7 @@ impl Family {
             .chain(record.spent.iter().map(|spent| (Door::Refresh, spent.digest)))
     }
 
+    //= https-token, "Send a packet", MUST 2: an error when the bearer opens nothing
     /// Shows an access token.
     #[must_use]
     pub fn admit(&self, shown: &Digest, now: Wall) -> Admitted {
@@ -195,7 +196,11 @@ impl Family {
             return Admitted::Unknown;
         }
         if record.current.access == *shown && now < record.current.access_until {
-            return if record.current.used { Admitted::Known } else { Admitted::First(self.used(now)) };
+            return if record.current.used {
+                Admitted::Known
+            } else {
+                Admitted::First(Box::new(self.used(now)))
+            };
         }
         let previous = record.previous.as_ref();
         let taken = previous.is_some_and(|pair| pair.access == *shown && now < pair.access_until)
@@ -203,6 +208,8 @@ impl Family {
         if taken { Admitted::Known } else { Admitted::Unknown }
     }
 
+    //= https-token, "Refresh a token", MUST 1: new tokens, both, when the request is valid
+    //= https-token, "Refresh a token", MUST 2: an error when it is not
     /// Shows a refresh token; `fresh` becomes the newest pair where it opens.
     #[must_use]
     pub fn rotate(&self, shown: &Digest, fresh: NewPair, now: Wall) -> Rotated {
@@ -217,7 +224,7 @@ impl Family {
             let mut next = self.used(now);
             next.record.previous = Some(next.record.current);
             next.record.current = issued(fresh, next.record.current.step + 1);
-            return Rotated::Fresh(next);
+            return Rotated::Fresh(Box::new(next));
         }
         if record.previous.as_ref().is_some_and(|pair| pair.refresh == *shown) {
             if record.previous.as_ref().is_some_and(|pair| now >= pair.refresh_until) {
@@ -227,10 +234,10 @@ impl Family {
             let mut next = self.clone();
             next.spend(record.current.refresh, record.current.refresh_until, now);
             next.record.current = issued(fresh, record.current.step + 1);
-            return Rotated::Fresh(next);
+            return Rotated::Fresh(Box::new(next));
         }
         if record.spent.iter().any(|spent| spent.digest == *shown) {
-            return Rotated::Replayed(self.close("a spent refresh token was shown again", now));
+            return Rotated::Replayed(Box::new(self.close("a spent refresh token was shown again", now)));
         }
         Rotated::Unknown
     }

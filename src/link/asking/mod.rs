@@ -188,6 +188,8 @@ impl Asking {
         self.give_up(format!("grant: the peer did not call back within {wait} s"), ctx)
     }
 
+    //= https-token, "Grant a token request", MUST 1: 204 when the request is valid
+    //= https-token, "Grant a token request", MUST 2: an error when it is not
     /// Judges a grant: `Ok(Some(..))` is to be kept and then answered with 204, `Ok(None)` is a repeat. `same_host` says
     /// whether it is of the host that was asked; `keeping` are the grants on their way to the disk.
     pub(super) fn judge_grant<'a>(
@@ -304,6 +306,11 @@ impl Asking {
                 self.cure = Cure::Exchanged;
                 self.drop_held();
                 self.connect_wanted = !self.is_asking();
+                After401::Wait
+            }
+            // An older token: the exchange that cures it has not come to its end yet.
+            Cure::Exchanged if self.connect_wanted || self.is_asking() => {
+                self.drop_held();
                 After401::Wait
             }
             // The cure stays where it is: after the back-off one more exchange is the probe.

@@ -28,3 +28,31 @@ pub(in crate::link) struct Refused {
     /// Why, for people.
     pub(in crate::link) reason: String,
 }
+
+#[cfg(test)]
+impl super::Asking {
+    /// In a few words, for the pinned tables.
+    pub(in crate::link) fn state(&self, now: crate::wire::time::Now) -> String {
+        use super::{Cure, renewal::Renewal};
+        let token = self.current(now).map_or("no token", |token| token.reveal());
+        let asked = if self.is_asking() { ", asked" } else { "" };
+        let renewal = match self.renewal {
+            Renewal::Idle => "",
+            Renewal::Running { .. } => ", refreshing",
+            Renewal::Keeping { .. } => ", refreshed",
+            Renewal::Resting { .. } => ", refresh rests",
+            Renewal::Abandoned => ", refresh abandoned",
+        };
+        let cure = match self.cure {
+            Cure::None => "",
+            Cure::Refreshed => ", cure: refreshed",
+            Cure::Exchanged => ", cure: exchanged",
+        };
+        let wanted = match (self.connect_wanted, self.refresh_wanted) {
+            (false, false) => "",
+            (true, _) => ", wants to ask",
+            (false, true) => ", wants to refresh",
+        };
+        format!("{token}{asked}{renewal}{cure}{wanted}")
+    }
+}

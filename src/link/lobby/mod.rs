@@ -141,6 +141,7 @@ impl Lobby {
         }
     }
 
+    //= https-token, "Request a token", MUST 3: a request to grant a token request
     /// A request came in.
     ///
     /// # Errors
@@ -183,6 +184,7 @@ impl Lobby {
         let Some(grant) = self.grant_at(host, Step::Calling) else { return };
         let reason = verdict::describe(reply);
         match verdict::of_grant(reply) {
+            //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
             GrantVerdict::Taken => {
                 grant.step = Step::Taking;
                 let (family, pair, mut offer) = (grant.family, grant.pair, grant.asked.offer.clone());

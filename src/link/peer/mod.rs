@@ -225,7 +225,9 @@ impl Peer {
                 self.stumble("the store could not settle", ctx);
             }
             Event::Asked(reply) => {
-                let outcome = self.asking.on_asked(unreached(&reply), ctx);
+                // A grant that is being kept proves that the request arrived, whatever its call came to.
+                let granted = self.keeping.iter().any(|change| matches!(change, Change::Granted { .. }));
+                let outcome = self.asking.on_asked(unreached(&reply).filter(|_| !granted), ctx);
                 self.on_outcome(outcome, ctx);
             }
             Event::GrantArrived { call, bearer, offer } => self.on_grant(call, bearer, &offer, ctx),
@@ -363,4 +365,15 @@ pub fn family_writes(families: &Families, changes: crate::token::families::Chang
 /// Every digest that opens a door of this peer's, for the shell's index.
 pub fn issued(families: &Families) -> impl Iterator<Item = (Door, Digest)> + '_ {
     families.iter().flat_map(Family::digests)
+}
+
+#[cfg(test)]
+impl Peer {
+    /// In a line, for the pinned tables.
+    pub(crate) fn state(&self, now: Now) -> String {
+        let rest = self.rest.map(|rest| if rest.may_be_cut { ", rests" } else { ", rests whatever comes" });
+        let keeping = if self.keeping.is_empty() { "" } else { ", keeping" };
+        let (asking, sending) = (self.asking.state(now), self.sending.state());
+        format!("{asking}; {sending}{keeping}{}", rest.unwrap_or_default())
+    }
 }

@@ -20,14 +20,14 @@ fn family() -> Family {
 
 fn rotated(family: &Family, shown: &str, n: u32, now: Wall) -> Family {
     match family.rotate(&digest(shown), pair(n, now), now) {
-        Rotated::Fresh(next) => next,
-        other => panic!("{shown}: {other:?}"),
+        Rotated::Fresh(next) => *next,
+        other @ (Rotated::Replayed(_) | Rotated::Unknown) => panic!("{shown}: {other:?}"),
     }
 }
 
 fn used(family: &Family, shown: &str, now: Wall) -> Family {
     match family.admit(&digest(shown), now) {
-        Admitted::First(next) => next,
+        Admitted::First(next) => *next,
         Admitted::Known => family.clone(),
         Admitted::Unknown => panic!("{shown} is not admitted"),
     }
@@ -37,6 +37,8 @@ fn opens(family: &Family, shown: &str, now: Wall) -> bool {
     family.admit(&digest(shown), now) != Admitted::Unknown
 }
 
+//= https-token, "Send a packet", MUST 2: an error when the bearer opens nothing
+//= https-token, "Refresh a token", MUST 2: an error when the request is invalid
 #[test]
 fn each_token_opens_its_own_door_only_and_until_it_runs_out() {
     let family = family();
@@ -94,6 +96,7 @@ fn a_refresh_token_of_a_pair_that_died_unused_closes_the_family_too() {
     assert!(matches!(family.rotate(&digest("r1"), pair(9, T0), T0), Rotated::Replayed(_)));
 }
 
+//= https-token, "Refresh a token", MUST 1: new tokens, both, when the request is valid
 #[test]
 fn the_chain_holds_for_any_number_of_refreshes_and_remembers_64_spent_ones() {
     let mut family = family();
@@ -116,4 +119,25 @@ fn it_is_over_when_nothing_of_it_could_be_shown_any_more() {
     assert!(opens(&winding, "a1", T0));
     assert!(!opens(&winding, "a1", T0.plus(UNDER_WAY)));
     assert_eq!(winding.rotate(&digest("r1"), pair(2, T0), T0.plus(UNDER_WAY)), Rotated::Unknown);
+}
+
+#[test]
+fn a_family_that_winds_down_does_not_outlive_itself_by_a_refresh() {
+    let winding = used(&family(), "a0", T0).wind_down(T0);
+    let refreshed = rotated(&winding, "r0", 1, T0);
+    assert!(opens(&refreshed, "a1", T0));
+    assert!(!opens(&refreshed, "a1", T0.plus(UNDER_WAY)));
+    assert_eq!(refreshed.rotate(&digest("r1"), pair(2, T0), T0.plus(UNDER_WAY)), Rotated::Unknown);
+    assert!(refreshed.is_over(T0.plus(UNDER_WAY)));
+    assert_eq!(refreshed.open_until(), T0.plus(UNDER_WAY));
+}
+
+#[test]
+fn access_tokens_under_way_are_bounded_however_fast_a_peer_refreshes() {
+    let mut family = family();
+    for n in 1..100_u32 {
+        family = rotated(&family, &format!("r{}", n - 1), n, T0);
+    }
+    assert!(family.to_record().lingering.len() <= LINGERING_PER_FAMILY);
+    assert!(opens(&family, "a98", T0) && opens(&family, "a99", T0));
 }

@@ -55,6 +55,15 @@ fn a_grant_before_our_request_is_answered_is_taken() {
 }
 
 #[test]
+fn a_request_whose_grant_is_being_kept_cannot_fail() {
+    let mut bench = asking();
+    bench.grant("t1");
+    assert!(bench.on(Event::Asked(Err(trouble(CallStage::Connect)))).is_empty());
+    assert_eq!(bench.on(Event::Kept), ["answer 1: 204", "send t1 [1]"]);
+    assert!(!bench.has_fact(|fact| matches!(fact, Fact::AskFailed(_))));
+}
+
+#[test]
 fn the_same_grant_again_is_204_and_changes_nothing() {
     let mut bench = asking();
     bench.grant("t1");

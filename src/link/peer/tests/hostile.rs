@@ -65,8 +65,8 @@ fn drive(peer: &Hostile, seconds: u64) -> (usize, usize) {
             todo.extend(next);
             assert!(sends < 100_000, "{}: it spins", peer.name);
         }
-        // A round trip is 200 ms.
-        todo.extend(bench.pass_ms(200));
+        // A round trip is half a second.
+        todo.extend(bench.pass_ms(500));
         if peer.talks {
             todo.extend(bench.on(Event::Heard));
         }

@@ -261,3 +261,14 @@ fn never_more_than_one_refresh_or_exchange_begins_in_two_seconds() {
     assert!(bench.pass_ms(1999).is_empty());
     assert_eq!(bench.pass_ms(1), ["ask"]);
 }
+
+#[test]
+fn a_401_before_the_exchange_that_a_refused_refresh_wants_waits_for_that_exchange() {
+    let mut bench = Bench::sending([1]);
+    bench.pass(3);
+    bench.on(Event::RefreshWanted);
+    bench.on(refused(401));
+    assert!(bench.on(answered(401)).is_empty());
+    assert_eq!(bench.peer.health().failures, 0);
+    assert_eq!(bench.pass(2), ["ask"]);
+}

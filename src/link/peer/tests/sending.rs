@@ -32,6 +32,7 @@ fn dead(did: &[String]) -> Vec<&String> {
     did.iter().filter(|did| did.starts_with("dead")).collect()
 }
 
+//= https-token, "Send a packet", MUST 1: 204 is the only success
 #[test]
 fn messages_go_first_in_first_sent_and_share_packets_one_at_a_time() {
     let mut bench = Bench::sending([1, 2]);
