@@ -14,7 +14,6 @@ FROM scratch
 COPY --from=build /image/bin/ /bin/
 COPY --from=build --chown=10001:10001 /image/own/ /
 USER 10001:10001
-VOLUME /data
 EXPOSE 8443 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=10s --retries=5 CMD ["ymp", "health"]
 ENTRYPOINT ["ymp"]

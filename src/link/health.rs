@@ -12,7 +12,7 @@ use super::{
 };
 use crate::wire::{
     record::FailureRecord,
-    time::{Now, Wall},
+    time::{Mono, Now, Wall},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -53,6 +53,15 @@ impl Health {
     pub fn hear(&mut self, now: Now) {
         self.heard = Some(now.wall);
     }
+}
+
+/// A pause before the next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    pub(crate) until: Mono,
+    /// A sign of life may end it: not where the peer asked for the pause, nor right after a probe that one brought
+    /// forward.
+    pub(crate) may_be_cut: bool,
 }
 
 /// The wait after so many failures in a row: doubling, 75 % to 125 % of it so that peers that failed together do not come

@@ -22,3 +22,5 @@ pub mod verdict;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

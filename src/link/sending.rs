@@ -128,11 +128,14 @@ impl Sending {
         self.window.extend(mail);
     }
 
-    pub(super) fn on_not_loaded(&mut self) {
-        if matches!(self.phase, Phase::Loading { .. }) {
+    /// Whether a read was under way.
+    pub(super) fn on_not_loaded(&mut self) -> bool {
+        let reading = matches!(self.phase, Phase::Loading { .. });
+        if reading {
             self.phase = Phase::Idle;
+            self.more = true;
         }
-        self.more = true;
+        reading
     }
 
     pub(super) fn on_settled(&mut self) {

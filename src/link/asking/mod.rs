@@ -33,10 +33,12 @@ use crate::{
 
 mod exchange;
 mod held;
+mod outcome;
 mod renewal;
 
 use exchange::Exchange;
 use held::HeldTokens;
+pub(super) use outcome::{After401, Outcome, Refused};
 use renewal::Renewal;
 
 /// How far the cure for 401 has come since the last 204.
@@ -45,35 +47,6 @@ enum Cure {
     None,
     Refreshed,
     Exchanged,
-}
-
-/// What to do after a 401.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After401 {
-    /// Another token is there: send again.
-    SendAgain,
-    /// A refresh or an exchange will bring one.
-    Wait,
-    /// Even a fresh exchange's token was refused.
-    Failed,
-}
-
-/// What came of a try to get tokens, for the link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing that the link must know.
-    Quiet,
-    /// It failed, and there is no token to go on with.
-    Failed(String),
-}
-
-/// A refresh that brought nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    /// The old refresh token is still good.
-    pub(super) again: bool,
-    /// Why, for people.
-    pub(super) reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

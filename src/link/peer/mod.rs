@@ -3,16 +3,18 @@
 //! Routes events to `asking` and `sending`, owns what they share: the families that we issued, the link's history, the
 //! rest after a failure, and the changes on their way to the disk. A change is applied when it is on disk, one at a
 //! time, so that what is written never lacks what was written before; while one is on its way nothing else of the link
-//! is written. `record`: the machine as it is stored.
+//! is written.
+//!
+//! `keeping`: changes on their way to the disk. `history`: failures, successes, rests. `record`: the machine as it is stored.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     asking::{After401, Asking, Outcome, Refused, taken},
     context::Context,
     dice::Dice,
     event::{Action, CallId, Change, Event, Fact},
-    health::{Health, back_off, stretched},
+    health::{Health, Rest},
     sending::{Sending, Sent},
     settings::Settings,
     verdict,
@@ -32,18 +34,11 @@ use crate::{
     },
 };
 
+mod history;
+mod keeping;
 mod record;
 #[cfg(test)]
 mod tests;
-
-/// A pause before the next try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rest {
-    until: Mono,
-    /// A sign of life may end it: not where the peer asked for the pause, nor right after a probe that one brought
-    /// forward.
-    may_be_cut: bool,
-}
 
 /// The machine.
 #[derive(Clone, Debug)]
@@ -204,36 +199,14 @@ impl Peer {
         self.keeping.is_empty() && std::mem::take(&mut self.dirty)
     }
 
-    /// Forgets the link: tokens in both directions. The history and the mail stay. Then `Woken`, as after any event.
-    pub fn forget(&mut self) {
-        if self.asking.is_asking() {
-            let reason = "request: the link was forgotten meanwhile".to_owned();
-            self.out.push_back(Action::Note(Fact::AskFailed(reason)));
-        }
-        self.asking.forget();
-        self.families.clear();
-        self.rest = None;
-        self.forgotten = !self.keeping.is_empty();
-        let later = self.keeping.split_off(self.keeping.len().min(1));
-        for change in later {
-            match change {
-                Change::Granted { call, .. } => {
-                    self.out.push_back(Action::AnswerGrant { call, verdict: None });
-                }
-                // The peer's own request goes on: what it opens comes after the end of the link.
-                Change::Taken { .. } => self.keeping.push_back(change),
-                Change::Renewed { .. } => {}
-            }
-        }
-    }
-
     fn apply(&mut self, event: Event, ctx: &mut Context<'_>) {
         match event {
             Event::MailQueued => self.sending.on_queued(),
             Event::MailLoaded(mail) => self.sending.on_loaded(mail),
             Event::MailNotLoaded(reason) => {
-                self.sending.on_not_loaded();
-                self.stumble(&reason, ctx);
+                if self.sending.on_not_loaded() {
+                    self.stumble(&reason, ctx);
+                }
             }
             Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
             Event::Sent(reply) => self.on_sent(&reply, ctx),
@@ -353,119 +326,6 @@ impl Peer {
             self.keep(change, ctx);
         }
         self.on_outcome(outcome, ctx);
-    }
-
-    /// Hands a change over, or lines it up behind the one that is on its way.
-    fn keep(&mut self, change: Change, ctx: &mut Context<'_>) {
-        self.keeping.push_back(change);
-        if self.keeping.len() == 1 {
-            self.hand_over(ctx);
-        }
-    }
-
-    fn hand_over(&mut self, ctx: &mut Context<'_>) {
-        let Some(change) = self.keeping.front() else { return };
-        if let Change::Granted { family, .. } | Change::Taken { family, .. } = change {
-            // Now, so that the disk and the memory agree on which family made room.
-            self.outed = self.families.make_room(*family, ctx.now.wall);
-        }
-        ctx.out.push_back(Action::Keep(change.clone()));
-    }
-
-    fn on_kept(&mut self, ctx: &mut Context<'_>) {
-        let Some(change) = self.keeping.pop_front() else { return };
-        if std::mem::take(&mut self.forgotten) {
-            return self.on_lost(&change, ctx);
-        }
-        self.asking.on_kept(&change, ctx);
-        match change {
-            Change::Granted { call, family, pair, .. } => {
-                self.families.open(family, pair, ctx.now.wall);
-                ctx.note(Fact::GrantAccepted);
-                ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
-                self.come_up(ctx);
-            }
-            Change::Taken { family, pair, .. } => {
-                self.families.open(family, pair, ctx.now.wall);
-                ctx.note(Fact::GrantTaken);
-                self.come_up(ctx);
-            }
-            Change::Renewed { .. } => {}
-        }
-        self.hand_over(ctx);
-    }
-
-    fn on_not_kept(&mut self, ctx: &mut Context<'_>) {
-        let Some(change) = self.keeping.pop_front() else { return };
-        self.forgotten = false;
-        self.on_lost(&change, ctx);
-    }
-
-    /// A change came to nothing.
-    fn on_lost(&mut self, change: &Change, ctx: &mut Context<'_>) {
-        self.asking.on_not_kept(change, ctx);
-        if let Change::Granted { call, .. } = change {
-            ctx.out.push_back(Action::AnswerGrant { call: *call, verdict: None });
-        }
-        self.hand_over(ctx);
-    }
-
-    /// An exchange succeeded: the peer is there, and there is a token. What packets taught stays until one succeeds.
-    fn come_up(&mut self, ctx: &mut Context<'_>) {
-        self.on_heard(ctx);
-        if self.health.succeeded.is_none() {
-            self.succeed(ctx);
-        }
-    }
-
-    //= https-token, "Sending": anything authenticated heard from that peer brings one probe forward
-    fn on_heard(&mut self, ctx: &mut Context<'_>) {
-        self.health.hear(ctx.now);
-        if self.rest.is_some_and(|rest| rest.may_be_cut) {
-            self.rest = None;
-            self.cut = true;
-            self.asking.hurry(ctx.now);
-        }
-    }
-
-    fn succeed(&mut self, ctx: &mut Context<'_>) {
-        if self.health.failures > 0 || self.health.succeeded.is_none() {
-            ctx.note(Fact::LinkUp);
-            self.dirty = true;
-        }
-        self.cut = false;
-        self.health.succeed(ctx.now);
-    }
-
-    /// A try failed: rest, then try again.
-    fn fail(&mut self, reason: &str, asked: Option<Duration>, ctx: &mut Context<'_>) {
-        let first = self.health.failures == 0;
-        let own = self.health.fail(reason, ctx.now, ctx.settings, ctx.dice);
-        let wait = asked.map_or(own, |asked| stretched(asked.max(ctx.settings.retry_min), ctx.dice));
-        self.rest_for(wait, asked.is_none() && !self.cut, ctx);
-        self.cut = false;
-        if first {
-            ctx.note(Fact::LinkDown { reason: reason.to_owned(), wait });
-        }
-        self.dirty = true;
-        self.save = true;
-    }
-
-    /// Our own trouble: the peer's history does not suffer for it.
-    fn stumble(&mut self, reason: &str, ctx: &mut Context<'_>) {
-        self.stumbles = self.stumbles.saturating_add(1);
-        let wait = back_off(self.stumbles, ctx.settings.retry_max, ctx.settings, ctx.dice);
-        self.rest_for(wait, false, ctx);
-        ctx.note(Fact::PacketFailed(reason.to_owned()));
-    }
-
-    /// Rests so long; a longer rest stays as it is.
-    fn rest_for(&mut self, wait: Duration, may_be_cut: bool, ctx: &mut Context<'_>) {
-        let until = ctx.now.mono.plus(wait);
-        if self.rest.is_none_or(|rest| rest.until < until) {
-            self.rest = Some(Rest { until, may_be_cut });
-        }
-        self.sending.rest();
     }
 }
 

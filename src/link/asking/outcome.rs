@@ -1,0 +1,30 @@
+//! What the rest of the link is told of the tokens.
+
+/// What to do after a 401.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link) enum After401 {
+    /// Another token is there: send again.
+    SendAgain,
+    /// A refresh or an exchange will bring one.
+    Wait,
+    /// Even a fresh exchange's token was refused.
+    Failed,
+}
+
+/// What came of a try to get tokens, for the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::link) enum Outcome {
+    /// Nothing that the link must know.
+    Quiet,
+    /// It failed, and there is no token to go on with.
+    Failed(String),
+}
+
+/// A refresh that brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::link) struct Refused {
+    /// The old refresh token is still good.
+    pub(in crate::link) again: bool,
+    /// Why, for people.
+    pub(in crate::link) reason: String,
+}

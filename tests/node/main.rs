@@ -1,0 +1,23 @@
+//! A node as others see it: the built binary, real sockets, real TLS, a real disk.
+//!
+//! Each file is a topic of `https-token.md` or `node.md`. The harness runs processes in temporary folders and scripts
+//! their peers; a test reads as what must be true.
+
+mod checks;
+mod exchange;
+mod granted;
+mod harness;
+mod lifetimes;
+mod packets;
+mod refreshed;
+mod sending;
+mod versions;
+
+/// Alpha and a scripted beta that know of each other, and nothing exchanged yet.
+async fn pair() -> (harness::Yard, harness::Node, harness::Peer) {
+    let yard = harness::Yard::new();
+    let peer = harness::Peer::start(&yard, harness::BETA).await;
+    let node = harness::Node::new(&yard, harness::ALPHA).pin(&peer).started().await;
+    peer.meets(&node);
+    (yard, node, peer)
+}
