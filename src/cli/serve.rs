@@ -19,12 +19,18 @@ use crate::{config::finding::ConfigError, wire::host::OwnHost};
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
+    /// End at once when the process that started this one ends, however it does: for the demo.
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
         let (config, warnings) = self.config.load().map_err(|error| unusable(self.config.name(), &error))?;
         rooms::start_log()?;
+        if self.with_parent {
+            end_with_parent()?;
+        }
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -39,6 +45,19 @@ impl Serve {
 /// What scripts wait for.
 fn ready_line(host: &OwnHost, peer: SocketAddr, local: SocketAddr) -> String {
     format!("ready host={host} peer={peer} local={local}")
+}
+
+/// So that a demo that is itself killed leaves no nodes behind.
+#[cfg(target_os = "linux")]
+fn end_with_parent() -> Outcome {
+    let asked = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    asked.map_err(|error| CliError::failed(format!("the parent's end cannot be waited for: {error}"), ""))
+}
+
+/// Elsewhere there is no such thing, and nodes stay until somebody ends them.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent() -> Outcome {
+    Ok(())
 }
 
 fn unusable(file: &std::path::Path, error: &ConfigError) -> CliError {

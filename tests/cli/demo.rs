@@ -14,7 +14,7 @@ fn demo(world: &World, arguments: &[&str]) -> String {
 fn the_demo_proves_what_it_says_at_80_columns_and_leaves_nothing() {
     let world = World::new();
     let said = demo(&world, &[]);
-    assert!(said.contains("200 accepted, 200 arrived: 100 each way"), "{said}");
+    assert!(said.contains("200 accepted, 200 arrived: 100 and 100"), "{said}");
     assert!(said.contains("beta.test killed (SIGKILL)"), "{said}");
     assert!(said.is_ascii() && !said.contains('\x1b'), "{said}");
     let wide = said.lines().find(|line| line.len() > 80);

@@ -90,14 +90,15 @@ impl Counters {
     }
 }
 
-/// Hands over messages `numbers` of `round` for `to`; each batch is accepted once the answer is there.
+/// Hands over messages `numbers` of `round` for `to`; each batch is accepted once the answer is there. How many were.
 pub(super) async fn submit(
     from: &Node,
     to: &str,
     round: u64,
     numbers: std::ops::Range<u64>,
-) -> Result<(), CliError> {
+) -> Result<u64, CliError> {
     let all: Vec<u64> = numbers.collect();
+    let mut accepted = 0;
     for numbers in all.chunks(BATCH) {
         let message = |n: &u64| {
             json!({
@@ -115,8 +116,9 @@ pub(super) async fn submit(
                 format!("{} accepted {} of {} messages", from.host.name, taken.messages.len(), numbers.len());
             return Err(CliError::failed(what, ""));
         }
+        accepted += numbers.len() as u64;
     }
-    Ok(())
+    Ok(accepted)
 }
 
 /// All that a node has received, oldest first. Nothing is acknowledged, so that it stays.

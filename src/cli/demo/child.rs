@@ -113,7 +113,7 @@ fn spawn(host: &Host) -> Result<Child, CliError> {
     let log = File::options().create(true).append(true).open(host.log());
     let log = log.map_err(|error| failed("a log cannot be opened", &error))?;
     let mut command = Command::new(program);
-    command.arg("serve").arg("--config").arg(host.config());
+    command.args(["serve", "--with-parent", "--config"]).arg(host.config());
     // The settings of the node that the operator runs are not those of the demo's nodes.
     for (name, _) in std::env::vars_os() {
         let ours = name.to_str().is_some_and(|name| name.starts_with("YMP_") && !name.starts_with("YMP_LOG"));

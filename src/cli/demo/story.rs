@@ -11,6 +11,8 @@
 //! Accepted means answered with 202. An inbox is right if it holds every accepted message, once, in the order of its
 //! sender; that of the killed node also what it had received before.
 
+use std::ops::Range;
+
 use tokio::try_join;
 
 use super::{
@@ -83,7 +85,7 @@ impl Story<'_, '_, '_> {
     async fn send(&mut self, alpha: &Node, beta: &Node) -> Outcome {
         self.stage.begin("send");
         let all = 0..self.messages;
-        try_join!(submit(alpha, beta.name(), 1, all.clone()), submit(beta, alpha.name(), 1, all))?;
+        self.submit_both(alpha, beta, 1, all).await?;
         self.stage.done(&format!("each node accepted {} messages for the other", self.messages))?;
         try_join!(delivered(alpha, beta.name()), delivered(beta, alpha.name()))?;
         self.proof.round = self.stage.took();
@@ -116,7 +118,7 @@ impl Story<'_, '_, '_> {
         let half = 0..self.half();
         self.proof.exchanges_before = exchanges(alpha).await?;
         self.proof.beta_commits = counters(&beta.remote).await?.of("ymp_store_commits_total");
-        try_join!(submit(alpha, beta.name(), 2, half.clone()), submit(&beta, alpha.name(), 2, half.clone()))?;
+        self.submit_both(alpha, &beta, 2, half.clone()).await?;
         let name = beta.host.name.clone();
         beta.kill()?;
         self.proof.to_beta = waiting(alpha, name.as_str()).await?;
@@ -130,7 +132,7 @@ impl Story<'_, '_, '_> {
 
     async fn accept(&mut self, alpha: &Node, beta: &str) -> Outcome {
         self.stage.begin("accept");
-        submit(alpha, beta, 2, self.half()..self.messages).await?;
+        self.proof.accepted_by_alpha += submit(alpha, beta, 2, self.half()..self.messages).await?;
         let queued = waiting(alpha, beta).await?;
         self.stage.done(&format!("alpha.test went on accepting: {queued} wait for beta.test"))
     }
@@ -138,9 +140,9 @@ impl Story<'_, '_, '_> {
     async fn restart(&mut self, alpha: &Node, beta: &Node) -> Outcome {
         self.proof.ready = self.stage.took();
         self.stage.done(&format!("beta.test is ready on the same store after {}", ms(self.proof.ready)))?;
-        submit(beta, alpha.name(), 2, self.half()..self.messages).await?;
+        self.proof.accepted_by_beta += submit(beta, alpha.name(), 2, self.half()..self.messages).await?;
         try_join!(delivered(alpha, beta.name()), delivered(beta, alpha.name()))?;
-        self.proof.arrived = self.stage.took();
+        self.proof.recovered = self.stage.took();
         self.check_inboxes(alpha, beta, 2).await?;
         let anew = exchanges(alpha).await?.saturating_sub(self.proof.exchanges_before);
         self.proof.exchanges_after = anew + exchanges(beta).await?;
@@ -148,7 +150,7 @@ impl Story<'_, '_, '_> {
         self.stage.done(&format!(
             "all {} arrived, in order, none twice, after {}",
             2 * self.messages,
-            ms(self.proof.arrived)
+            ms(self.proof.recovered)
         ))?;
         self.stage.done(&format!(
             "what beta.test had received is there; new exchanges: {}",
@@ -162,12 +164,22 @@ impl Story<'_, '_, '_> {
         self.stage.done("both were told to stop (SIGTERM) and ended with code 0")
     }
 
-    async fn check_inboxes(&self, alpha: &Node, beta: &Node, rounds: u64) -> Outcome {
+    async fn submit_both(&mut self, alpha: &Node, beta: &Node, round: u64, numbers: Range<u64>) -> Outcome {
+        let to_beta = submit(alpha, beta.name(), round, numbers.clone());
+        let (to_beta, to_alpha) = try_join!(to_beta, submit(beta, alpha.name(), round, numbers))?;
+        self.proof.accepted_by_alpha += to_beta;
+        self.proof.accepted_by_beta += to_alpha;
+        Ok(())
+    }
+
+    async fn check_inboxes(&mut self, alpha: &Node, beta: &Node, rounds: u64) -> Outcome {
+        self.proof.arrived = 0;
         for node in [alpha, beta] {
             let seen = inbox(node).await?;
             in_order(&seen, rounds, self.messages).map_err(|what| {
                 CliError::failed(format!("the inbox of {} is wrong: {what}", node.host.name), "")
             })?;
+            self.proof.arrived += seen.len() as u64;
         }
         Ok(())
     }
