@@ -282,7 +282,11 @@ fn within_descriptors(wanted: usize) -> usize {
     let Some(open) = open.and_then(|open| usize::try_from(open).ok()) else { return wanted };
     let fit = open.saturating_sub(DESCRIPTORS_RESERVED).max(open / 2);
     if wanted > fit {
-        tracing::warn!(wanted, fit, "limits.connections is more than the limit of open files allows: taking what fits");
+        tracing::warn!(
+            wanted,
+            fit,
+            "limits.connections is more than the limit of open files allows: taking what fits"
+        );
     }
     wanted.min(fit)
 }

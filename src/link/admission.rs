@@ -55,7 +55,8 @@ impl Bucket {
     }
 
     fn refill(&mut self, rate: u64, now: Mono) {
-        let gained = u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
+        let gained =
+            u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
         self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
         self.filled = now;
     }
