@@ -31,11 +31,11 @@ mod story;
 /// How often the demo begins again where another process took one of its ports.
 const ATTEMPTS: u16 = 3;
 
-/// Run two nodes for a few seconds: tokens, messages both ways, a refresh, a kill -9; says what was proven
+/// Run two nodes for a few seconds, one of them killed on the way, and say what was proven
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ymp demo\n  ymp demo --messages 5000\n  ymp demo --keep\n\n\
-    Needs no configuration and no network: both nodes are on 127.0.0.1, in a temporary folder that is removed.\n\
-    Exit code 0, or 1 if a step failed; then the folder stays and is named.")]
+    Needs no configuration and no network: both nodes are on 127.0.0.1, in a temporary folder.\n\
+    The folder is removed; where a step failed it stays and is named, and the exit code is 1.")]
 pub(super) struct Demo {
     /// Messages that each node sends in each of two rounds
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=5000))]
