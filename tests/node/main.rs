@@ -4,6 +4,7 @@
 //! their peers; a test reads as what must be true.
 
 mod checks;
+mod doors;
 mod exchange;
 mod granted;
 mod harness;

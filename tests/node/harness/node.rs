@@ -92,7 +92,12 @@ impl Node {
     }
 
     /// What stands under `[[peers]]` for a peer at this address.
-    pub(crate) fn pin_at(mut self, host: &str, address: SocketAddr) -> Self {
+    pub(crate) fn pin_at(self, host: &str, address: SocketAddr) -> Self {
+        self.pin_as(host, &address.to_string())
+    }
+
+    /// The same with the address as written.
+    pub(crate) fn pin_as(mut self, host: &str, address: &str) -> Self {
         let _ = write!(
             self.tables,
             "[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\nrequest-path = \"/request\"\n\
@@ -217,8 +222,13 @@ impl Node {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Any signal.
+    pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().unwrap();
-        kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// Waits for the end: its exit code.
