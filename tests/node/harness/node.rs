@@ -135,7 +135,7 @@ impl Node {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::task::spawn_blocking(move || lines.next());
         self.child = Some(child);
-        let line = tokio::time::timeout(Duration::from_secs(20), line).await.expect("ready in time").unwrap();
+        let line = tokio::time::timeout(Duration::from_secs(20), line).await.unwrap().unwrap();
         let line = line.unwrap_or_else(|| panic!("{} did not start", self.host)).unwrap();
         let ready = format!("ready host={} peer={} local={}", self.host, self.peer, self.local);
         assert_eq!(line, ready);
