@@ -83,7 +83,9 @@ pub(super) async fn granted(
     match answer.await {
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(refusal))) => {
-            tracing::warn!(peer = %host, %from, reason = %refusal, "a grant is refused");
+            if let Some(unsaid) = shell.lines.refused.say(shell.now().mono) {
+                tracing::warn!(peer = %host, %from, reason = %refusal, unsaid, "a grant is refused");
+            }
             Err(refusal.into())
         }
         Ok(None) | Err(_) => Err(Error::Unavailable {

@@ -171,7 +171,9 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
     match ended {
         Ended::Misused(reason) => {
             shell.metrics.names_misused.up();
-            tracing::warn!(peer = %host, %reason, "somebody asked for a token in the name of this host");
+            if let Some(unsaid) = shell.lines.misused.say(shell.now().mono) {
+                tracing::warn!(peer = %host, %reason, unsaid, "somebody asked for a token in the name of this host");
+            }
         }
         Ended::Refused(reason) | Ended::Unanswered(reason) => {
             tracing::info!(peer = %host, %reason, "a grant came to nothing");

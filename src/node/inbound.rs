@@ -22,7 +22,7 @@ use crate::{
     store::{Inbox, Receipt},
     wire::{
         host::PeerHost,
-        packet::Packet,
+        packet::{Message, Packet},
         record::{Appended, InboxBatch, InboxItem},
         refusal::Refusal,
         secret::ShownToken,
@@ -74,9 +74,11 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     shell.metrics.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
     shell.metrics.messages_altered.add(appended.altered.len() as u64);
-    if let Some(first) = appended.altered.first().and_then(|place| ids.get(*place)) {
+    if let Some(first) = appended.altered.first().and_then(|place| ids.get(*place))
+        && let Some(unsaid) = shell.lines.altered.say(shell.now().mono)
+    {
         let (messages, id) = (appended.altered.len(), shown(first));
-        tracing::warn!(peer = %caller.host, messages, ?id, "messages came again with another content: the first were kept");
+        tracing::warn!(peer = %caller.host, messages, ?id, unsaid, "messages came again with another content: the first were kept");
     }
     for service in &services {
         shell.wake_readers(service);
@@ -90,12 +92,16 @@ fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
         packet.messages.into_iter().partition(|message| shell.readers.contains_key(&message.service));
     if let Some(first) = others.first() {
         shell.metrics.messages_ignored.add(others.len() as u64);
+        let Some(unsaid) = shell.lines.ignored.say(shell.now().mono) else { return kept(ours) };
         let (messages, service, id) = (others.len(), shown(&first.service.to_string()), shown(&first.id));
-        tracing::info!(peer = %host, messages, ?service, ?id, "ignored: this host does not run that service");
+        tracing::info!(peer = %host, messages, ?service, ?id, unsaid, "ignored: this host does not run that service");
     }
-    ours.into_iter()
-        .map(|message| InboxItem { service: message.service, id: message.id, raw: message.raw })
-        .collect()
+    kept(ours)
+}
+
+fn kept(messages: Vec<Message>) -> Vec<InboxItem> {
+    let item = |message: Message| InboxItem { service: message.service, id: message.id, raw: message.raw };
+    messages.into_iter().map(item).collect()
 }
 
 /// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured.

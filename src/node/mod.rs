@@ -35,6 +35,7 @@ mod granting;
 mod inbound;
 mod outbound;
 mod registry;
+mod seldom;
 mod shell;
 mod timer;
 mod upkeep;

@@ -20,6 +20,7 @@ use super::{
     clock::SystemDice,
     courier,
     registry::{Registry, Slot},
+    seldom::Lines,
     timer::{Alarm, Timer},
 };
 use crate::{
@@ -60,6 +61,8 @@ pub(super) struct Shell {
     pub(super) grants: DashMap<CallId, oneshot::Sender<GrantAnswer>>,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    /// Lines that others can cause.
+    pub(super) lines: Lines,
     /// How fast client addresses ask for tokens.
     pub(super) paces: DashMap<lobby::Origin, Bucket>,
     pub(super) calls: AtomicU64,
@@ -121,6 +124,7 @@ impl Shell {
             timer: Timer::default(),
             grants: DashMap::new(),
             readers,
+            lines: Lines::default(),
             paces: DashMap::new(),
             calls: AtomicU64::new(1),
             last_id: AtomicU64::new(0),

@@ -1,7 +1,7 @@
 //! What the demo needs on the disk: a folder with certificates and two nodes' configurations.
 //!
 //! ```text
-//!   ymp-demo-NAME/
+//!   ymp-demo-ab12cd/
 //!     certs/   ca.pem ca.key alpha.test.pem alpha.test.key beta.test.pem beta.test.key
 //!     alpha/   ymp.toml node.log data/
 //!     beta/    ymp.toml node.log data/
