@@ -1,14 +1,19 @@
 //! A node as others see it: the built binary, real sockets, real TLS, a real disk.
 //!
 //! Each file is a topic of `https-token.md` or `node.md`. The harness runs processes in temporary folders and scripts
-//! their peers; a test reads as what must be true.
+//! their peers; a test reads as what must be true. Most of a test's time is waiting: run with more threads than cores.
 
 mod checks;
+mod commands;
+mod crash;
+mod drain;
 mod exchange;
 mod granted;
 mod harness;
 mod lifetimes;
+mod local_api;
 mod packets;
+mod privacy;
 mod refreshed;
 mod sending;
 mod versions;
