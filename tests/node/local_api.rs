@@ -82,7 +82,7 @@ async fn a_wrong_message_is_400_with_its_index_and_field_and_nothing_is_queued()
         ("id", json!(1)),
         ("host", json!("no host")),
         ("host", json!(null)),
-        ("protocol", json!("")),
+        ("protocol", json!(7)),
         ("service", json!(3)),
         ("action", json!({})),
         ("payload", json!("text")),

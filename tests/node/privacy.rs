@@ -7,22 +7,19 @@ use super::harness::{
     *,
 };
 
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+/// All files below a folder; what is not text is replaced, tokens are ASCII and stay.
+fn files(folder: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             all.extend(files(&path));
         } else {
-            all.push((path.display().to_string(), fs::read(&path).unwrap()));
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            all.push((path.display().to_string(), text));
         }
     }
     all
-}
-
-fn holds(text: &[u8], secret: &str) -> bool {
-    text.windows(secret.len()).any(|window| window == secret.as_bytes())
 }
 
 #[tokio::test]
@@ -103,10 +100,10 @@ async fn no_token_is_logged_answered_or_stored_in_the_clear() {
     for secret in secrets {
         assert!(!log.contains(&secret), "in the log: {secret}");
         for answer in &answers {
-            assert!(!holds(&answer.body, &secret), "in an answer: {secret}");
+            assert!(!String::from_utf8_lossy(&answer.body).contains(&secret), "in an answer: {secret}");
         }
-        for (name, bytes) in running.iter().chain(&stopped) {
-            assert!(!holds(bytes, &secret), "in {name}: {secret}");
+        for (name, text) in running.iter().chain(&stopped) {
+            assert!(!text.contains(&secret), "in {name}: {secret}");
         }
     }
 }
