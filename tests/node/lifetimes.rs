@@ -183,6 +183,8 @@ async fn held_tokens_and_given_tokens_outlive_a_restart() {
     node.restart().await;
     node.app().submit(&[node.message_to(BETA, "two")]).await;
     peer.receives(2).await;
+    // Killed between the 204 and its commit, it would be sent again.
+    node.app().becomes("two", "delivered").await;
     node.kill().await;
     node.start().await;
     node.app().submit(&[node.message_to(BETA, "three")]).await;

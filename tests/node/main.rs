@@ -1,17 +1,26 @@
 //! A node as others see it: the built binary, real sockets, real TLS, a real disk.
 //!
 //! Each file is a topic of `https-token.md` or `node.md`. The harness runs processes in temporary folders and scripts
-//! their peers; a test reads as what must be true.
+//! their peers; a test reads as what must be true. Most of a test's time is waiting: run with more threads than cores.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that finds something else than it expects ends there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that finds something else than it expects ends there"
+)]
 
 mod checks;
+mod commands;
+mod crash;
 mod doors;
+mod drain;
 mod exchange;
 mod granted;
 mod harness;
 mod lifetimes;
+mod local_api;
 mod packets;
+mod privacy;
 mod refreshed;
 mod sending;
 mod versions;

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Peer, Yard, caller::Call, eventually, within, yard::free_port};
+use super::{Peer, Yard, caller::Call, eventually, now, within, yard::free_port};
 
 /// The token of the app `form-app`, which is an admin.
 pub(crate) const ADMIN: &str = "app-token-of-the-form-app-and-admin";
@@ -104,6 +104,14 @@ impl Node {
              grant-path = \"/grant\"\nrefresh-path = \"/refresh\"\npacket-path = \"/packet\"\n\n"
         );
         self
+    }
+
+    /// One more app, from the next start on.
+    pub(crate) fn add_app(&mut self, name: &str, token: &str, service: &str) {
+        let _ = write!(
+            self.tables,
+            "[[apps]]\nname = \"{name}\"\ntoken = \"{token}\"\nservices = [\"{service}\"]\n\n"
+        );
     }
 
     pub(crate) fn pin(self, peer: &Peer) -> Self {
@@ -262,6 +270,19 @@ impl Node {
     pub(crate) async fn logs(&self, words: &str) {
         eventually(&format!("{} logs `{words}`", self.host), || async {
             self.log().contains(words).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until nothing more is logged: a call has found its place.
+    pub(crate) async fn logs_nothing_for(&self, quiet: Duration) {
+        let (mut length, mut since) = (self.log().len(), now());
+        eventually("the log is quiet", || {
+            if self.log().len() != length {
+                (length, since) = (self.log().len(), now());
+            }
+            let over = since.elapsed() >= quiet;
+            async move { over.then_some(()) }
         })
         .await;
     }
