@@ -16,6 +16,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -47,7 +48,7 @@ use crate::{
     },
     wire::{
         host::OwnHost,
-        limits::DRAIN_TIME,
+        limits::{DESCRIPTORS_RESERVED, DRAIN_TIME},
         secret::FreshSecret,
         time::{ReadClock, Wall},
     },
@@ -121,7 +122,7 @@ struct Faces {
     peer: PeerApi,
     local: LocalApi,
     plain: Option<PlainInformation>,
-    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    certificates: Certificates,
     connections: ConnectionSettings,
     metrics: Arc<Metrics>,
     stop: Stop,
@@ -135,9 +136,15 @@ struct Signals {
 }
 
 impl App {
-    fn build(config: Config) -> Result<Self, AppError> {
+    fn build(mut config: Config) -> Result<Self, AppError> {
+        config.connections.connections = within_descriptors(config.connections.connections);
         let clock = clock::system();
         let identity = tls::load(&config.tls, &config.node.host, clock().wall)?;
+        let certificates = Certificates {
+            settings: config.tls,
+            host: config.node.host.clone(),
+            serving: Arc::new(ArcSwap::new(Arc::clone(&identity.server))),
+        };
         for warning in &identity.certificate.warnings {
             tracing::warn!("{warning}");
         }
@@ -157,7 +164,7 @@ impl App {
             local: LocalApi::new(node.clone(), access, ops, Arc::clone(&metrics), stopping.clone()),
             plain: config.serve.information.clone().map(PlainInformation::new),
             peer: PeerApi::new(node.clone(), config.serve, Arc::clone(&metrics), clock),
-            tls: Arc::new(ArcSwap::new(identity.server)),
+            certificates,
             connections: config.connections,
             metrics,
             stop,
@@ -169,10 +176,11 @@ impl App {
 
     async fn run(self, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
         let Self { node, store, peer, local, plain, faces, mut signals } = self;
+        let certificates = faces.certificates;
         let (stop, stopping, metrics) = (faces.stop, faces.stopping, faces.metrics);
         let peers = listener::serve_peers(
             peer.0,
-            faces.tls,
+            Arc::clone(&certificates.serving),
             faces.peer,
             faces.connections.clone(),
             Arc::clone(&metrics),
@@ -192,7 +200,7 @@ impl App {
         };
         ready(Ready { peer: peer.1, local: local.1 });
         let stopped = async {
-            signals.end().await;
+            signals.end(&certificates).await;
             tracing::info!("stopping: finishing what is in hand");
             stop.now();
             if !node.drain(DRAIN_TIME).await {
@@ -210,6 +218,27 @@ impl App {
     }
 }
 
+/// What we show to peers, and where it comes from.
+struct Certificates {
+    settings: tls::Settings,
+    host: OwnHost,
+    serving: Arc<ArcSwap<rustls::ServerConfig>>,
+}
+
+impl Certificates {
+    /// SIGHUP: the certificate and its key from their files. What cannot be used is said, and the old one stays.
+    fn read_again(&self) {
+        match tls::load(&self.settings, &self.host, now()) {
+            Ok(identity) => {
+                self.serving.store(identity.server);
+                tracing::info!("SIGHUP: new connections are shown the certificate that lies there now");
+            }
+            Err(error) => tracing::error!(%error, "SIGHUP: the certificate stays as it was"),
+        }
+        tracing::warn!("SIGHUP: all other settings are read at the start only");
+    }
+}
+
 impl Signals {
     fn new() -> Result<Self, AppError> {
         let listen = |kind| signal(kind).map_err(|cause| AppError::System { what: "a signal", cause });
@@ -221,14 +250,12 @@ impl Signals {
     }
 
     /// Returns at the first signal to end. After it, a second one ends the process at once.
-    async fn end(&mut self) {
+    async fn end(&mut self, certificates: &Certificates) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: this version reads its configuration at the start only; restart it");
-                }
+                _ = self.hang_up.recv() => certificates.read_again(),
             }
         }
         let (Ok(mut terminate), Ok(mut interrupt)) =
@@ -245,6 +272,23 @@ impl Signals {
             std::process::exit(1);
         });
     }
+}
+
+/// Raises the limit of open files as far as it goes; answers how many connections fit beside what the node needs itself.
+fn within_descriptors(wanted: usize) -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    let open = if setrlimit(Resource::Nofile, raised).is_ok() { limits.maximum } else { limits.current };
+    let Some(open) = open.and_then(|open| usize::try_from(open).ok()) else { return wanted };
+    let fit = open.saturating_sub(DESCRIPTORS_RESERVED).max(open / 2);
+    if wanted > fit {
+        tracing::warn!(
+            wanted,
+            fit,
+            "limits.connections is more than the limit of open files allows: taking what fits"
+        );
+    }
+    wanted.min(fit)
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {

@@ -1,17 +1,13 @@
 //! `ymp check`: every problem of a configuration, before a node runs on it.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use super::{
     output::{CliError, Out, Outcome},
     rooms,
+    settings::ConfigFile,
 };
-use crate::config::{
-    Config, environment,
-    finding::{Finding, Findings, Place},
-};
+use crate::config::finding::{Finding, Findings, Place};
 
 /// Read the configuration and its certificates as `serve` would, and print every problem
 #[derive(clap::Args, Debug)]
@@ -19,9 +15,8 @@ use crate::config::{
     Each line is FILE:LINE: KEY: what is wrong; what would be right. Exit code 1 if there is any problem;\n\
     warnings alone are none.")]
 pub(super) struct Check {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "ymp.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -29,7 +24,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
-        let (findings, host) = match Config::load(&self.config, environment()) {
+        let (findings, host) = match self.config.load() {
             Ok((config, mut warnings)) => {
                 let certificates = rooms::certificates(&config);
                 warnings.extend(certificates.warnings);
@@ -43,7 +38,7 @@ impl Check {
         } else {
             findings.problems.iter().try_for_each(|problem| out.line(problem))?;
             findings.warnings.iter().try_for_each(|warning| out.line(warning_line(warning)))?;
-            let file = self.config.display();
+            let file = self.config.name().display();
             match host {
                 Some(host) if good => out.line(format!("{file}: good, for host {host}"))?,
                 _ => out.line(format!("{file}: not usable, {} to mend", findings.problems.len()))?,

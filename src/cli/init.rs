@@ -140,6 +140,7 @@ mod tests {
         assert_eq!(config.node.host.as_str(), "alpha.test:9443");
         assert_eq!(config.peer_listen.port(), 9443);
         assert_eq!(config.tls.certificate, dir.path().join("certs/alpha.test.pem"));
+        assert_eq!(rooms::certificates(&config).problems, []);
         let app = &config.access.apps[0];
         assert!(app.admin && app.token.len() == 43);
         assert!(!said.contains(app.token.as_str()));

@@ -1,6 +1,6 @@
 //! The commands (`node`, "Command line").
 //!
-//! `init`, `check` and `certs` work on files, `serve` runs the node, all others talk to a running node through its
+//! `init`, `check` and `certs` work on files, `serve` runs the node, `demo` runs two for a few seconds, all others talk to a running node through its
 //! local API and nothing else. Data goes to standard output, errors to standard error with the cause and what to do;
 //! the exit code is 0, 1 where the command failed, 2 where it was not understood.
 
@@ -16,7 +16,9 @@ mod args;
 mod certs;
 mod check;
 mod dead;
+mod demo;
 mod events;
+mod health;
 mod inbox;
 mod init;
 mod output;
@@ -26,13 +28,14 @@ mod render;
 mod rooms;
 mod send;
 mod serve;
+mod settings;
 
 use output::{Out, Outcome};
 
 /// A YMP peer node: hosts federate over HTTPS with tokens, and nothing is lost on the way.
 #[derive(Parser, Debug)]
 #[command(name = "ymp", version, max_term_width = 100)]
-#[command(after_help = "Example:\n  ymp init --host alpha.test && ymp check && ymp serve")]
+#[command(after_help = "Examples:\n  ymp demo\n  ymp init --host alpha.test && ymp check && ymp serve")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,10 +43,12 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::Demo),
     Init(init::Init),
     Serve(serve::Serve),
     Check(check::Check),
     Certs(certs::Certs),
+    Health(health::Health),
     Peer(peer::Peer),
     Send(send::Send),
     Inbox(inbox::Inbox),
@@ -62,10 +67,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, out: &mut Out<'_>) -> Outcome {
     match command {
+        Command::Demo(args) => args.run(out),
         Command::Init(args) => args.run(out),
         Command::Serve(args) => args.run(out),
         Command::Check(args) => args.run(out),
         Command::Certs(args) => args.run(out),
+        Command::Health(args) => args.run(out),
         Command::Peer(args) => args.run(out),
         Command::Send(args) => args.run(out),
         Command::Inbox(args) => args.run(out),

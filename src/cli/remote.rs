@@ -33,7 +33,8 @@ pub(super) struct Target {
 /// A node that can be called.
 pub(super) struct Remote {
     base: Url,
-    token: String,
+    /// `None` where only what needs no token is called.
+    token: Option<String>,
     http: Client,
 }
 
@@ -70,21 +71,46 @@ struct Problem {
 impl Remote {
     /// From the flags, then the environment, then the default.
     pub(super) fn new(target: Target) -> Result<Self, CliError> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let base = base(&target.local.or_else(|| set("YMP_LOCAL")).unwrap_or_else(|| LOCAL.to_owned()))?;
         let token = target.token.or_else(|| set("YMP_TOKEN")).ok_or_else(|| {
             CliError::failed(
                 "no token was given",
                 "set YMP_TOKEN (or give --token) to the token of an app under [[apps]] of the node",
             )
         })?;
+        Self::of(target.local, Some(token.trim().to_owned()))
+    }
+
+    /// As `new`, for calls that need no token.
+    pub(super) fn without_token(local: Option<String>) -> Result<Self, CliError> {
+        Self::of(local, None)
+    }
+
+    /// A node whose address and token are known.
+    pub(super) fn at(local: &str, token: &str) -> Result<Self, CliError> {
+        Self::of(Some(local.to_owned()), Some(token.to_owned()))
+    }
+
+    fn of(local: Option<String>, token: Option<String>) -> Result<Self, CliError> {
+        let base = base(&local.or_else(|| set("YMP_LOCAL")).unwrap_or_else(|| LOCAL.to_owned()))?;
         let http = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIME)
             .build()
             .map_err(|error| CliError::failed(format!("no HTTP client can be made: {error}"), ""))?;
-        Ok(Self { base, token: token.trim().to_owned(), http })
+        Ok(Self { base, token, http })
+    }
+
+    /// What stands beside `/v1` and needs no token (`readyz`, `metrics`): status and body.
+    pub(super) async fn plain(&self, path: &str, time: Duration) -> Result<(u16, String), CliError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(path);
+        }
+        let response =
+            self.http.get(url).timeout(time).send().await.map_err(|error| self.lost(&error, time))?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.map_err(|error| self.lost(&error, time))?))
     }
 
     /// The body of a successful answer.
@@ -103,7 +129,10 @@ impl Remote {
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
-        let mut request = self.http.request(call.method, url).bearer_auth(&self.token);
+        let mut request = self.http.request(call.method, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if let Some(body) = call.body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
@@ -136,6 +165,11 @@ impl Remote {
         };
         CliError::Away { what, mend: mend.to_owned() }
     }
+}
+
+/// A variable of the environment that says something.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Runs a command that talks to a node.

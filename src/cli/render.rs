@@ -71,7 +71,7 @@ pub(super) fn list(entries: &[(&str, String)], width: usize) -> String {
 }
 
 /// Breaks a text between words, or within those that are longer than a line. At least one line.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ') {

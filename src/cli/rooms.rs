@@ -9,7 +9,11 @@ use crate::{
         Config,
         finding::{Finding, Findings},
     },
-    wire::{host::OwnHost, secret::FreshSecret, time::Wall},
+    wire::{
+        host::OwnHost,
+        secret::FreshSecret,
+        time::{ReadClock, Wall},
+    },
 };
 
 pub(super) use app::Ready;
@@ -49,6 +53,11 @@ pub(super) fn start_log() -> Result<(), CliError> {
 /// The time, for showing how far away other times are.
 pub(super) fn now() -> Wall {
     app::now()
+}
+
+/// Both clocks, for commands that measure.
+pub(super) fn clock() -> ReadClock {
+    app::clock()
 }
 
 /// A secret for an app.

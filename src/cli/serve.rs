@@ -1,32 +1,36 @@
 //! `ymp serve`: runs the node.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use super::{
     output::{CliError, Out, Outcome},
     rooms,
+    settings::ConfigFile,
 };
-use crate::{
-    config::{Config, environment, finding::ConfigError},
-    wire::host::OwnHost,
-};
+use crate::{config::finding::ConfigError, wire::host::OwnHost};
 
-/// Run the node: SIGTERM or ctrl-c drains and ends it, SIGHUP reads configuration and certificates again
+/// Run the node; SIGTERM or ctrl-c finishes what is in hand and ends it
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  ymp serve --config /etc/ymp/ymp.toml\n\n\
-    YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs for machines. When the node is ready, one line on\n\
-    standard output says where it is reached.")]
+#[command(after_help = "Examples:\n  ymp serve --config /etc/ymp/ymp.toml\n  \
+    YMP_HOST=alpha.test YMP_TRUST__ROOTS='[\"certs/ca.pem\"]' ymp serve\n\n\
+    Any key can be a variable, and variables alone are enough: YMP_ and the key's path in capitals, two\n\
+    underscores between levels, one for each hyphen. YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs\n\
+    for machines. When the node is ready, one line on standard output says where it is reached.")]
 pub(super) struct Serve {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "ymp.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// End at once when the process that started this one ends, however it does: for the demo.
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
-        let (config, warnings) =
-            Config::load(&self.config, environment()).map_err(|error| unusable(&self.config, &error))?;
+        let (config, warnings) = self.config.load().map_err(|error| unusable(self.config.name(), &error))?;
         rooms::start_log()?;
+        if self.with_parent {
+            end_with_parent()?;
+        }
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -41,6 +45,19 @@ impl Serve {
 /// What scripts wait for.
 fn ready_line(host: &OwnHost, peer: SocketAddr, local: SocketAddr) -> String {
     format!("ready host={host} peer={peer} local={local}")
+}
+
+/// So that a demo that is itself killed leaves no nodes behind.
+#[cfg(target_os = "linux")]
+fn end_with_parent() -> Outcome {
+    let asked = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    asked.map_err(|error| CliError::failed(format!("the parent's end cannot be waited for: {error}"), ""))
+}
+
+/// Elsewhere there is no such thing, and nodes stay until somebody ends them.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent() -> Outcome {
+    Ok(())
 }
 
 fn unusable(file: &std::path::Path, error: &ConfigError) -> CliError {

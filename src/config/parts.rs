@@ -99,7 +99,6 @@ impl Parts {
             readers: readers(&self.apps),
             policy: Policy { listed, deny: self.federation.deny.clone() },
             peers: self.peers.clone(),
-            private_addresses: self.federation.private_addresses,
             token_lifetime: self.tokens.lifetime,
             refresh_lifetime: self.tokens.refresh_lifetime,
             grant_wait: self.tokens.grant_wait,

@@ -253,7 +253,16 @@ pub(super) fn tokens(reader: &Reader<'_>) -> Tokens {
         let what = "is shorter than `lifetime`: peers must exchange anew instead of refreshing";
         reader.warn(&refresh.key, &refresh.place, what, "write a longer one");
     }
-    let grant_wait = reader.duration("grant-wait", 30 * SECOND).value;
+    if lifetime.value.subsec_nanos() != 0 {
+        let what = "is no whole number of seconds, and that is what peers are told";
+        reader.problem(&lifetime.key, &lifetime.place, what, "write \"1s\" or more, as in \"1h\"");
+    }
+    let grant_wait = reader.duration("grant-wait", 30 * SECOND);
+    if grant_wait.value > limits::GRANT_LATE {
+        let what = "is longer than a grant is taken at all";
+        reader.problem(&grant_wait.key, &grant_wait.place, what, "write \"5m\" or less");
+    }
+    let grant_wait = grant_wait.value;
     Tokens { lifetime: lifetime.value, refresh_lifetime: refresh.value, grant_wait }
 }
 
@@ -265,11 +274,18 @@ pub(super) struct Delivery {
     pub(super) retry_max_silent: Duration,
 }
 
+/// Below this a first retry is no wait.
+const RETRY_LEAST: Duration = Duration::from_millis(10);
+
 /// `[delivery]`.
 pub(super) fn delivery(reader: &Reader<'_>) -> Delivery {
     let min = reader.duration("retry-min", SECOND);
     let max = reader.duration("retry-max", 15 * MINUTE);
     let silent = reader.duration("retry-max-silent", 6 * HOUR);
+    if min.value < RETRY_LEAST {
+        let what = "would hammer a peer that is down";
+        reader.problem(&min.key, &min.place, what, "write \"10ms\" or more, as in \"1s\"");
+    }
     ordered(reader, &min, &max, "retry-min");
     ordered(reader, &max, &silent, "retry-max");
     let time_to_live = reader.duration("time-to-live", 7 * DAY).value;
@@ -323,7 +339,7 @@ pub(super) fn limits(reader: &Reader<'_>) -> Limits {
         packet_bytes: usize::try_from(packet_bytes).unwrap_or(limits::PACKET_BYTES),
         packet_messages: reader.count("packet-messages", limits::PACKET_MESSAGES, 1..=1_000_000),
         packets_per_second: reader.count("packets-per-second", 1000, 1..=1_000_000),
-        connections: reader.count("connections", 10_000, 1..=1_000_000),
+        connections: reader.count("connections", limits::CONNECTIONS, 1..=1_000_000),
         connections_per_address: reader.count("connections-per-address", 256, 1..=1_000_000),
         outbox_messages: reader.count("outbox-messages", limits::OUTBOX_MESSAGES, 1..=COUNT_MAX),
         outbox_messages_per_peer: reader.count(

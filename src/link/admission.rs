@@ -10,6 +10,7 @@ use crate::wire::{
     time::Mono,
 };
 
+//= https-token, "Send a packet", MUST 2: an error when the request is invalid
 /// Checks a packet against the host that its bearer was given to; the first message at fault is named.
 ///
 /// # Errors
@@ -45,16 +46,28 @@ impl Bucket {
         Self { thousandths: u64::from(per_second) * 1000 * BURST_SECONDS, filled: now }
     }
 
+    /// Whether nothing was taken of late: it says no more than a new one.
+    #[must_use]
+    pub fn is_full(&self, per_second: u32, now: Mono) -> bool {
+        let mut later = *self;
+        later.refill(u64::from(per_second.max(1)), now);
+        later.thousandths >= u64::from(per_second.max(1)) * 1000 * BURST_SECONDS
+    }
+
+    fn refill(&mut self, rate: u64, now: Mono) {
+        let gained =
+            u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
+        self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
+        self.filled = now;
+    }
+
     /// Takes one.
     ///
     /// # Errors
     /// `TooFast` with the wait until there is one.
     pub fn take(&mut self, per_second: u32, now: Mono) -> Result<(), Refusal> {
         let rate = u64::from(per_second.max(1));
-        let gained =
-            u64::try_from(now.since(self.filled).as_millis()).unwrap_or(u64::MAX).saturating_mul(rate);
-        self.thousandths = self.thousandths.saturating_add(gained).min(rate * 1000 * BURST_SECONDS);
-        self.filled = now;
+        self.refill(rate, now);
         match self.thousandths.checked_sub(1000) {
             Some(left) => {
                 self.thousandths = left;
@@ -93,6 +106,7 @@ mod tests {
         admit(&own, &caller, &Policy::default(), &packet(pairs))
     }
 
+    //= https-token, "Send a packet", MUST 2: an error when the request is invalid
     #[test]
     fn a_packet_comes_in_when_all_its_messages_are_the_callers_and_for_us() {
         assert_eq!(verdict(&[]), Ok(()));

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::wire::{
     record::FailureRecord,
-    time::{Now, Wall},
+    time::{Mono, Now, Wall},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -40,10 +40,7 @@ impl Health {
         self.failed = Some(FailureRecord { at: now.wall, reason: reason.to_owned() });
         let alive = self.heard.max(self.succeeded).is_some_and(|at| now.wall.since(at) < DAY);
         let longest = if alive { settings.retry_max } else { settings.retry_max_silent };
-        let doublings = (self.failures - 1).min(30);
-        let wait = settings.retry_min.saturating_mul(1 << doublings).min(longest);
-        // 75 % to 125 %, so that peers that failed together do not come back together.
-        (wait.saturating_mul(750 + u32::try_from(thousandths(dice) / 2).unwrap_or(0)) / 1000).min(longest)
+        back_off(self.failures, longest, settings, dice)
     }
 
     /// A try succeeded.
@@ -56,6 +53,28 @@ impl Health {
     pub fn hear(&mut self, now: Now) {
         self.heard = Some(now.wall);
     }
+}
+
+/// A pause before the next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    pub(crate) until: Mono,
+    /// A sign of life may end it: not where the peer asked for the pause, nor right after a probe that one brought
+    /// forward.
+    pub(crate) may_be_cut: bool,
+}
+
+/// The wait after so many failures in a row: doubling, 75 % to 125 % of it so that peers that failed together do not come
+/// back together, at most `longest`.
+pub(crate) fn back_off(
+    failures: u32,
+    longest: Duration,
+    settings: &Settings,
+    dice: &mut dyn Dice,
+) -> Duration {
+    let doublings = failures.saturating_sub(1).min(30);
+    let wait = settings.retry_min.saturating_mul(1 << doublings).min(longest);
+    (wait.saturating_mul(750 + u32::try_from(thousandths(dice) / 2).unwrap_or(0)) / 1000).min(longest)
 }
 
 /// A wait that the peer asked for, with jitter upward only.

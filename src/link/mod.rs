@@ -9,15 +9,18 @@
 //! - `health`: how a link does, and when it is tried again. `verdict`: what a peer's answer means.
 
 pub mod admission;
-pub mod asking;
+mod asking;
+mod context;
 pub mod dice;
 pub mod event;
 pub mod health;
 pub mod lobby;
 pub mod peer;
-pub mod sending;
+mod sending;
 pub mod settings;
 pub mod verdict;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    asking::Context,
+    context::Context,
     event::{Action, Fact},
     verdict::{self, Verdict},
 };
@@ -28,8 +28,14 @@ use crate::wire::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
-    Loading,
-    InFlight { count: usize, token: Digest },
+    /// `stale`: what comes was read before the place to read from moved back, and is not looked at.
+    Loading {
+        stale: bool,
+    },
+    InFlight {
+        count: usize,
+        token: Digest,
+    },
 }
 
 /// What an answered packet means for the link.
@@ -39,8 +45,10 @@ pub(super) enum Sent {
     Delivered(Digest),
     /// 401 under this token.
     Unauthorized(Digest),
-    /// A message was at fault and is dealt with: go on.
-    GoOn,
+    /// Nothing was in flight.
+    Nothing,
+    /// A message was at fault and is dealt with, or the packet was too large: go on.
+    Judged(String),
     /// The peer asks for a pause.
     Pause(Option<Duration>, String),
     /// The peer refuses the link.
@@ -56,6 +64,9 @@ pub(super) struct Sending {
     /// There may be mail behind `after`.
     more: bool,
     after: Seq,
+    /// Settlements on their way to the disk. The outbox is not read from its start before they are there, so that
+    /// nothing is sent twice for it.
+    settling: u32,
     window: VecDeque<Mail>,
     /// The first so many of the window hold one that is at fault.
     suspects: usize,
@@ -79,6 +90,7 @@ impl Sending {
             phase: Phase::Idle,
             more: false,
             after: Seq(0),
+            settling: 0,
             window: VecDeque::new(),
             suspects: 0,
             condemned: 0,
@@ -103,8 +115,11 @@ impl Sending {
     }
 
     pub(super) fn on_loaded(&mut self, mail: Vec<Mail>) {
-        if self.phase == Phase::Loading {
-            self.phase = Phase::Idle;
+        let Phase::Loading { stale } = self.phase else { return };
+        self.phase = Phase::Idle;
+        if stale {
+            self.more = true;
+            return;
         }
         if let Some(last) = mail.last() {
             self.after = last.seq;
@@ -113,20 +128,42 @@ impl Sending {
         self.window.extend(mail);
     }
 
-    pub(super) fn on_not_loaded(&mut self) {
-        if self.phase == Phase::Loading {
+    /// Whether a read was under way.
+    pub(super) fn on_not_loaded(&mut self) -> bool {
+        let reading = matches!(self.phase, Phase::Loading { .. });
+        if reading {
             self.phase = Phase::Idle;
+            self.more = true;
         }
-        self.more = true;
+        reading
+    }
+
+    pub(super) fn on_settled(&mut self) {
+        self.settling = self.settling.saturating_sub(1);
     }
 
     /// Settling failed: what was settled is still in the outbox and is read again.
     pub(super) fn on_not_settled(&mut self) {
+        self.settling = self.settling.saturating_sub(1);
+        self.suspects = 0;
+        self.window.truncate(self.in_flight());
+        self.read_anew();
+    }
+
+    /// The link rests: one message goes first when it is over. What waits is not held in memory meanwhile.
+    pub(super) fn rest(&mut self) {
+        self.ramp = 1;
+        if self.phase == Phase::Idle && !self.window.is_empty() {
+            self.window.clear();
+            self.read_anew();
+        }
+    }
+
+    fn read_anew(&mut self) {
         self.after = Seq(0);
         self.more = true;
-        if !matches!(self.phase, Phase::InFlight { .. }) {
-            self.window.clear();
-            self.suspects = 0;
+        if let Phase::Loading { stale } = &mut self.phase {
+            *stale = true;
         }
     }
 
@@ -135,10 +172,10 @@ impl Sending {
         let in_flight = self.in_flight();
         let flying: Vec<_> = self.window.iter().take(in_flight).map(|mail| mail.seq).collect();
         let dead: Vec<_> = seqs.iter().filter(|seq| !flying.contains(seq)).copied().collect();
+        let fewer = self.window.iter().take(self.suspects).filter(|mail| dead.contains(&mail.seq)).count();
+        self.suspects -= fewer;
         self.window.retain(|mail| !dead.contains(&mail.seq));
-        // Which of the suspects were among them is not worth knowing: the next fault tells.
-        self.suspects = 0;
-        condemn(dead.into_iter().map(|seq| (seq, EXPIRED.to_owned())).collect(), Vec::new(), ctx);
+        self.condemn(dead.into_iter().map(|seq| (seq, EXPIRED.to_owned())).collect(), ctx);
     }
 
     /// Starts what can be started: a look into the outbox, or, with a token, a packet.
@@ -148,9 +185,9 @@ impl Sending {
         }
         self.drop_expired(ctx);
         if self.window.is_empty() {
-            if self.more {
+            if self.more && (self.after > Seq(0) || self.settling == 0) {
                 self.more = false;
-                self.phase = Phase::Loading;
+                self.phase = Phase::Loading { stale: false };
                 ctx.out.push_back(Action::LoadMail {
                     after: self.after,
                     messages: ctx.settings.packet_messages,
@@ -168,9 +205,10 @@ impl Sending {
 
     /// The packet in flight was answered, or was not.
     pub(super) fn on_sent(&mut self, reply: &Reply, ctx: &mut Context<'_>) -> Sent {
-        let Phase::InFlight { count, token } = self.phase else { return Sent::GoOn };
+        let Phase::InFlight { count, token } = self.phase else { return Sent::Nothing };
         self.phase = Phase::Idle;
         let reason = verdict::describe(reply);
+        //= https-token, "Send a packet", MUST 1: 204 is the only success
         match verdict::of_packet(reply) {
             Verdict::Delivered => {
                 self.on_delivered(count, ctx);
@@ -179,9 +217,9 @@ impl Sending {
             Verdict::Unauthorized => Sent::Unauthorized(token),
             Verdict::TooLarge => self.on_too_large(count, reason, ctx),
             Verdict::Faulty(index) => self.on_faulty(count, index, reason, ctx),
-            Verdict::Elsewhere | Verdict::Refused => self.slow(Sent::Refused(reason)),
-            Verdict::Later(wait) => self.slow(Sent::Pause(wait, reason)),
-            Verdict::Transient => self.slow(Sent::Failed(reason)),
+            Verdict::Elsewhere | Verdict::Refused => Sent::Refused(reason),
+            Verdict::Later(wait) => Sent::Pause(wait, reason),
+            Verdict::Transient => Sent::Failed(reason),
         }
     }
 
@@ -193,14 +231,27 @@ impl Sending {
         self.ramp = self.ramp.saturating_mul(RAMP_GROWTH);
         self.delivered = Some(ctx.now.mono);
         ctx.note(Fact::PacketDelivered { messages: delivered.len() });
-        ctx.out.push_back(Action::Settle { delivered, dead: Vec::new() });
+        self.settle(delivered, Vec::new(), ctx);
+    }
+
+    fn settle(&mut self, delivered: Vec<Seq>, dead: Vec<(Seq, String)>, ctx: &mut Context<'_>) {
+        self.settling += 1;
+        ctx.out.push_back(Action::Settle { delivered, dead });
+    }
+
+    fn condemn(&mut self, dead: Vec<(Seq, String)>, ctx: &mut Context<'_>) {
+        let Some((_, reason)) = dead.first() else { return };
+        ctx.note(Fact::MailDead { messages: dead.len(), reason: reason.clone() });
+        self.settle(Vec::new(), dead, ctx);
     }
 
     fn on_too_large(&mut self, count: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
         if count > 1 {
             self.cap = Some((count / 2, ctx.now.mono.plus(CAP_TIME)));
-            return Sent::GoOn;
+            return Sent::Judged(reason);
         }
+        // It was this one, not the number: the next packets need not be small for it.
+        self.cap = None;
         self.condemn_at(0, reason, ctx)
     }
 
@@ -216,28 +267,22 @@ impl Sending {
             _ if count == 1 => self.condemn_at(0, reason, ctx),
             _ => {
                 self.suspects = count;
-                Sent::GoOn
+                Sent::Judged(reason)
             }
         }
     }
 
     fn condemn_at(&mut self, place: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
+        //= https-token, "Sending": after 10 condemned with no 204 between, nothing more is condemned
         if self.condemned >= CONDEMNED_IN_A_ROW {
-            self.condemned = 0;
-            let why = format!("refuses message after message: {reason}");
-            return self.slow(Sent::Refused(why));
+            return Sent::Refused(format!("refuses message after message: {reason}"));
         }
         self.condemned += 1;
         self.suspects = 0;
         if let Some(mail) = self.window.remove(place) {
-            condemn(vec![(mail.seq, reason)], Vec::new(), ctx);
+            self.condemn(vec![(mail.seq, reason.clone())], ctx);
         }
-        Sent::GoOn
-    }
-
-    fn slow(&mut self, sent: Sent) -> Sent {
-        self.ramp = 1;
-        sent
+        Sent::Judged(reason)
     }
 
     fn next_count(&self, now: Now) -> usize {
@@ -257,15 +302,25 @@ impl Sending {
     fn in_flight(&self) -> usize {
         match self.phase {
             Phase::InFlight { count, .. } => count,
-            Phase::Idle | Phase::Loading => 0,
+            Phase::Idle | Phase::Loading { .. } => 0,
         }
     }
 }
 
 const EXPIRED: &str = "its time to live is over";
 
-fn condemn(dead: Vec<(Seq, String)>, delivered: Vec<Seq>, ctx: &mut Context<'_>) {
-    let Some((_, reason)) = dead.first() else { return };
-    ctx.note(Fact::MailDead { messages: dead.len(), reason: reason.clone() });
-    ctx.out.push_back(Action::Settle { delivered, dead });
+#[cfg(test)]
+impl Sending {
+    /// In a few words, for the pinned tables.
+    pub(super) fn state(&self) -> String {
+        let phase = match &self.phase {
+            Phase::Idle => "idle".to_owned(),
+            Phase::Loading { stale: false } => "reading".to_owned(),
+            Phase::Loading { stale: true } => "reading in vain".to_owned(),
+            Phase::InFlight { count, .. } => format!("{count} in flight"),
+        };
+        let suspects =
+            if self.suspects > 0 { format!(", {} suspects", self.suspects) } else { String::new() };
+        format!("{phase} of {}{}{suspects}", self.window.len(), if self.more { "+" } else { "" })
+    }
 }

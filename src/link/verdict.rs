@@ -32,12 +32,13 @@ pub fn of_packet(reply: &Reply) -> Verdict {
     let Ok(answer) = reply else { return Verdict::Transient };
     match answer.status {
         204 => Verdict::Delivered,
+        // Also a proxy may say when to come back.
+        408 | 425 | 429 | 503 => Verdict::Later(answer.wait()),
         _ if answer.page => Verdict::Transient,
         401 => Verdict::Unauthorized,
         413 => Verdict::TooLarge,
         400 | 409 | 422 => Verdict::Faulty(answer.index),
         404 | 405 | 410 => Verdict::Elsewhere,
-        408 | 425 | 429 | 503 => Verdict::Later(answer.wait()),
         400..=499 => Verdict::Refused,
         _ => Verdict::Transient,
     }

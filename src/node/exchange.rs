@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{
     Error,
     courier::waiters,
-    registry::{At, Opens, Outcome, Slot},
+    registry::{At, Opens, Outcome, Slot, Waiters},
     shell::Shell,
     views::{DirectionState, FailureView, PeerView, QueueView, ReceivingView, SendingView},
 };
@@ -29,7 +29,7 @@ use crate::{
     wire::{
         exchange::{FreshPair, TokenGrant},
         host::PeerHost,
-        limits::OFFER_WAIT,
+        limits::{CALL_TIME, OFFER_WAIT},
         record::VaultWrite,
         refusal::Refusal,
         secret::{Digest, FreshSecret, ShownToken},
@@ -73,15 +73,19 @@ pub(super) async fn granted(
     let Some(Opens::Peer(slot)) = shell.registry.look_up(At::Grant, bearer) else {
         return Err(Refusal::TokenUnknown.into());
     };
+    let host = slot.lock().host().clone();
+    shell.allowed(&host)?;
     let call = CallId(shell.calls.fetch_add(1, Ordering::Relaxed));
     let (sender, answer) = oneshot::channel();
     shell.grants.insert(call, sender);
-    slot.saw(from);
+    slot.saw(from, shell.now().mono);
     shell.drive(&slot, Event::GrantArrived { call, bearer, offer });
     match answer.await {
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(refusal))) => {
-            tracing::warn!(peer = %slot.lock().host(), %from, reason = %refusal, "a grant is refused");
+            if let Some(unsaid) = shell.lines.refused.say(shell.now().mono) {
+                tracing::warn!(peer = %host, %from, reason = %refusal, unsaid, "a grant is refused");
+            }
             Err(refusal.into())
         }
         Ok(None) | Err(_) => Err(Error::Unavailable {
@@ -94,6 +98,8 @@ pub(super) async fn granted(
 /// A refresh of a peer: the body of the 200.
 pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Bytes, Error> {
     let slot = opened(shell, At::Refresh, bearer.digest()).await?;
+    let host = slot.lock().host().clone();
+    shell.allowed(&host)?;
     let (outcome, kept) = {
         let now = shell.now();
         let fresh = FreshPair {
@@ -116,10 +122,9 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     if let Some(kept) = kept {
         kept.await?;
     }
-    let host = slot.lock().host().clone();
     match outcome {
         Ok(fresh) => {
-            slot.saw(from);
+            slot.saw(from, shell.now().mono);
             shell.drive(&slot, Event::Heard);
             tracing::debug!(peer = %host, "tokens refreshed for the peer");
             Ok(Bytes::from(fresh.encode_refresh()))
@@ -180,27 +185,54 @@ async fn write_again(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     }
 }
 
+/// What an operator wants of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// An exchange now.
+    Connect,
+    /// A refresh now.
+    Refresh,
+}
+
+impl Wish {
+    /// The step that fails where nothing else is known.
+    fn step(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// Waits for the outcome of an exchange or a refresh that an operator wants.
-pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, event: Event) -> Result<PeerView, Error> {
+pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> Result<PeerView, Error> {
     if shell.settings.host.is(host) {
         return Err(Error::NotFound(format!("{host} is this host itself")));
     }
-    if !shell.settings.policy.allows(host) {
-        return Err(Refusal::Policy { host: host.to_string() }.into());
-    }
+    shell.allowed(host)?;
     let slot = shell.slot(host);
     let (sender, outcome) = oneshot::channel();
     {
         let mut waiting = waiters(&slot);
-        match event {
-            Event::RefreshWanted => waiting.refresh.push(sender),
-            _ => waiting.connect.push(sender),
+        match wish {
+            Wish::Connect => waiting.connect.push(sender),
+            Wish::Refresh => waiting.refresh.push(sender),
         }
     }
-    shell.drive(&slot, event);
+    shell.drive(
+        &slot,
+        match wish {
+            Wish::Connect => Event::ConnectWanted,
+            Wish::Refresh => Event::RefreshWanted,
+        },
+    );
+    let longest = shell.settings.grant_wait + CALL_TIME;
     let outcome: Outcome = tokio::select! {
-        outcome = outcome => outcome.unwrap_or_else(|_| Err(("connect", "the node is stopping".to_owned()))),
-        () = shell.drained() => Err(("connect", "the node is stopping".to_owned())),
+        outcome = outcome => outcome.unwrap_or_else(|_| Err((wish.step(), "the link was forgotten".to_owned()))),
+        () = shell.drained() => Err((wish.step(), "the node is stopping".to_owned())),
+        () = tokio::time::sleep(longest) => {
+            Err((wish.step(), format!("nothing came of it within {} s", longest.as_secs())))
+        }
     };
     match outcome {
         Ok(()) => Ok(view(shell, host, Some(&slot))),
@@ -214,11 +246,20 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
         shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
     let receipt = {
         let mut peer = slot.lock();
-        let receipt = shell.store.commit(vec![VaultWrite::DropLink(host.clone())])?;
+        let mut writes = vec![VaultWrite::DropLink(host.clone())];
+        let mut after = peer.clone();
+        after.forget();
+        if shell.store.waiting_for(host).is_some() {
+            // The mail's count of tries goes on from the link's.
+            writes.push(VaultWrite::PutLink(Box::new(after.record())));
+        }
+        let receipt = shell.store.commit(writes)?;
         peer.forget();
+        *waiters(&slot) = Waiters::default();
         shell.registry.reindex(&slot, &peer);
         receipt
     };
+    shell.drive(&slot, Event::Woken);
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     Ok(())

@@ -6,6 +6,7 @@ use super::{shell::Shell, timer::Alarm};
 use crate::{
     client::Address,
     link::{
+        admission::Bucket,
         event::Event,
         lobby::{Action, Asked, Ended, Origin},
     },
@@ -14,7 +15,7 @@ use crate::{
         answer::Reply,
         exchange::{FreshPair, TokenOffer, TokenRequest},
         host::PeerHost,
-        limits::GRANT_TIME_STRANGER,
+        limits::{GRANT_TIME_STRANGER, REQUEST_ORIGINS, REQUESTS_PER_SECOND},
         record::VaultWrite,
         refusal::Refusal,
         secret::HeldToken,
@@ -52,14 +53,30 @@ fn admit(shell: &Shell, from: IpAddr, offer: TokenOffer) -> Result<(), String> {
     shell.route(host).map_err(|error| error.to_string())?;
     let origin = Origin::of(from);
     let known = shell.knows(host);
-    let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin))
+    let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin, shell.now().mono))
         || shell
             .pin(host)
             .and_then(|pin| pin.address.as_ref())
             .and_then(Address::ip)
             .is_some_and(|ip| Origin::of(ip) == origin);
+    if !likely {
+        pace(shell, origin)?;
+    }
     let asked = Asked { origin, offer, known, likely };
     shell.lobby().asked(asked, shell.now(), &mut Shell::dice()).map_err(|dropped| dropped.to_string())
+}
+
+/// A forged request costs its sender nothing and us a call: an address may send only so many.
+fn pace(shell: &Shell, origin: Origin) -> Result<(), String> {
+    let now = shell.now().mono;
+    if shell.paces.len() >= REQUEST_ORIGINS {
+        shell.paces.retain(|_, bucket| !bucket.is_full(REQUESTS_PER_SECOND, now));
+    }
+    if shell.paces.len() >= REQUEST_ORIGINS && !shell.paces.contains_key(&origin) {
+        return Err("too many client addresses ask".to_owned());
+    }
+    let mut bucket = shell.paces.entry(origin).or_insert_with(|| Bucket::full(REQUESTS_PER_SECOND, now));
+    bucket.take(REQUESTS_PER_SECOND, now).map_err(|refusal| refusal.to_string())
 }
 
 /// The lobby's moment has come.
@@ -154,7 +171,9 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
     match ended {
         Ended::Misused(reason) => {
             shell.metrics.names_misused.up();
-            tracing::warn!(peer = %host, %reason, "somebody asked for a token in the name of this host");
+            if let Some(unsaid) = shell.lines.misused.say(shell.now().mono) {
+                tracing::warn!(peer = %host, %reason, unsaid, "somebody asked for a token in the name of this host");
+            }
         }
         Ended::Refused(reason) | Ended::Unanswered(reason) => {
             tracing::info!(peer = %host, %reason, "a grant came to nothing");

@@ -1,6 +1,7 @@
 //! Packets: the hot road. One look-up by digest, one pure check, one durable append; no lock is held across an await.
 
 use std::{
+    collections::HashSet,
     net::IpAddr,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -18,10 +19,11 @@ use crate::{
         admission::{self, Bucket},
         event::Event,
     },
-    store::Inbox,
+    store::{Inbox, Receipt},
     wire::{
-        packet::Packet,
-        record::{InboxBatch, InboxItem},
+        host::PeerHost,
+        packet::{Message, Packet},
+        record::{Appended, InboxBatch, InboxItem},
         refusal::Refusal,
         secret::ShownToken,
         time::Now,
@@ -46,11 +48,11 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
         kept.await?;
     }
     take_turn(shell, &slot, now)?;
-    slot.saw(from);
+    slot.saw(from, shell.now().mono);
     if heard {
         shell.drive(&slot, Event::Heard);
     }
-    Ok(Caller { host })
+    Ok(Caller { host, bearer: bearer.digest() })
 }
 
 fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
@@ -62,31 +64,61 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
     admission::admit(&shell.settings.host, &caller.host, &shell.settings.policy, &packet)?;
-    let mut items = Vec::with_capacity(packet.messages.len());
-    for message in packet.messages {
-        if shell.readers.contains_key(&message.service) {
-            items.push(InboxItem { service: message.service, id: message.id, raw: message.raw });
-        } else {
-            shell.metrics.messages_ignored.up();
-            tracing::info!(peer = %caller.host, service = %message.service, id = %message.id, "ignored: this host does not run that service");
-        }
-    }
-    if items.is_empty() {
-        return Ok(());
-    }
-    let services: std::collections::HashSet<_> = items.iter().map(|item| item.service.clone()).collect();
+    let items = wanted(shell, &caller.host, packet);
+    let services: HashSet<_> = items.iter().map(|item| item.service.clone()).collect();
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
-    let batch =
-        InboxBatch { from: Some(caller.host.clone()), received: shell.now().wall, items, marks: Vec::new() };
-    let appended = Inbox::append(&*shell.store, batch)?.await?;
+    let received = shell.now().wall;
+    let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
+    let Some(receipt) = hand_over(shell, &caller, batch)? else { return Ok(()) };
+    let appended = receipt.await?;
     shell.metrics.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
-    for id in appended.altered.iter().filter_map(|place| ids.get(*place)) {
-        shell.metrics.messages_altered.up();
-        tracing::warn!(peer = %caller.host, %id, "a message came again with another content: the first was kept");
+    shell.metrics.messages_altered.add(appended.altered.len() as u64);
+    if let Some(first) = appended.altered.first().and_then(|place| ids.get(*place))
+        && let Some(unsaid) = shell.lines.altered.say(shell.now().mono)
+    {
+        let (messages, id) = (appended.altered.len(), shown(first));
+        tracing::warn!(peer = %caller.host, messages, ?id, unsaid, "messages came again with another content: the first were kept");
     }
     for service in &services {
         shell.wake_readers(service);
     }
     Ok(())
 }
+
+/// The messages for services that run here; the others are counted, and said once for the packet.
+fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        packet.messages.into_iter().partition(|message| shell.readers.contains_key(&message.service));
+    if let Some(first) = others.first() {
+        shell.metrics.messages_ignored.add(others.len() as u64);
+        let Some(unsaid) = shell.lines.ignored.say(shell.now().mono) else { return kept(ours) };
+        let (messages, service, id) = (others.len(), shown(&first.service.to_string()), shown(&first.id));
+        tracing::info!(peer = %host, messages, ?service, ?id, unsaid, "ignored: this host does not run that service");
+    }
+    kept(ours)
+}
+
+fn kept(messages: Vec<Message>) -> Vec<InboxItem> {
+    let item = |message: Message| InboxItem { service: message.service, id: message.id, raw: message.raw };
+    messages.into_iter().map(item).collect()
+}
+
+/// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured.
+fn hand_over(shell: &Shell, caller: &Caller, batch: InboxBatch) -> Result<Option<Receipt<Appended>>, Error> {
+    let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;
+    let mut peer = slot.lock();
+    peer.families_mut().admit(&caller.bearer, batch.received).ok_or(Refusal::TokenUnknown)?;
+    if batch.items.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Inbox::append(&*shell.store, batch)?))
+}
+
+/// A peer's word in a log line: its start only. It is written quoted, so that it cannot break the line.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARACTERS).collect()
+}
+
+/// Of a peer's word so much stands in a log line.
+const SHOWN_CHARACTERS: usize = 80;

@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use crate::{
     client::Client,
-    link::event::Event,
     store::{Store, StoreError},
     telemetry::metrics::{Metrics, write_metric},
     wire::{
@@ -36,11 +35,13 @@ mod granting;
 mod inbound;
 mod outbound;
 mod registry;
+mod seldom;
 mod shell;
 mod timer;
 mod upkeep;
 pub mod views;
 
+use exchange::Wish;
 use shell::Shell;
 use views::{Caller, DirectionState, MessageView, PeerView, Submitted};
 
@@ -59,8 +60,6 @@ pub struct Settings {
     pub policy: Policy,
     /// What the operator pinned for peers.
     pub peers: HashMap<PeerHost, PeerPin>,
-    /// May a host that nobody pinned resolve to an address that is not public. Default: no.
-    pub private_addresses: bool,
     /// Life of the access tokens that we give. Default: 1 h.
     pub token_lifetime: Duration,
     /// Life of the refresh tokens that we give. Default: 30 d.
@@ -291,8 +290,8 @@ impl Node {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
-        outbound::dead(&self.0, senders, max)
+    pub async fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
+        outbound::dead(&self.0, senders, max).await
     }
 
     /// Queues a dead message again; its time to live starts anew.
@@ -334,7 +333,7 @@ impl Node {
     /// # Errors
     /// `Peer` names the failing step, `Refused(Policy)`.
     pub async fn connect(&self, host: &PeerHost) -> Result<PeerView, Error> {
-        exchange::wanted(&self.0, host, Event::ConnectWanted).await
+        exchange::wanted(&self.0, host, Wish::Connect).await
     }
 
     /// Refreshes the token that we hold and waits for the outcome.
@@ -345,7 +344,7 @@ impl Node {
         if self.0.registry.find(host).is_none() {
             return Err(Error::NotFound(format!("there is no link to {host}")));
         }
-        exchange::wanted(&self.0, host, Event::RefreshWanted).await
+        exchange::wanted(&self.0, host, Wish::Refresh).await
     }
 
     /// Forgets the link and revokes what we gave. Mail that waits stays.

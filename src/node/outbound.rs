@@ -1,6 +1,7 @@
 //! What local apps call: messages out, inboxes, dead messages.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -12,10 +13,9 @@ use super::{
 };
 use crate::{
     link::{dice::Dice as _, event::Event},
-    store::{Inbox, Outbox},
+    store::{Inbox, Outbox, StoreError},
     wire::{
         draft::Draft,
-        host::PeerHost,
         limits::INBOX_READ_BYTES,
         packet::{PACKET_FRAME_BYTES, ServiceKey},
         record::{Accepted, Cursor, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
@@ -38,15 +38,9 @@ pub(super) async fn submit(
         .map(|(index, draft)| item(shell, index, draft, expires))
         .collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
-    let mut hosts: Vec<PeerHost> = Vec::new();
-    let mut own = Vec::new();
-    for item in &items {
-        match &item.own {
-            Some(service) => own.push(service.clone()),
-            None if hosts.contains(&item.host) => {}
-            None => hosts.push(item.host.clone()),
-        }
-    }
+    let own: HashSet<_> = items.iter().filter_map(|item| item.own.clone()).collect();
+    let hosts: HashSet<_> =
+        items.iter().filter(|item| item.own.is_none()).map(|item| item.host.clone()).collect();
     let accepted = Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
     let states = match accepted {
         Accepted::All(states) => states,
@@ -72,15 +66,19 @@ fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<Out
         let what = format!("names {}, which this host does not run", draft.service);
         return Err(Error::Draft { index, field: "service", what });
     }
-    if !own && !settings.policy.allows(&draft.host) {
-        return Err(Refusal::Policy { host: draft.host.to_string() }.into());
+    if settings.aliases.iter().any(|alias| alias.is(&draft.host)) {
+        let what = format!("is an alias of this host: write {}", settings.host);
+        return Err(Error::Draft { index, field: "host", what });
+    }
+    if !own {
+        shell.allowed(&draft.host)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
     let raw = draft.compose(&settings.host, &id);
     let most = settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES);
     if raw.len() > most {
         let what = format!("message {index} has {} bytes: a packet holds at most {most}", raw.len());
-        return Err(Refusal::TooLarge { what }.into());
+        return Err(Refusal::TooLarge { what, index: Some(index) }.into());
     }
     let tries_before = shell.registry.find(&draft.host).map_or(0, |slot| slot.lock().health().tries);
     Ok(OutboxItem {
@@ -160,17 +158,11 @@ pub(super) async fn inbox(
 
 async fn read(shell: &Shell, app: &str, service: &ServiceKey, max: usize) -> Result<Vec<InboxEntry>, Error> {
     let (store, app, service) = (Arc::clone(&shell.store), app.to_owned(), service.clone());
-    let read = tokio::task::spawn_blocking(move || {
+    reading(move || {
         let after = store.acknowledged(&app, &service)?;
         Inbox::read(&*store, &service, after, max, INBOX_READ_BYTES)
-    });
-    match read.await {
-        Ok(entries) => Ok(entries?),
-        Err(_) => Err(Error::Unavailable {
-            what: "the node is stopping".to_owned(),
-            retry_after: Duration::from_secs(1),
-        }),
-    }
+    })
+    .await
 }
 
 /// Acknowledges everything up to `cursor`.
@@ -184,12 +176,26 @@ pub(super) async fn acknowledge(
 }
 
 /// Dead messages.
-pub(super) fn dead(
+pub(super) async fn dead(
     shell: &Shell,
     senders: Option<&[ServiceKey]>,
     max: usize,
 ) -> Result<Vec<DeadMail>, Error> {
-    Ok(shell.store.dead(senders, max)?)
+    let (store, senders) = (Arc::clone(&shell.store), senders.map(<[_]>::to_vec));
+    reading(move || store.dead(senders.as_deref(), max)).await
+}
+
+/// Reads from the disk beside the threads that serve.
+async fn reading<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(found) => Ok(found?),
+        Err(_) => Err(Error::Unavailable {
+            what: "the node is stopping".to_owned(),
+            retry_after: Duration::from_secs(1),
+        }),
+    }
 }
 
 /// Queues a dead message again.
@@ -199,6 +205,7 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
         .status(id)?
         .filter(|status| status.state == MessageState::Dead)
         .ok_or_else(|| unknown(id))?;
+    shell.allowed(&status.host)?;
     let slot = shell.slot(&status.host);
     let tries = slot.lock().health().tries;
     let now = shell.now().wall;

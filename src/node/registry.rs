@@ -6,6 +6,7 @@ use std::{
     collections::HashSet,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use dashmap::{DashMap, mapref::entry::Entry};
@@ -18,7 +19,7 @@ use crate::{
         peer::{Peer, issued},
     },
     token::family::{Door, NewPair},
-    wire::{answer::HttpVersion, host::PeerHost, secret::Digest},
+    wire::{answer::HttpVersion, host::PeerHost, secret::Digest, time::Mono},
 };
 
 /// The door that a shown token is looked up for.
@@ -68,10 +69,11 @@ pub(super) struct Slot {
     pub(super) bucket: Mutex<Option<Bucket>>,
     pub(super) http: Mutex<Option<HttpVersion>>,
     /// Client addresses that showed its bearer, newest last.
-    origins: Mutex<Vec<Origin>>,
+    origins: Mutex<Vec<(Origin, Mono)>>,
 }
 
 const ORIGINS_MAX: usize = 8;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Slot {
     fn new(peer: Peer) -> Self {
@@ -90,20 +92,19 @@ impl Slot {
     }
 
     /// This client address showed the peer's bearer.
-    pub(super) fn saw(&self, from: IpAddr) {
+    pub(super) fn saw(&self, from: IpAddr, now: Mono) {
         let origin = Origin::of(from);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        if origins.last() != Some(&origin) {
-            origins.retain(|known| *known != origin);
-            origins.push(origin);
-            let over = origins.len().saturating_sub(ORIGINS_MAX);
-            origins.drain(..over);
-        }
+        origins.retain(|(known, _)| *known != origin);
+        origins.push((origin, now));
+        let over = origins.len().saturating_sub(ORIGINS_MAX);
+        origins.drain(..over);
     }
 
-    /// Whether this client address showed the peer's bearer lately.
-    pub(super) fn has_seen(&self, origin: Origin) -> bool {
-        self.origins.lock().unwrap_or_else(PoisonError::into_inner).contains(&origin)
+    /// Whether this client address showed the peer's bearer in the last day (`https-token`, "Being asked").
+    pub(super) fn has_seen(&self, origin: Origin, now: Mono) -> bool {
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.iter().any(|(known, at)| *known == origin && now.since(*at) < DAY)
     }
 
     pub(super) fn heard_over(&self, version: HttpVersion) {
@@ -130,6 +131,12 @@ impl Registry {
 
     pub(super) fn find(&self, host: &PeerHost) -> Option<Arc<Slot>> {
         self.peers.get(host).map(|slot| Arc::clone(&slot))
+    }
+
+    /// Drops a machine that nobody else holds at this moment. `false`: it is in use.
+    pub(super) fn forget(&self, host: &PeerHost, slot: &Arc<Slot>) -> bool {
+        // One count is the map's, one the caller's list's.
+        self.peers.remove_if(host, |_, own| Arc::ptr_eq(own, slot) && Arc::strong_count(own) <= 2).is_some()
     }
 
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {

@@ -20,12 +20,14 @@ use super::{
     clock::SystemDice,
     courier,
     registry::{Registry, Slot},
+    seldom::Lines,
     timer::{Alarm, Timer},
 };
 use crate::{
     client::{Client, Route},
     link::{
         self,
+        admission::Bucket,
         event::{CallId, Event},
         lobby::{self, Lobby},
     },
@@ -59,6 +61,10 @@ pub(super) struct Shell {
     pub(super) grants: DashMap<CallId, oneshot::Sender<GrantAnswer>>,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    /// Lines that others can cause.
+    pub(super) lines: Lines,
+    /// How fast client addresses ask for tokens.
+    pub(super) paces: DashMap<lobby::Origin, Bucket>,
     pub(super) calls: AtomicU64,
     pub(super) last_id: AtomicU64,
     draining: watch::Sender<bool>,
@@ -118,6 +124,8 @@ impl Shell {
             timer: Timer::default(),
             grants: DashMap::new(),
             readers,
+            lines: Lines::default(),
+            paces: DashMap::new(),
             calls: AtomicU64::new(1),
             last_id: AtomicU64::new(0),
             draining: watch::Sender::new(false),
@@ -148,11 +156,15 @@ impl Shell {
     pub(super) fn drive(self: &Arc<Self>, slot: &Arc<Slot>, event: Event) {
         let now = self.now();
         let mut peer = slot.lock();
+        // Families change when something is kept, asks by their version: else the index stands.
+        let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
         peer.handle(event, now, &mut Self::dice());
         for action in peer.actions() {
             courier::perform(self, slot, &mut peer, action);
         }
-        self.registry.reindex(slot, &peer);
+        if kept || asks != peer.asks_version() {
+            self.registry.reindex(slot, &peer);
+        }
         self.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
     }
 
@@ -200,12 +212,20 @@ impl Shell {
         tokio::time::timeout(at_most, idle).await.is_ok()
     }
 
+    /// Whether the policy lets this host federate with us.
+    pub(super) fn allowed(&self, host: &PeerHost) -> Result<(), Refusal> {
+        let allowed = self.settings.policy.allows(host);
+        if allowed { Ok(()) } else { Err(Refusal::Policy { host: host.to_string() }) }
+    }
+
     pub(super) fn pin(&self, host: &PeerHost) -> Option<&PeerPin> {
         self.settings.peers.get(host)
     }
 
-    /// How this host is reached, and under which paths.
+    /// How this host is reached, and under which paths. No road leads to a host that the policy refuses.
     pub(super) fn route(&self, host: &PeerHost) -> Result<(Route, Paths), CallError> {
+        self.allowed(host)
+            .map_err(|refusal| CallError { stage: CallStage::Guard, detail: refusal.to_string() })?;
         let pin = self.pin(host);
         let paths = pin.and_then(|pin| {
             Some(Paths {

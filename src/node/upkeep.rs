@@ -64,11 +64,14 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
 
 /// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
 pub(super) async fn run(shell: Arc<Shell>) {
-    let work = async {
+    let start = async {
         for waiting in shell.store.waiting() {
             shell.drive(&shell.slot(&waiting.host), Event::MailQueued);
             tokio::time::sleep(START_PACE).await;
         }
+        std::future::pending::<()>().await;
+    };
+    let work = async {
         let mut since_sweep = SWEEP_EVERY;
         loop {
             expire(&shell);
@@ -84,6 +87,7 @@ pub(super) async fn run(shell: Arc<Shell>) {
     };
     tokio::select! {
         () = work => {}
+        () = start => {}
         () = shell.drained() => {}
     }
 }
@@ -121,21 +125,40 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     let before = Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
     shell.store.prune(before)?.await?;
     for slot in shell.registry.slots() {
-        sweep_slot(shell, &slot)?;
+        sweep_slot(shell, &slot);
     }
+    remind(shell);
     Ok(())
 }
 
-fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) -> Result<(), StoreError> {
+/// Mail that waits while its machine does not know of it: a commit in doubt that reached the disk after all.
+fn remind(shell: &Arc<Shell>) {
+    for waiting in shell.store.waiting() {
+        let slot = shell.slot(&waiting.host);
+        let sleeps = !slot.lock().has_mail();
+        if sleeps {
+            shell.drive(&slot, Event::MailQueued);
+        }
+    }
+}
+
+/// Forgets families that are over, and the machine itself where nothing is left of the link.
+fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     let now = shell.now();
     let mut peer = slot.lock();
     let changes = peer.families_mut().sweep(now.wall);
     let writes = family_writes(peer.families(), changes);
     if !writes.is_empty() {
-        drop(shell.store.commit(writes)?);
+        // What stays on disk is swept after the next start.
+        drop(shell.store.commit(writes));
         shell.registry.reindex(slot, &peer);
     }
-    Ok(())
+    let host = peer.host().clone();
+    let over = peer.is_blank(now) && shell.pin(&host).is_none() && shell.store.waiting_for(&host).is_none();
+    drop(peer);
+    if over && shell.registry.forget(&host, slot) {
+        drop(shell.store.commit(vec![VaultWrite::DropLink(host)]));
+    }
 }
 
 fn millis(wait: Duration) -> u64 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::wire::{
-    answer::HttpVersion, host::PeerHost, packet::ServiceKey, record::MessageState, time::Wall,
+    answer::HttpVersion, host::PeerHost, packet::ServiceKey, record::MessageState, secret::Digest, time::Wall,
 };
 
 /// Who calls, after its bearer was recognised: handed back with the packet.
@@ -13,6 +13,8 @@ use crate::wire::{
 pub struct Caller {
     /// The host that the bearer was given to.
     pub host: PeerHost,
+    /// Looked at again when the packet is handed over: it may have been revoked while the body came.
+    pub(crate) bearer: Digest,
 }
 
 /// An accepted message.
@@ -160,7 +162,6 @@ pub fn rfc3339<S: serde::Serializer>(at: &Wall, serializer: S) -> Result<S::Ok, 
 ///
 /// # Errors
 /// As the serializer says.
-#[expect(clippy::ref_option, reason = "serde hands the field over as a reference")]
 pub fn rfc3339_option<S: serde::Serializer>(at: &Option<Wall>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => rfc3339(at, serializer),

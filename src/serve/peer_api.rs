@@ -51,6 +51,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     clock: ReadClock,
     bodies: Shares,
+    small_bodies: Shares,
+    requests: Shares,
 }
 
 /// A path of ours.
@@ -128,10 +130,14 @@ impl Handler for PeerApi {
         let admitted = admit(&request, &self.0.settings);
         let (head, body) = request.into_parts();
         let mut body = Some(Incoming::new(&head.headers, body));
-        let share = self.0.bodies.open(from);
-        let call = Call { from, headers: &head.headers, body: &mut body, share };
+        let mut in_hand = self.0.requests.open(from);
         let (route, result) = match admitted {
-            Ok(route) => (Some(route), self.route(route, call).await),
+            Ok(route) if in_hand.grow(1).is_err() => (Some(route), self.too_many(route, from)),
+            Ok(route) => {
+                let share = self.bodies(route).open(from);
+                let call = Call { from, headers: &head.headers, body: &mut body, share };
+                (Some(route), self.route(route, call).await)
+            }
             Err(fault) => (None, Err(fault)),
         };
         self.count(route, &result);
@@ -152,7 +158,27 @@ impl PeerApi {
     #[must_use]
     pub fn new(node: Node, settings: Settings, metrics: Arc<Metrics>, clock: ReadClock) -> Self {
         let bodies = Shares::new(settings.bodies_bytes, settings.bodies_bytes_per_address);
-        Self(Arc::new(Inner { node, settings, metrics, clock, bodies }))
+        let small_bodies = Shares::new(limits::EXCHANGE_BODIES_BYTES, limits::EXCHANGE_BODIES_BYTES / 8);
+        let requests = Shares::new(limits::REQUESTS_IN_HAND, limits::REQUESTS_IN_HAND / 8);
+        Self(Arc::new(Inner { node, settings, metrics, clock, bodies, small_bodies, requests }))
+    }
+
+    /// What strangers may send has room of its own, so that it never takes that of packets.
+    fn bodies(&self, route: Route) -> &Shares {
+        match route {
+            Route::Packet => &self.0.bodies,
+            Route::Request | Route::Grant | Route::Refresh | Route::Information => &self.0.small_bodies,
+        }
+    }
+
+    /// More requests in hand than there may be: come back; on the request path as always 204.
+    fn too_many(&self, route: Route, from: IpAddr) -> Result<Answer, Fault> {
+        if route == Route::Request {
+            self.0.metrics.requests_in.up();
+            self.0.node.asked(from, Err(Refusal::TooFast { retry_after: limits::BUSY_WAIT }));
+            return Ok(no_content());
+        }
+        Err(Fault::Body(BodyError::Busy))
     }
 
     async fn route(&self, route: Route, call: Call<'_>) -> Result<Answer, Fault> {
@@ -178,7 +204,7 @@ impl PeerApi {
         let request = match read {
             Ok(bytes) => TokenRequest::decode(&bytes, self.wall()),
             Err(Fault::Body(BodyError::TooLarge { limit })) => {
-                Err(Refusal::TooLarge { what: format!("a request holds at most {limit} bytes") })
+                Err(Refusal::TooLarge { what: format!("a request holds at most {limit} bytes"), index: None })
             }
             Err(fault) => Err(Refusal::Malformed { what: fault.to_string(), index: None }),
         };

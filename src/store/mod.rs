@@ -216,7 +216,8 @@ pub trait Outbox: Send + Sync {
     /// `Io`, `Damaged`, `Closed`.
     fn due(&self, now: Wall, max: usize) -> Result<Vec<(PeerHost, Seq)>, StoreError>;
 
-    /// Dead messages in the order in which they died, of the services of `senders` (all where `None`), at most `max`.
+    /// Dead messages in the order in which they died, of the services of `senders` (all where `None`), at most `max`,
+    /// ending with the one that reaches `limits::INBOX_READ_BYTES`.
     ///
     /// # Errors
     /// `Io`, `Damaged`, `Closed`.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/ca.pem  DIR/ca.key (0600)             reused when both are there
-//! DIR/NAME.pem (leaf, then CA)  DIR/NAME.key (0600)     NAME is the host's name, `:` as `_`
+//! DIR/NAME.pem (leaf, then CA)  DIR/NAME.key (0600)     NAME is the host's name without the port
 //! ```
 //!
 //! P-256 throughout. The CA lives 10 years, a leaf 397 days (the most that any client takes), both backdated by an hour
@@ -56,7 +56,8 @@ pub struct Written {
     pub kept: Vec<PathBuf>,
 }
 
-/// Makes the authority in `dir` unless it is there, and a certificate for each host.
+/// Makes a certificate for each host, and the authority in `dir` unless it is there. Where all hosts have theirs, the
+/// authority and its key are not needed.
 ///
 /// # Errors
 /// A folder that cannot be written, one half of a pair without the other, an authority that cannot be read or has
@@ -69,14 +70,22 @@ pub fn write_development(
 ) -> Result<Written, TlsError> {
     fs::create_dir_all(dir).map_err(|error| TlsError::Unwritable { path: dir.to_owned(), error })?;
     let mut done = Written::default();
-    let (issuer, ca_pem) = authority(dir, now, &mut done)?;
+    let mut missing = Vec::new();
     for host in hosts {
-        let name = host.as_str().replace(':', "_");
-        let pair = Pair::at(dir, &name);
+        let pair = Pair::at(dir, host.name());
         if existing == Existing::Keep && pair.is_there()? {
             done.kept.extend([pair.certificate, pair.key]);
-            continue;
+        } else {
+            missing.push((host, pair));
         }
+    }
+    if missing.is_empty() {
+        // Certificates that were brought come without the key of their authority.
+        done.kept.extend(Some(Pair::at(dir, "ca").certificate).filter(|ca| ca.exists()));
+        return Ok(done);
+    }
+    let (issuer, ca_pem) = authority(dir, now, &mut done)?;
+    for (host, pair) in missing {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(rcgen_error)?;
         let leaf = leaf(host, now)?.signed_by(&key, &issuer).map_err(rcgen_error)?;
         pair.write(&format!("{}{ca_pem}", leaf.pem()), &key, existing)?;

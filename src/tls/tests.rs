@@ -53,10 +53,8 @@ fn a_development_certificate_is_loaded_and_covers_its_host() {
 fn addresses_get_certificates_too() {
     let dir = TempDir::new().unwrap();
     let written = write(dir.path(), &["127.0.0.1:8443", "[::1]:8443"], Existing::Keep).written;
-    assert!(written.contains(&dir.path().join("127.0.0.1_8443.pem")), "{written:?}");
-    for (file, name, san) in
-        [("127.0.0.1_8443", "127.0.0.1:8443", "127.0.0.1"), ("[__1]_8443", "[::1]:8443", "::1")]
-    {
+    assert!(written.contains(&dir.path().join("127.0.0.1.pem")), "{written:?}");
+    for (file, name, san) in [("127.0.0.1", "127.0.0.1:8443", "127.0.0.1"), ("[::1]", "[::1]:8443", "::1")] {
         let settings = Settings {
             certificate: dir.path().join(format!("{file}.pem")),
             key: dir.path().join(format!("{file}.key")),
@@ -86,7 +84,7 @@ fn a_second_run_keeps_what_is_there_and_adds_what_is_new() {
     let again = write(dir.path(), &["alpha.test", "gamma.test"], Existing::Keep);
     assert_eq!(
         again.kept,
-        ["ca.pem", "ca.key", "alpha.test.pem", "alpha.test.key"].map(|file| dir.path().join(file))
+        ["alpha.test.pem", "alpha.test.key", "ca.pem", "ca.key"].map(|file| dir.path().join(file))
     );
     assert_eq!(again.written, ["gamma.test.pem", "gamma.test.key"].map(|file| dir.path().join(file)));
     assert_eq!(fs::read(dir.path().join("alpha.test.pem")).unwrap(), before);
@@ -108,10 +106,23 @@ fn half_a_pair_is_never_made_whole() {
     for lost in ["ca.key", "ca.pem", "alpha.test.key", "alpha.test.pem"] {
         let (dir, _) = folder();
         fs::remove_file(dir.path().join(lost)).unwrap();
-        let error = write_development(dir.path(), &[host("alpha.test")], Existing::Keep, NOW).unwrap_err();
+        let hosts = [host("alpha.test"), host("new.test")];
+        let error = write_development(dir.path(), &hosts, Existing::Keep, NOW).unwrap_err();
         assert!(error.to_string().contains("stands without"), "{error}");
         assert!(!dir.path().join(lost).exists(), "{lost}");
     }
+}
+
+#[test]
+fn certificates_that_were_brought_need_no_authority_with_its_key() {
+    let (dir, _) = folder();
+    std::fs::remove_file(dir.path().join("ca.key")).unwrap();
+    let done = write(dir.path(), &["alpha.test", "beta.test"], Existing::Keep);
+    assert_eq!((done.written.len(), done.kept.len()), (0, 5));
+    std::fs::remove_file(dir.path().join("ca.pem")).unwrap();
+    let done = write(dir.path(), &["alpha.test"], Existing::Keep);
+    assert_eq!((done.written.len(), done.kept.len()), (0, 2));
+    assert!(!dir.path().join("ca.pem").exists());
 }
 
 #[test]

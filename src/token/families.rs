@@ -53,25 +53,30 @@ impl Families {
     /// When the newest access token that opens runs out.
     #[must_use]
     pub fn open_until(&self, now: Wall) -> Option<Wall> {
-        self.open.iter().filter_map(Family::open_until).filter(|until| *until > now).max()
+        self.open.iter().map(Family::open_until).filter(|until| *until > now).max()
     }
 
-    /// Opens a family; where there are too many, the oldest never used goes, else the oldest. Opening the same id again
-    /// changes nothing.
+    /// Opens a family; where there are too many, one makes room. Opening the same id again changes nothing.
     pub fn open(&mut self, id: u64, pair: NewPair, now: Wall) -> Changes {
-        let mut changes = self.sweep(now);
-        if self.open.iter().any(|family| family.id() == id) {
-            return changes;
+        let mut changes = Changes { put: Vec::new(), dropped: self.make_room(id, now) };
+        if self.open.iter().all(|family| family.id() != id) {
+            let family = Family::open(&self.subject, id, pair, now);
+            changes.put.push(family.to_record());
+            self.open.push(family);
         }
-        while self.open.len() >= FAMILIES_PER_PEER {
-            let closed = self.open.iter().position(Family::is_closed);
-            let place = closed.or_else(|| self.open.iter().position(|family| !family.is_used())).unwrap_or(0);
-            changes.dropped.push(self.open.remove(place).id());
-        }
-        let family = Family::open(&self.subject, id, pair, now);
-        changes.put.push(family.to_record());
-        self.open.push(family);
         changes
+    }
+
+    //= https-token, "Being asked": at most 4 families per peer, the oldest never used goes first
+    /// Forgets what is over, and one more where a family `id` would be one too many: the oldest never used, else the
+    /// oldest. Gives the ids of those that went.
+    pub fn make_room(&mut self, id: u64, now: Wall) -> Vec<u64> {
+        let mut dropped = self.sweep(now).dropped;
+        while self.open.len() >= FAMILIES_PER_PEER && self.open.iter().all(|family| family.id() != id) {
+            let place = self.open.iter().position(|family| !family.is_used()).unwrap_or(0);
+            dropped.push(self.open.remove(place).id());
+        }
+        dropped
     }
 
     /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
@@ -81,7 +86,7 @@ impl Families {
             (admitted != Admitted::Unknown).then_some((place, admitted))
         })?;
         let Admitted::First(next) = admitted else { return Some(Changes::default()) };
-        Some(self.first_use(place, next, now))
+        Some(self.first_use(place, *next, now))
     }
 
     /// Shows a refresh token; `fresh` becomes the newest pair of its family where it opens. `Err` says whether it was a
@@ -94,10 +99,10 @@ impl Families {
             let Some(family) = self.open.get(place) else { break };
             match family.rotate(shown, fresh, now) {
                 Rotated::Unknown => {}
-                Rotated::Fresh(next) => return Ok(self.first_use(place, next, now)),
+                Rotated::Fresh(next) => return Ok(self.first_use(place, *next, now)),
                 Rotated::Replayed(next) => {
                     let changes = Changes { put: vec![next.to_record()], dropped: Vec::new() };
-                    self.replace(place, next);
+                    self.replace(place, *next);
                     return Err(NotRotated::Replayed(changes));
                 }
             }
@@ -129,7 +134,7 @@ impl Families {
         let mut changes = Changes { put: vec![next.to_record()], dropped: Vec::new() };
         self.replace(place, next);
         if newly {
-            for older in self.open.iter_mut().take(place).filter(|family| !family.is_closed()) {
+            for older in self.open.iter_mut().take(place).filter(|family| !family.is_closed(now)) {
                 *older = older.wind_down(now);
                 changes.put.push(older.to_record());
             }

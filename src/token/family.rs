@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::wire::{
     host::PeerHost,
-    limits::{SPENT_PER_FAMILY, UNDER_WAY},
+    limits::{LINGERING_PER_FAMILY, SPENT_PER_FAMILY, UNDER_WAY},
     record::{FailureRecord, FamilyRecord, PairRecord, SpentRecord},
     secret::Digest,
     time::Wall,
@@ -81,7 +81,7 @@ pub enum Admitted {
     /// It opens; nothing changes.
     Known,
     /// It opens, for the first time: the family becomes this, committed no later than the answer to the call.
-    First(Family),
+    First(Box<Family>),
     /// It opens nothing: never issued here, run out, retired or revoked.
     Unknown,
 }
@@ -90,9 +90,9 @@ pub enum Admitted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotated {
     /// The fresh pair is the newest; commit the family, then hand the pair out.
-    Fresh(Family),
+    Fresh(Box<Family>),
     /// A replay: the family is closed; commit it, refuse, log a security event.
-    Replayed(Family),
+    Replayed(Box<Family>),
     /// It opens nothing here.
     Unknown,
 }
@@ -146,21 +146,30 @@ impl Family {
         self.record.current.used || self.record.current.step > 0
     }
 
-    /// Whether it was revoked.
+    /// Whether it was revoked or replaced, and that moment has come.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.record.closed.is_some()
+    pub fn is_closed(&self, now: Wall) -> bool {
+        self.closes().is_some_and(|at| at <= now)
     }
 
-    /// When the newest access token runs out; `None` where the family is closed.
+    /// When the newest access token runs out, or the family closes before that.
     #[must_use]
-    pub fn open_until(&self) -> Option<Wall> {
-        (!self.is_closed()).then_some(self.record.current.access_until)
+    pub fn open_until(&self) -> Wall {
+        let until = self.record.current.access_until;
+        self.closes().map_or(until, |at| at.min(until))
     }
 
-    /// Whether everything that it ever issued has run out, replays included: it may be forgotten.
+    fn closes(&self) -> Option<Wall> {
+        self.record.closed.as_ref().map(|closed| closed.at)
+    }
+
+    /// Whether nothing that it ever issued could have an effect any more: it is closed, or all of it has run out, replays
+    /// included. It may be forgotten.
     #[must_use]
     pub fn is_over(&self, now: Wall) -> bool {
+        if self.is_closed(now) {
+            return true;
+        }
         let record = &self.record;
         let pairs = [Some(&record.current), record.previous.as_ref()];
         let pairs_over =
@@ -178,15 +187,20 @@ impl Family {
             .chain(record.spent.iter().map(|spent| (Door::Refresh, spent.digest)))
     }
 
+    //= https-token, "Send a packet", MUST 2: an error when the bearer opens nothing
     /// Shows an access token.
     #[must_use]
     pub fn admit(&self, shown: &Digest, now: Wall) -> Admitted {
         let record = &self.record;
-        if self.is_closed() {
+        if self.is_closed(now) {
             return Admitted::Unknown;
         }
         if record.current.access == *shown && now < record.current.access_until {
-            return if record.current.used { Admitted::Known } else { Admitted::First(self.used(now)) };
+            return if record.current.used {
+                Admitted::Known
+            } else {
+                Admitted::First(Box::new(self.used(now)))
+            };
         }
         let previous = record.previous.as_ref();
         let taken = previous.is_some_and(|pair| pair.access == *shown && now < pair.access_until)
@@ -194,11 +208,13 @@ impl Family {
         if taken { Admitted::Known } else { Admitted::Unknown }
     }
 
+    //= https-token, "Refresh a token", MUST 1: new tokens, both, when the request is valid
+    //= https-token, "Refresh a token", MUST 2: an error when it is not
     /// Shows a refresh token; `fresh` becomes the newest pair where it opens.
     #[must_use]
     pub fn rotate(&self, shown: &Digest, fresh: NewPair, now: Wall) -> Rotated {
         let record = &self.record;
-        if self.is_closed() {
+        if self.is_closed(now) {
             return Rotated::Unknown;
         }
         if record.current.refresh == *shown {
@@ -208,7 +224,7 @@ impl Family {
             let mut next = self.used(now);
             next.record.previous = Some(next.record.current);
             next.record.current = issued(fresh, next.record.current.step + 1);
-            return Rotated::Fresh(next);
+            return Rotated::Fresh(Box::new(next));
         }
         if record.previous.as_ref().is_some_and(|pair| pair.refresh == *shown) {
             if record.previous.as_ref().is_some_and(|pair| now >= pair.refresh_until) {
@@ -218,10 +234,10 @@ impl Family {
             let mut next = self.clone();
             next.spend(record.current.refresh, record.current.refresh_until, now);
             next.record.current = issued(fresh, record.current.step + 1);
-            return Rotated::Fresh(next);
+            return Rotated::Fresh(Box::new(next));
         }
         if record.spent.iter().any(|spent| spent.digest == *shown) {
-            return Rotated::Replayed(self.close("a spent refresh token was shown again", now));
+            return Rotated::Replayed(Box::new(self.close("a spent refresh token was shown again", now)));
         }
         Rotated::Unknown
     }
@@ -229,23 +245,20 @@ impl Family {
     /// Revokes it.
     #[must_use]
     pub fn close(&self, why: &str, now: Wall) -> Self {
-        let mut next = self.clone();
-        if next.record.closed.is_none() {
-            next.record.closed = Some(FailureRecord { at: now, reason: why.to_owned() });
-        }
-        next
+        self.closed_at(why, now)
     }
 
-    /// Lets it run out soon: packets under way are taken, nothing is refreshed any more.
+    //= https-token, "Being asked": the older families of that peer close 30 s later
+    /// A newer one replaces it: packets under way are taken, then it is closed, with what it issues meanwhile.
     #[must_use]
     pub fn wind_down(&self, now: Wall) -> Self {
-        let end = now.plus(UNDER_WAY);
+        self.closed_at("a newer exchange's tokens are used", now.plus(UNDER_WAY))
+    }
+
+    fn closed_at(&self, why: &str, at: Wall) -> Self {
         let mut next = self.clone();
-        let record = &mut next.record;
-        let pairs = std::iter::once(&mut record.current).chain(&mut record.previous);
-        for pair in pairs {
-            pair.access_until = pair.access_until.min(end);
-            pair.refresh_until = pair.refresh_until.min(end);
+        if next.closes().is_none_or(|before| at < before) {
+            next.record.closed = Some(FailureRecord { at, reason: why.to_owned() });
         }
         next
     }
@@ -258,6 +271,8 @@ impl Family {
             let until = previous.access_until.min(now.plus(UNDER_WAY));
             next.record.lingering.retain(|spent| spent.until > now);
             next.record.lingering.push(SpentRecord { digest: previous.access, until });
+            let over = next.record.lingering.len().saturating_sub(LINGERING_PER_FAMILY);
+            next.record.lingering.drain(..over);
             next.spend(previous.refresh, previous.refresh_until, now);
         }
         next
@@ -298,125 +313,4 @@ impl NewPair {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    const T0: Wall = Wall(1_000_000);
-
-    fn digest(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
-    }
-
-    fn pair(n: u32, now: Wall) -> NewPair {
-        NewPair::new(digest(&format!("a{n}")), HOUR, digest(&format!("r{n}")), DAY, now)
-    }
-
-    fn family() -> Family {
-        Family::open(&Subject::Peer(PeerHost::parse("b.test").unwrap()), 1, pair(0, T0), T0)
-    }
-
-    fn rotated(family: &Family, shown: &str, n: u32, now: Wall) -> Family {
-        match family.rotate(&digest(shown), pair(n, now), now) {
-            Rotated::Fresh(next) => next,
-            other => panic!("{shown}: {other:?}"),
-        }
-    }
-
-    fn used(family: &Family, shown: &str, now: Wall) -> Family {
-        match family.admit(&digest(shown), now) {
-            Admitted::First(next) => next,
-            Admitted::Known => family.clone(),
-            Admitted::Unknown => panic!("{shown} is not admitted"),
-        }
-    }
-
-    fn opens(family: &Family, shown: &str, now: Wall) -> bool {
-        family.admit(&digest(shown), now) != Admitted::Unknown
-    }
-
-    #[test]
-    fn each_token_opens_its_own_door_only_and_until_it_runs_out() {
-        let family = family();
-        assert!(opens(&family, "a0", T0));
-        assert!(!opens(&family, "r0", T0));
-        assert_eq!(family.rotate(&digest("a0"), pair(1, T0), T0), Rotated::Unknown);
-        assert!(!opens(&family, "a0", T0.plus(HOUR)));
-        assert_eq!(family.rotate(&digest("r0"), pair(1, T0), T0.plus(DAY)), Rotated::Unknown);
-    }
-
-    #[test]
-    fn an_old_pair_is_taken_until_the_new_one_is_used_and_its_access_token_30_s_longer() {
-        let family = used(&family(), "a0", T0);
-        let family = rotated(&family, "r0", 1, T0);
-        assert!(opens(&family, "a0", T0) && opens(&family, "a1", T0));
-        let later = T0.plus(Duration::from_secs(60));
-        let family = used(&family, "a1", later);
-        let under_way = later.plus(Duration::from_millis(29_999));
-        assert!(opens(&family, "a0", under_way));
-        assert!(!opens(&family, "a0", later.plus(UNDER_WAY)));
-        assert!(opens(&family, "a1", under_way));
-    }
-
-    #[test]
-    fn a_lost_answer_costs_nothing_and_leaves_one_live_successor() {
-        let family = rotated(&family(), "r0", 1, T0);
-        let family = rotated(&family, "r0", 2, T0);
-        assert!(opens(&family, "a0", T0) && opens(&family, "a2", T0));
-        assert!(!opens(&family, "a1", T0));
-        let family = rotated(&family, "r0", 3, T0);
-        let family = rotated(&family, "r3", 4, T0);
-        assert!(opens(&family, "a3", T0) && opens(&family, "a4", T0));
-    }
-
-    #[test]
-    fn a_spent_refresh_token_closes_the_family() {
-        for (first_use, replay) in [("a1", "r0"), ("", "r0")] {
-            let mut family = rotated(&family(), "r0", 1, T0);
-            family = if first_use.is_empty() {
-                rotated(&family, "r1", 2, T0)
-            } else {
-                used(&family, first_use, T0)
-            };
-            let Rotated::Replayed(closed) = family.rotate(&digest(replay), pair(9, T0), T0) else {
-                panic!("a replay was not seen after {first_use:?}")
-            };
-            for token in ["a0", "a1", "a2"] {
-                assert!(!opens(&closed, token, T0));
-            }
-            assert_eq!(closed.rotate(&digest("r1"), pair(9, T0), T0), Rotated::Unknown);
-        }
-    }
-
-    #[test]
-    fn a_refresh_token_of_a_pair_that_died_unused_closes_the_family_too() {
-        let family = rotated(&family(), "r0", 1, T0);
-        let family = rotated(&family, "r0", 2, T0);
-        assert!(matches!(family.rotate(&digest("r1"), pair(9, T0), T0), Rotated::Replayed(_)));
-    }
-
-    #[test]
-    fn the_chain_holds_for_any_number_of_refreshes_and_remembers_64_spent_ones() {
-        let mut family = family();
-        for n in 1..200_u32 {
-            family = rotated(&family, &format!("r{}", n - 1), n, T0);
-            family = used(&family, &format!("a{n}"), T0);
-        }
-        assert_eq!(family.to_record().spent.len(), SPENT_PER_FAMILY);
-        assert!(matches!(family.rotate(&digest("r190"), pair(999, T0), T0), Rotated::Replayed(_)));
-        assert_eq!(family.rotate(&digest("r1"), pair(999, T0), T0), Rotated::Unknown);
-        assert_eq!(Family::from_record(family.to_record()), family);
-    }
-
-    #[test]
-    fn it_is_over_when_nothing_of_it_could_be_shown_any_more() {
-        let family = used(&rotated(&family(), "r0", 1, T0), "a1", T0);
-        assert!(!family.is_over(T0.plus(HOUR)));
-        assert!(family.is_over(T0.plus(DAY)));
-        let winding = family.wind_down(T0);
-        assert!(opens(&winding, "a1", T0));
-        assert!(!opens(&winding, "a1", T0.plus(UNDER_WAY)));
-        assert_eq!(winding.rotate(&digest("r1"), pair(2, T0), T0.plus(UNDER_WAY)), Rotated::Unknown);
-    }
-}
+mod tests;

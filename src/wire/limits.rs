@@ -44,6 +44,9 @@ pub const WAITING_PER_HOST: usize = 8;
 pub const FAMILIES_PER_PEER: usize = 4;
 /// Spent digests remembered per family (`https-token`).
 pub const SPENT_PER_FAMILY: usize = 64;
+/// Superseded access tokens of one family that are taken a little longer; the oldest goes first. A peer that refreshes in
+/// time has one.
+pub const LINGERING_PER_FAMILY: usize = 8;
 /// How long a superseded access token is taken after its successor's first use, and an older family after a newer one's
 /// (`https-token`): packets under way.
 pub const UNDER_WAY: Duration = Duration::from_secs(30);
@@ -108,3 +111,13 @@ pub const BUSY_WAIT: Duration = Duration::from_secs(1);
 pub const LOCAL_CONNECTIONS: usize = 1024;
 /// Characters of a problem's detail: it may quote what it is about, never at length.
 pub const DETAIL_CHARS_MAX: usize = 600;
+/// Bytes of the bodies of requests and grants in hand, in all; an eighth from one client address. A thousand of the longest.
+pub const EXCHANGE_BODIES_BYTES: usize = 16 * 1024 * 1024;
+/// Requests of peers in hand, in all; an eighth from one client address. Over it: 503, come back.
+pub const REQUESTS_IN_HAND: usize = 4096;
+/// Token requests a second from a client address that is not likely the named host's; bursts of ten seconds' worth.
+pub const REQUESTS_PER_SECOND: u32 = 10;
+/// Client addresses whose rate of token requests is remembered; over it the idle ones are forgotten.
+pub const REQUEST_ORIGINS: usize = 16 * 1024;
+/// Descriptors that are kept for the store, calls to peers and the local API when connections are bounded.
+pub const DESCRIPTORS_RESERVED: usize = 512;

@@ -126,6 +126,7 @@ impl Packet {
         let packet = object_of_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
         if packet.messages.len() > messages_max {
             return Err(Refusal::TooLarge {
+                index: None,
                 what: format!("a packet holds at most {messages_max} messages here"),
             });
         }

@@ -350,7 +350,7 @@ pub struct FamilyRecord {
     pub opened: Wall,
     /// Offered with a grant that has not been answered yet.
     pub offered: bool,
-    /// When it was revoked, and why.
+    /// When it is revoked or replaced, and why; may lie a little ahead.
     #[serde(default)]
     pub closed: Option<FailureRecord>,
     /// The newest pair.
@@ -394,17 +394,4 @@ pub struct SpentRecord {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_opens_only_the_inbox_that_it_is_of() {
-        let (one, other) = (ServiceKey::new("p", "s"), ServiceKey::new("p", "t"));
-        let text = Cursor(258).encode(&one);
-        assert_eq!(Cursor::decode(&text, &one), Some(Cursor(258)));
-        assert_eq!(Cursor::decode(&text, &other), None);
-        for bad in ["", "258", "+1.0", "x.y", "0102.00000000"] {
-            assert_eq!(Cursor::decode(bad, &one), None, "{bad}");
-        }
-    }
-}
+mod tests;

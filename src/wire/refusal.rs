@@ -54,6 +54,8 @@ pub enum Refusal {
     TooLarge {
         /// Which limit, and its value.
         what: String,
+        /// Position in `messages`, from 0, where one message is too large.
+        index: Option<usize>,
     },
     /// Over the rate.
     #[error("too many calls")]
@@ -87,7 +89,7 @@ impl Refusal {
     pub fn index(&self) -> Option<usize> {
         match self {
             Self::SenderNotHolder { index } | Self::NotForUs { index } => Some(*index),
-            Self::Malformed { index, .. } => *index,
+            Self::Malformed { index, .. } | Self::TooLarge { index, .. } => *index,
             Self::TokenMissing
             | Self::TokenUnknown
             | Self::TokenReplayed
@@ -95,7 +97,6 @@ impl Refusal {
             | Self::GrantAltered
             | Self::StateUnknown
             | Self::Policy { .. }
-            | Self::TooLarge { .. }
             | Self::TooFast { .. } => None,
         }
     }

@@ -104,7 +104,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(node.retry_max_silent, Duration::from_secs(6 * 3600));
     assert_eq!((node.packet_bytes, node.packet_messages), (limits::PACKET_BYTES, limits::PACKET_MESSAGES));
     assert_eq!((node.packets_per_second, node.grant_slots), (1000, 64));
-    assert!(!node.private_addresses && node.policy.listed.is_none() && node.policy.deny.is_empty());
+    assert!(!config.client.private_addresses && node.policy.listed.is_none() && node.policy.deny.is_empty());
     assert_eq!(config.client.ports, [443..=443, 1024..=65535]);
     assert_eq!((config.connections.connections_per_address, config.plain_listen), (256, None));
     assert_eq!(format!("{:?}", config.store), format!("{:?}", store::Settings::default()));

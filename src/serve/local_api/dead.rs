@@ -51,11 +51,11 @@ struct DeadOne<'a> {
     message: Option<&'a RawValue>,
 }
 
-pub(super) fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
+pub(super) async fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
     let query = Query::read(call.query, &["max"])?;
     let max = query.count("max", LISTED, PAGE_MESSAGES_MAX)?;
     let senders = (!call.app.admin).then_some(call.app.services.as_slice());
-    Ok(page(&node.dead(senders, max)?))
+    Ok(page(&node.dead(senders, max).await?))
 }
 
 fn page(all: &[DeadMail]) -> Answer {

@@ -164,7 +164,7 @@ fn split(body: &[u8]) -> Result<Vec<&str>, Fault> {
                 return Ok(all);
             }
             let what = format!("a call takes at most {LOCAL_MESSAGES_MAX} messages");
-            Err(Refusal::TooLarge { what }.into())
+            Err(Refusal::TooLarge { what, index: None }.into())
         }
         (None, None) => Err(malformed(
             "a message has `sender`, a call with many has `messages`: neither is there".to_owned(),

@@ -186,7 +186,7 @@ impl LocalApi {
             Route::Message(id) => messages::show(node, &call, &id),
             Route::Inbox(service) => inbox::read(node, &call, &service, self.0.stopping.clone()).await,
             Route::Ack(service) => inbox::acknowledge(node, call, service, self.0.body_time).await,
-            Route::Dead => dead::list(node, &call),
+            Route::Dead => dead::list(node, &call).await,
             Route::DeadOne(id) => dead::delete(node, &call, id).await,
             Route::DeadRetry(id) => dead::retry(node, &call, id).await,
             Route::Peers => peers::list(node, &call),

@@ -28,7 +28,7 @@ async fn each_refusal_has_its_status_and_its_stable_type() {
         (Refusal::SenderNotHolder { index: 3 }, 403, "sender-not-holder"),
         (Refusal::NotForUs { index: 3 }, 403, "not-for-us"),
         (malformed(None), 400, "malformed"),
-        (Refusal::TooLarge { what: String::new() }, 413, "too-large"),
+        (Refusal::TooLarge { what: String::new(), index: None }, 413, "too-large"),
         (Refusal::TooFast { retry_after: Duration::ZERO }, 429, "too-fast"),
     ] {
         let index = refusal.index();

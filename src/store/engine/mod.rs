@@ -34,6 +34,7 @@ use crate::{
     store::{Inbox, Outbox, Receipt, Settings, StoreError, Vault},
     wire::{
         host::PeerHost,
+        limits::INBOX_READ_BYTES,
         packet::ServiceKey,
         record::{
             Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch,
@@ -185,7 +186,7 @@ impl<E: Engine> Outbox for E {
     }
 
     fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, StoreError> {
-        let mut dead = Vec::new();
+        let (mut dead, mut room) = (Vec::new(), INBOX_READ_BYTES);
         if max == 0 {
             return Ok(dead);
         }
@@ -195,10 +196,12 @@ impl<E: Engine> Outbox for E {
                 // Revived or buried since the scan began: no longer dead, or dead anew further on.
                 let known = known(kv, fallen.id)?.filter(|known| Some(known.place) == split_at(key));
                 let Some(Known { status, .. }) = known else { return Ok(true) };
+                let bytes = fallen.raw.len();
                 if senders.is_none_or(|senders| senders.contains(&status.sender)) {
                     dead.push(DeadMail { status, raw: codec::owned(fallen.raw) });
                 }
-                Ok(dead.len() < max)
+                room = room.saturating_sub(bytes);
+                Ok(dead.len() < max && room > 0)
             })
         })?;
         Ok(dead)

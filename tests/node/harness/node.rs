@@ -92,7 +92,12 @@ impl Node {
     }
 
     /// What stands under `[[peers]]` for a peer at this address.
-    pub(crate) fn pin_at(mut self, host: &str, address: SocketAddr) -> Self {
+    pub(crate) fn pin_at(self, host: &str, address: SocketAddr) -> Self {
+        self.pin_as(host, &address.to_string())
+    }
+
+    /// The same with the address as written.
+    pub(crate) fn pin_as(mut self, host: &str, address: &str) -> Self {
         let _ = write!(
             self.tables,
             "[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\nrequest-path = \"/request\"\n\
@@ -138,7 +143,7 @@ impl Node {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::task::spawn_blocking(move || lines.next());
         self.child = Some(child);
-        let line = tokio::time::timeout(Duration::from_secs(20), line).await.expect("ready in time").unwrap();
+        let line = tokio::time::timeout(Duration::from_secs(20), line).await.unwrap().unwrap();
         let line = line.unwrap_or_else(|| panic!("{} did not start", self.host)).unwrap();
         let ready = format!("ready host={} peer={} local={}", self.host, self.peer, self.local);
         assert_eq!(line, ready);
@@ -225,8 +230,13 @@ impl Node {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Any signal.
+    pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().unwrap();
-        kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// Waits for the end: its exit code.

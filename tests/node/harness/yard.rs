@@ -42,6 +42,13 @@ impl Yard {
         write_development(&self.certs(), &[host], Existing::Keep, now).unwrap();
     }
 
+    /// Writes another certificate for this name.
+    pub(crate) fn certify_anew(&self, host: &str) {
+        let host = OwnHost::parse(host).unwrap();
+        let now = Wall(unix_seconds() * 1000);
+        write_development(&self.certs(), &[host], Existing::Replace, now).unwrap();
+    }
+
     /// A server under this name that speaks exactly these protocols.
     pub(crate) fn server(&self, host: &str, alpn: &[&str]) -> Arc<rustls::ServerConfig> {
         self.certify(host);

@@ -13,8 +13,7 @@
 //! Source: `https-token`, "Being asked".
 
 use std::{
-    collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
+    collections::{HashMap, VecDeque, hash_map},
     time::Duration,
 };
 
@@ -26,13 +25,21 @@ use crate::{
     token::family::NewPair,
     wire::{
         answer::Reply,
-        exchange::{FreshPair, TokenOffer},
+        exchange::FreshPair,
         host::PeerHost,
-        limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS, WAITING_PER_HOST},
-        secret::HeldToken,
+        limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS},
         time::{Mono, Now},
     },
 };
+
+mod action;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub use action::{Action, Ended};
+pub use waiting::{Asked, Dropped, Origin};
+use waiting::{Waiter, Waiting};
 
 /// What the lobby must know.
 #[derive(Clone, Debug)]
@@ -45,119 +52,11 @@ pub struct Settings {
     pub refresh_lifetime: Duration,
 }
 
-/// A client address as limits count it: IPv6 by /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(IpAddr);
-
-impl Origin {
-    /// Of a client's address.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self(v4.into()),
-            IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()),
-        }
-    }
-}
-
-/// A request that came in.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// Who sent it.
-    pub origin: Origin,
-    /// What it offers, and in whose name.
-    pub offer: TokenOffer,
-    /// The host is configured or linked.
-    pub known: bool,
-    /// The client address is likely the host's own: it goes first.
-    pub likely: bool,
-}
-
-/// Why a request was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Dropped {
-    /// The same request is being answered.
-    #[error("the same request is being answered")]
-    Repeat,
-    /// Too many hosts are asked for.
-    #[error("the table of requests is full")]
-    TableFull,
-    /// Too many client addresses ask for this host.
-    #[error("too many client addresses ask for this host")]
-    HostFull,
-}
-
-/// How a grant ended without success.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// 401 or 403: somebody used the peer's name.
-    Misused(String),
-    /// Another refusal.
-    Refused(String),
-    /// No answer in time.
-    Unanswered(String),
-    /// The offered tokens or the link could not be kept.
-    NotKept,
-}
-
-/// What the shell is told to do.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Commit these tokens as offered: then `kept`.
-    Offer {
-        /// To whom.
-        host: PeerHost,
-        /// The family's id.
-        family: u64,
-        /// Its first pair.
-        pair: NewPair,
-    },
-    /// Grant: then `answered`.
-    Grant {
-        /// To whom.
-        host: PeerHost,
-        /// The token of the request.
-        bearer: HeldToken,
-        /// Our pair; the very same in each try.
-        pair: FreshPair,
-        /// What is left of the time for it.
-        deadline: Duration,
-        /// Whether the host is a stranger: its connection is not kept.
-        stranger: bool,
-    },
-    /// Make a link of it (`Event::GrantTaken`): then `finished`.
-    Take {
-        /// Of which host.
-        host: PeerHost,
-        /// The family's id.
-        family: u64,
-        /// Its first pair.
-        pair: NewPair,
-        /// What the peer offered.
-        offer: TokenOffer,
-    },
-    /// Drop what was offered.
-    Withdraw {
-        /// To whom.
-        host: PeerHost,
-        /// The family's id.
-        family: u64,
-        /// Its first pair.
-        pair: NewPair,
-        /// Why.
-        ended: Ended,
-    },
-}
-
-#[derive(Clone, Debug)]
-struct Waiter {
-    asked: Asked,
-    until: Mono,
-}
-
 #[derive(Clone, Debug)]
 struct Grant {
     asked: Asked,
+    /// When the request came: what it offers lives from there.
+    came: Mono,
     family: u64,
     fresh: FreshPair,
     pair: NewPair,
@@ -177,7 +76,41 @@ enum Step {
 #[derive(Clone, Debug, Default)]
 struct Entry {
     grant: Option<Grant>,
-    waiting: VecDeque<Waiter>,
+    waiting: Waiting,
+}
+
+/// Grants under way, as limits count them.
+#[derive(Debug, Default)]
+struct Slots {
+    all: usize,
+    strangers: usize,
+    by_origin: HashMap<Origin, usize>,
+}
+
+impl Slots {
+    fn occupy(&mut self, asked: &Asked) {
+        self.all += 1;
+        self.strangers += usize::from(!asked.known);
+        *self.by_origin.entry(asked.origin).or_default() += 1;
+    }
+
+    fn release(&mut self, asked: &Asked) {
+        self.all -= 1;
+        self.strangers -= usize::from(!asked.known);
+        if let hash_map::Entry::Occupied(mut count) = self.by_origin.entry(asked.origin) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    //= https-token, "Being asked": one client address has at most 1/8 of all slots, half are for peers that we know
+    fn has_room(&self, asked: &Asked, all: usize) -> bool {
+        let from_there = self.by_origin.get(&asked.origin).copied().unwrap_or(0);
+        let room = self.all < all && (asked.known || self.strangers < (all / 2).max(1));
+        room && from_there < (all / 8).max(1)
+    }
 }
 
 /// The table.
@@ -185,20 +118,30 @@ struct Entry {
 pub struct Lobby {
     settings: Settings,
     hosts: HashMap<PeerHost, Entry>,
+    slots: Slots,
     /// Hosts with somebody waiting, in the order of their turn.
     turns: VecDeque<PeerHost>,
     out: VecDeque<Action>,
 }
 
+/// Hosts in whose names one client address may wait.
+const HOSTS_PER_ORIGIN: usize = LOBBY_HOSTS / 8;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 impl Lobby {
     /// An empty one.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, hosts: HashMap::new(), turns: VecDeque::new(), out: VecDeque::new() }
+        Self {
+            settings,
+            hosts: HashMap::new(),
+            slots: Slots::default(),
+            turns: VecDeque::new(),
+            out: VecDeque::new(),
+        }
     }
 
+    //= https-token, "Request a token", MUST 3: a request to grant a token request
     /// A request came in.
     ///
     /// # Errors
@@ -208,11 +151,15 @@ impl Lobby {
         if !self.hosts.contains_key(&host) && self.hosts.len() >= LOBBY_HOSTS && !asked.known {
             return Err(Dropped::TableFull);
         }
+        if !asked.known && !self.hosts.contains_key(&host) && self.is_crowded_by(asked.origin) {
+            return Err(Dropped::OriginFull);
+        }
         let entry = self.hosts.entry(host.clone()).or_default();
         if entry.grant.as_ref().is_some_and(|grant| grant.asked.offer == asked.offer) {
             return Err(Dropped::Repeat);
         }
-        entry.line_up(Waiter { asked, until: now.mono.plus(GRANT_TIME) })?;
+        let waiter = Waiter { asked, came: now.mono, until: now.mono.plus(GRANT_TIME) };
+        entry.waiting.line_up(waiter)?;
         if !self.turns.contains(&host) {
             self.turns.push_back(host);
         }
@@ -237,9 +184,12 @@ impl Lobby {
         let Some(grant) = self.grant_at(host, Step::Calling) else { return };
         let reason = verdict::describe(reply);
         match verdict::of_grant(reply) {
+            //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
             GrantVerdict::Taken => {
                 grant.step = Step::Taking;
-                let (family, pair, offer) = (grant.family, grant.pair, grant.asked.offer.clone());
+                let (family, pair, mut offer) = (grant.family, grant.pair, grant.asked.offer.clone());
+                // It was made when it was asked.
+                offer.lifetime = offer.lifetime.saturating_sub(now.mono.since(grant.came));
                 self.out.push_back(Action::Take { host: host.clone(), family, pair, offer });
             }
             GrantVerdict::Misused => self.end(host, Ended::Misused(reason), now, dice),
@@ -285,7 +235,7 @@ impl Lobby {
             self.call(&host, now);
         }
         for entry in self.hosts.values_mut() {
-            entry.waiting.retain(|waiter| now.mono < waiter.until);
+            entry.waiting.sweep(now.mono);
         }
         self.hosts.retain(|_, entry| entry.grant.is_some() || !entry.waiting.is_empty());
         let hosts = &self.hosts;
@@ -312,13 +262,15 @@ impl Lobby {
     /// Grants under way.
     #[must_use]
     pub fn under_way(&self) -> usize {
-        self.hosts.values().filter(|entry| entry.grant.is_some()).count()
+        self.slots.all
     }
 
     /// Gives free slots to hosts whose turn it is.
     fn start(&mut self, now: Now, dice: &mut dyn Dice) {
         let mut place = 0;
-        while let Some(host) = self.turns.get(place).cloned() {
+        while self.slots.all < self.settings.slots
+            && let Some(host) = self.turns.get(place).cloned()
+        {
             if self.begin(&host, now, dice) {
                 self.turns.remove(place);
                 if self.hosts.get(&host).is_some_and(|entry| !entry.waiting.is_empty()) {
@@ -333,8 +285,8 @@ impl Lobby {
     /// Begins the next grant to this host, if it has none and a slot is free for it.
     fn begin(&mut self, host: &PeerHost, now: Now, dice: &mut dyn Dice) -> bool {
         let Some(entry) = self.hosts.get(host) else { return true };
-        let Some(next) = entry.waiting.front() else { return true };
-        if entry.grant.is_some() || !self.slot_is_free(&next.asked) {
+        let Some(next) = entry.waiting.first() else { return true };
+        if entry.grant.is_some() || !self.slots.has_room(next, self.settings.slots) {
             return false;
         }
         let settings = &self.settings;
@@ -348,20 +300,24 @@ impl Lobby {
         let pair = NewPair::new(access, fresh.lifetime, refresh, settings.refresh_lifetime, now.wall);
         let family = number(dice);
         let Some(entry) = self.hosts.get_mut(host) else { return true };
-        let Some(waiter) = entry.waiting.pop_front() else { return true };
-        let (asked, give_up) = (waiter.asked, now.mono);
-        entry.grant = Some(Grant { asked, family, fresh, pair, give_up, tries: 0, step: Step::Offering });
+        let Some(waiter) = entry.waiting.take_first() else { return true };
+        let (asked, came, give_up) = (waiter.asked, waiter.came, now.mono);
+        self.slots.occupy(&asked);
+        entry.grant =
+            Some(Grant { asked, came, family, fresh, pair, give_up, tries: 0, step: Step::Offering });
         self.out.push_back(Action::Offer { host: host.clone(), family, pair });
         true
     }
 
-    fn slot_is_free(&self, asked: &Asked) -> bool {
-        let grants = || self.hosts.values().filter_map(|entry| entry.grant.as_ref());
-        let all = self.settings.slots;
-        let strangers = grants().filter(|grant| !grant.asked.known).count();
-        let from_there = grants().filter(|grant| grant.asked.origin == asked.origin).count();
-        let room = grants().count() < all && (asked.known || strangers < all.div_ceil(2));
-        room && from_there < (all / 8).max(1)
+    /// Whether this client address waits in the names of an eighth of all hosts that there is room for.
+    fn is_crowded_by(&self, origin: Origin) -> bool {
+        let here = |entry: &&Entry| {
+            entry.grant.as_ref().is_some_and(|grant| grant.asked.origin == origin)
+                || entry.waiting.iter().any(|waiter| waiter.asked.origin == origin)
+        };
+        // Below the share of one address there is nothing to count.
+        self.hosts.len() >= HOSTS_PER_ORIGIN
+            && self.hosts.values().filter(here).nth(HOSTS_PER_ORIGIN - 1).is_some()
     }
 
     fn call(&mut self, host: &PeerHost, now: Now) {
@@ -387,6 +343,9 @@ impl Lobby {
     fn leave(&mut self, host: &PeerHost) -> Option<Grant> {
         let entry = self.hosts.get_mut(host)?;
         let grant = entry.grant.take();
+        if let Some(grant) = &grant {
+            self.slots.release(&grant.asked);
+        }
         if entry.waiting.is_empty() {
             self.hosts.remove(host);
         }
@@ -395,26 +354,5 @@ impl Lobby {
 
     fn grant_at(&mut self, host: &PeerHost, step: Step) -> Option<&mut Grant> {
         self.hosts.get_mut(host)?.grant.as_mut().filter(|grant| grant.step == step)
-    }
-}
-
-impl Entry {
-    /// Likely addresses first; one place for each client address, 8 for the likely and 8 for the others.
-    fn line_up(&mut self, waiter: Waiter) -> Result<(), Dropped> {
-        if let Some(same) = self.waiting.iter_mut().find(|each| each.asked.origin == waiter.asked.origin) {
-            *same = waiter;
-            return Ok(());
-        }
-        let likely = waiter.asked.likely;
-        if self.waiting.iter().filter(|each| each.asked.likely == likely).count() >= WAITING_PER_HOST {
-            return Err(Dropped::HostFull);
-        }
-        let place = if likely {
-            self.waiting.iter().position(|each| !each.asked.likely).unwrap_or(self.waiting.len())
-        } else {
-            self.waiting.len()
-        };
-        self.waiting.insert(place, waiter);
-        Ok(())
     }
 }

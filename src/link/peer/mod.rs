@@ -2,15 +2,19 @@
 //!
 //! Routes events to `asking` and `sending`, owns what they share: the families that we issued, the link's history, the
 //! rest after a failure, and the changes on their way to the disk. A change is applied when it is on disk, one at a
-//! time, so that what is written never lacks what was written before.
+//! time, so that what is written never lacks what was written before; while one is on its way nothing else of the link
+//! is written.
+//!
+//! `keeping`: changes on their way to the disk. `history`: failures, successes, rests. `record`: the machine as it is stored.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    asking::{After401, Asking, Context, Outcome, Refused, taken},
+    asking::{After401, Asking, Outcome, Refused, taken},
+    context::Context,
     dice::Dice,
     event::{Action, CallId, Change, Event, Fact},
-    health::{Health, stretched},
+    health::{Health, Rest},
     sending::{Sending, Sent},
     settings::Settings,
     verdict,
@@ -24,21 +28,17 @@ use crate::{
         answer::{CallStage, Refreshed, Reply},
         exchange::TokenOffer,
         host::PeerHost,
-        record::{FamilyRecord, LinkRecord, VaultWrite},
-        refusal::Refusal,
+        record::VaultWrite,
         secret::Digest,
         time::{Mono, Now, Wall},
     },
 };
 
-/// A pause before the next try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rest {
-    until: Mono,
-    /// A sign of life may end it: not where the peer asked for the pause, nor right after a probe that one brought
-    /// forward.
-    may_be_cut: bool,
-}
+mod history;
+mod keeping;
+mod record;
+#[cfg(test)]
+mod tests;
 
 /// The machine.
 #[derive(Clone, Debug)]
@@ -54,8 +54,16 @@ pub struct Peer {
     cut: bool,
     /// Changes on their way to the disk; the first is handed over.
     keeping: VecDeque<Change>,
+    /// The link was forgotten after the first of them was handed over: it is not applied.
+    forgotten: bool,
+    /// Families that made room for what the first of them opens.
+    outed: Vec<u64>,
+    /// Failures of our own store without a success between.
+    stumbles: u32,
     /// The record on disk lacks something worth writing.
     dirty: bool,
+    /// It is to be written as soon as nothing else is on its way.
+    save: bool,
     out: VecDeque<Action>,
 }
 
@@ -89,30 +97,13 @@ impl Peer {
             rest: None,
             cut: false,
             keeping: VecDeque::new(),
+            forgotten: false,
+            outed: Vec::new(),
+            stumbles: 0,
             dirty: false,
+            save: false,
             out: VecDeque::new(),
         }
-    }
-
-    /// A peer as stored.
-    #[must_use]
-    pub fn from_record(
-        record: LinkRecord,
-        families: impl Iterator<Item = FamilyRecord>,
-        settings: Arc<Settings>,
-        dice: &mut dyn Dice,
-    ) -> Self {
-        let mut peer = Self::new(record.host, settings, dice);
-        peer.asking = Asking::new(record.held, record.repeats, dice);
-        peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
-        peer.health = Health {
-            tries: record.tries,
-            failures: record.failures,
-            heard: record.heard,
-            succeeded: record.succeeded,
-            failed: record.failed,
-        };
-        peer
     }
 
     /// Which host.
@@ -157,11 +148,7 @@ impl Peer {
             held_until: self.asking.held_until(now),
             rests_until: self.rest.map(|rest| rest.until),
             given_until: self.families.open_until(now.wall),
-            families: self
-                .families
-                .iter()
-                .filter(|family| family.open_until().is_some_and(|until| until > now.wall))
-                .count(),
+            families: self.families.iter().filter(|family| family.open_until() > now.wall).count(),
         }
     }
 
@@ -179,6 +166,12 @@ impl Peer {
             && self.asking.asks().next().is_none()
     }
 
+    /// Whether it knows of mail that waits.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.sending.has_mail()
+    }
+
     /// One event. Then all `actions`, then wait.
     pub fn handle(&mut self, event: Event, now: Now, dice: &mut dyn Dice) {
         let settings = Arc::clone(&self.settings);
@@ -186,6 +179,10 @@ impl Peer {
         let mut ctx = Context { now, dice, settings: &settings, out: &mut out };
         self.apply(event, &mut ctx);
         self.drive(&mut ctx);
+        if self.save && self.keeping.is_empty() {
+            self.save = false;
+            ctx.out.push_back(Action::Save);
+        }
         self.out = out;
     }
 
@@ -203,51 +200,9 @@ impl Peer {
         rest.into_iter().chain(asking).min()
     }
 
-    /// The writes that keep a change: the link as it will be, and the families that the change opens or drops.
-    #[must_use]
-    pub fn writes(&self, change: &Change, now: Now) -> Vec<VaultWrite> {
-        let mut writes = vec![VaultWrite::PutLink(Box::new(self.record()))];
-        if let Change::Granted { family, pair, .. } | Change::Taken { family, pair, .. } = change {
-            let changes = self.families.clone().open(*family, *pair, now.wall);
-            writes.extend(family_writes(&self.families, changes));
-        }
-        writes
-    }
-
-    /// The link as it is stored, with the change that is on its way to the disk.
-    #[must_use]
-    pub fn record(&self) -> LinkRecord {
-        let mut asking = self.asking.clone();
-        if let Some(change) = self.keeping.front() {
-            let (mut out, mut dice) = (VecDeque::new(), NoDice);
-            let now = Now::default();
-            asking.on_kept(
-                change,
-                &mut Context { now, dice: &mut dice, settings: &self.settings, out: &mut out },
-            );
-        }
-        LinkRecord {
-            host: self.host.clone(),
-            held: asking.held_records(),
-            repeats: asking.repeats().to_vec(),
-            tries: self.health.tries,
-            failures: self.health.failures,
-            heard: self.health.heard,
-            succeeded: self.health.succeeded,
-            failed: self.health.failed.clone(),
-        }
-    }
-
-    /// Whether the record on disk lacks something; clears the mark.
+    /// Whether the record on disk lacks something that may be written now; clears the mark.
     pub fn take_dirty(&mut self) -> bool {
-        std::mem::take(&mut self.dirty)
-    }
-
-    /// Forgets the link: tokens in both directions. The history and the mail stay.
-    pub fn forget(&mut self) {
-        self.asking.forget();
-        self.families.clear();
-        self.rest = None;
+        self.keeping.is_empty() && std::mem::take(&mut self.dirty)
     }
 
     fn apply(&mut self, event: Event, ctx: &mut Context<'_>) {
@@ -255,18 +210,24 @@ impl Peer {
             Event::MailQueued => self.sending.on_queued(),
             Event::MailLoaded(mail) => self.sending.on_loaded(mail),
             Event::MailNotLoaded(reason) => {
-                self.sending.on_not_loaded();
-                self.rest_for(ctx.settings.retry_min, false, &reason, ctx);
+                if self.sending.on_not_loaded() {
+                    self.stumble(&reason, ctx);
+                }
             }
             Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
             Event::Sent(reply) => self.on_sent(&reply, ctx),
-            Event::Settled => {}
+            Event::Settled => {
+                self.stumbles = 0;
+                self.sending.on_settled();
+            }
             Event::NotSettled => {
                 self.sending.on_not_settled();
-                self.rest_for(ctx.settings.retry_min, false, "the store could not settle", ctx);
+                self.stumble("the store could not settle", ctx);
             }
             Event::Asked(reply) => {
-                let outcome = self.asking.on_asked(unreached(&reply), ctx);
+                // A grant that is being kept proves that the request arrived, whatever its call came to.
+                let granted = self.keeping.iter().any(|change| matches!(change, Change::Granted { .. }));
+                let outcome = self.asking.on_asked(unreached(&reply).filter(|_| !granted), ctx);
                 self.on_outcome(outcome, ctx);
             }
             Event::GrantArrived { call, bearer, offer } => self.on_grant(call, bearer, &offer, ctx),
@@ -305,7 +266,11 @@ impl Peer {
                 }
                 self.succeed(ctx);
             }
-            Sent::GoOn => {}
+            Sent::Nothing => {}
+            Sent::Judged(reason) => {
+                self.health.tries += 1;
+                ctx.note(Fact::PacketFailed(reason));
+            }
             Sent::Unauthorized(token) => {
                 let reason = verdict::describe(reply);
                 ctx.note(Fact::PacketFailed(reason.clone()));
@@ -340,11 +305,12 @@ impl Peer {
     }
 
     fn on_grant(&mut self, call: CallId, bearer: Digest, offer: &TokenOffer, ctx: &mut Context<'_>) {
-        let verdict = if offer.host == self.host {
-            self.asking.judge_grant(call, &bearer, offer, &self.keeping, ctx.now)
-        } else {
-            Err(Refusal::GrantOtherHost)
-        };
+        let keeping = self.keeping.iter().filter_map(|change| match change {
+            Change::Granted { repeat, .. } => Some(repeat),
+            Change::Taken { .. } | Change::Renewed { .. } => None,
+        });
+        let same_host = offer.host == self.host;
+        let verdict = self.asking.judge_grant(call, &bearer, offer, same_host, keeping, ctx.now);
         match verdict {
             Ok(Some(change)) => self.keep(change, ctx),
             Ok(None) => {
@@ -368,93 +334,6 @@ impl Peer {
             self.keep(change, ctx);
         }
         self.on_outcome(outcome, ctx);
-    }
-
-    /// Hands a change over, or lines it up behind the one that is on its way.
-    fn keep(&mut self, change: Change, ctx: &mut Context<'_>) {
-        self.keeping.push_back(change);
-        if self.keeping.len() == 1 {
-            self.hand_over(ctx);
-        }
-    }
-
-    fn hand_over(&mut self, ctx: &mut Context<'_>) {
-        if let Some(change) = self.keeping.front() {
-            ctx.out.push_back(Action::Keep(change.clone()));
-        }
-    }
-
-    fn on_kept(&mut self, ctx: &mut Context<'_>) {
-        let Some(change) = self.keeping.pop_front() else { return };
-        self.asking.on_kept(&change, ctx);
-        match change {
-            Change::Granted { call, family, pair, .. } => {
-                self.families.open(family, pair, ctx.now.wall);
-                ctx.note(Fact::GrantAccepted);
-                ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
-                self.come_up(ctx);
-            }
-            Change::Taken { family, pair, .. } => {
-                self.families.open(family, pair, ctx.now.wall);
-                ctx.note(Fact::GrantTaken);
-                self.come_up(ctx);
-            }
-            Change::Renewed { .. } => {}
-        }
-        self.hand_over(ctx);
-    }
-
-    fn on_not_kept(&mut self, ctx: &mut Context<'_>) {
-        let Some(change) = self.keeping.pop_front() else { return };
-        self.asking.on_not_kept(&change, ctx);
-        if let Change::Granted { call, .. } = change {
-            ctx.out.push_back(Action::AnswerGrant { call, verdict: None });
-        }
-        self.hand_over(ctx);
-    }
-
-    /// An exchange succeeded: the peer is there, and there is a token. What packets taught stays until one succeeds.
-    fn come_up(&mut self, ctx: &mut Context<'_>) {
-        self.on_heard(ctx);
-        if self.health.succeeded.is_none() {
-            self.succeed(ctx);
-        }
-    }
-
-    fn on_heard(&mut self, ctx: &mut Context<'_>) {
-        self.health.hear(ctx.now);
-        if self.rest.is_some_and(|rest| rest.may_be_cut) {
-            self.rest = None;
-            self.cut = true;
-        }
-    }
-
-    fn succeed(&mut self, ctx: &mut Context<'_>) {
-        if self.health.failures > 0 || self.health.succeeded.is_none() {
-            ctx.note(Fact::LinkUp);
-            self.dirty = true;
-        }
-        self.cut = false;
-        self.health.succeed(ctx.now);
-    }
-
-    /// A try failed: rest, then try again.
-    fn fail(&mut self, reason: &str, asked: Option<Duration>, ctx: &mut Context<'_>) {
-        let first = self.health.failures == 0;
-        let own = self.health.fail(reason, ctx.now, ctx.settings, ctx.dice);
-        let wait = asked.map_or(own, |asked| stretched(asked, ctx.dice));
-        self.rest = Some(Rest { until: ctx.now.mono.plus(wait), may_be_cut: asked.is_none() && !self.cut });
-        self.cut = false;
-        if first {
-            ctx.note(Fact::LinkDown { reason: reason.to_owned(), wait });
-        }
-        ctx.out.push_back(Action::Save);
-    }
-
-    /// Our own trouble: the peer's history does not suffer for it.
-    fn rest_for(&mut self, wait: Duration, may_be_cut: bool, reason: &str, ctx: &mut Context<'_>) {
-        self.rest = Some(Rest { until: ctx.now.mono.plus(wait), may_be_cut });
-        ctx.note(Fact::PacketFailed(reason.to_owned()));
     }
 }
 
@@ -488,11 +367,13 @@ pub fn issued(families: &Families) -> impl Iterator<Item = (Door, Digest)> + '_ 
     families.iter().flat_map(Family::digests)
 }
 
-/// A record is a picture: what chance would decide in it is not stored.
-struct NoDice;
-
-impl Dice for NoDice {
-    fn bytes(&mut self) -> [u8; crate::wire::secret::SECRET_BYTES] {
-        [0; crate::wire::secret::SECRET_BYTES]
+#[cfg(test)]
+impl Peer {
+    /// In a line, for the pinned tables.
+    pub(crate) fn state(&self, now: Now) -> String {
+        let rest = self.rest.map(|rest| if rest.may_be_cut { ", rests" } else { ", rests whatever comes" });
+        let keeping = if self.keeping.is_empty() { "" } else { ", keeping" };
+        let (asking, sending) = (self.asking.state(now), self.sending.state());
+        format!("{asking}; {sending}{keeping}{}", rest.unwrap_or_default())
     }
 }

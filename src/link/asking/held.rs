@@ -1,0 +1,137 @@
+//! The pairs that a peer gave us, newest first: the newest, and behind it one that works.
+//!
+//! What an exchange brings does not displace a token that works: the one before the newest is kept until the newest has
+//! had a 204 for a packet. A token that was answered with 401 is never shown again; its refresh token may be.
+
+use std::time::Duration;
+
+use crate::{
+    link::dice::{Dice, thousandths},
+    wire::{
+        record::HeldRecord,
+        secret::{Digest, HeldToken},
+        time::{Now, Wall},
+    },
+};
+
+/// The newest, and the one that works.
+const HELD_MAX: usize = 2;
+
+/// A pair that the peer gave us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) record: HeldRecord,
+    /// When it is refreshed.
+    pub(super) renew_at: Wall,
+    /// It was answered with 401: never shown again.
+    rejected: bool,
+    /// Its refresh token was refused.
+    spent: bool,
+}
+
+impl Held {
+    //= https-token, "Refreshing": at 3/4 of the lifetime, with jitter, so that many links do not come due together
+    fn new(record: HeldRecord, dice: &mut dyn Dice) -> Self {
+        let life = record.expires.since(record.received);
+        // At 3/4, less up to a tenth of the lifetime.
+        let share = u32::try_from(750 - thousandths(dice) / 10).unwrap_or(750);
+        let renew_at = record.received.plus(life.saturating_mul(share) / 1000);
+        Self { record, renew_at, rejected: false, spent: false }
+    }
+
+    fn opens(&self, now: Wall) -> bool {
+        !self.rejected && now < self.record.expires
+    }
+}
+
+/// All that are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeldTokens(Vec<Held>);
+
+impl HeldTokens {
+    pub(super) fn new(records: Vec<HeldRecord>, dice: &mut dyn Dice) -> Self {
+        Self(records.into_iter().take(HELD_MAX).map(|record| Held::new(record, dice)).collect())
+    }
+
+    /// As they are stored: without those that were rejected.
+    pub(super) fn records(&self) -> Vec<HeldRecord> {
+        self.0.iter().filter(|held| !held.rejected).map(|held| held.record.clone()).collect()
+    }
+
+    /// The token to send with: the newest that opens.
+    pub(super) fn current(&self, now: Now) -> Option<&HeldToken> {
+        self.0.iter().find(|held| held.opens(now.wall)).map(|held| &held.record.token)
+    }
+
+    /// When that one runs out.
+    pub(super) fn until(&self, now: Now) -> Option<Wall> {
+        self.0.iter().find(|held| held.opens(now.wall)).map(|held| held.record.expires)
+    }
+
+    /// The newest, where its refresh token was not refused.
+    pub(super) fn renewable(&self) -> Option<&Held> {
+        self.0.first().filter(|held| !held.spent)
+    }
+
+    /// An exchange brought a pair. `false`: it was there already.
+    pub(super) fn take(&mut self, record: &HeldRecord, now: Now, dice: &mut dyn Dice) -> bool {
+        if self.0.iter().any(|held| held.record.token == record.token) {
+            return false;
+        }
+        self.0.retain(|held| !held.rejected);
+        let works = self.0.iter().position(|held| held.record.confirmed && held.opens(now.wall)).unwrap_or(0);
+        self.0 = self.0.drain(..).skip(works).take(HELD_MAX - 1).collect();
+        self.0.insert(0, Held::new(record.clone(), dice));
+        true
+    }
+
+    /// A refresh brought a pair for the one with the token `old`.
+    pub(super) fn renew(&mut self, old: &Digest, record: &HeldRecord, now: Now, dice: &mut dyn Dice) {
+        match self.place(old).and_then(|place| self.0.get_mut(place)) {
+            Some(held) => *held = Held::new(record.clone(), dice),
+            None => drop(self.take(record, now, dice)),
+        }
+    }
+
+    /// A packet sent with this token was answered with 204: what is older goes. Whether that is news.
+    pub(super) fn confirm(&mut self, token: &Digest) -> bool {
+        let Some(place) = self.place(token) else { return false };
+        let Some(held) = self.0.get_mut(place) else { return false };
+        let newly = !std::mem::replace(&mut held.record.confirmed, true);
+        let older = self.0.len() > place + 1;
+        self.0.truncate(place + 1);
+        newly || older
+    }
+
+    /// A packet sent with this token was answered with 401.
+    pub(super) fn reject(&mut self, token: &Digest) {
+        if let Some(held) = self.place(token).and_then(|place| self.0.get_mut(place)) {
+            held.rejected = true;
+        }
+    }
+
+    /// Forgets the rejected ones, with their refresh tokens.
+    pub(super) fn drop_rejected(&mut self) {
+        self.0.retain(|held| !held.rejected);
+    }
+
+    /// The refresh token beside this token was refused.
+    pub(super) fn spend(&mut self, token: &Digest) {
+        if let Some(held) = self.place(token).and_then(|place| self.0.get_mut(place)) {
+            held.spent = true;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn place(&self, token: &Digest) -> Option<usize> {
+        self.0.iter().position(|held| held.record.token.digest() == *token)
+    }
+}
+
+/// A pair that came at `now`.
+pub(super) fn record(token: HeldToken, refresh: HeldToken, lifetime: Duration, now: Now) -> HeldRecord {
+    HeldRecord { token, refresh, received: now.wall, expires: now.wall.plus(lifetime), confirmed: false }
+}

@@ -1,0 +1,335 @@
+//! `https-token`, "Being asked": what the table of requests decides.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::{Action, Asked, Dropped, Ended, Lobby, Origin, Settings};
+use crate::{
+    link::testing::{Counter, at_ms, host, offer, trouble},
+    wire::{
+        answer::{Answer, CallStage, Reply},
+        exchange::TokenOffer,
+        host::PeerHost,
+        secret::Digest,
+        time::Now,
+    },
+};
+
+struct Table {
+    lobby: Lobby,
+    dice: Counter,
+    ms: u64,
+}
+
+fn short(action: &Action) -> String {
+    match action {
+        Action::Offer { host, .. } => format!("offer {host}"),
+        Action::Grant { host, deadline, stranger, .. } => {
+            format!("grant {host} in {} s{}", deadline.as_secs(), if *stranger { ", a stranger" } else { "" })
+        }
+        Action::Take { host, .. } => format!("take {host}"),
+        Action::Withdraw { host, ended, .. } => match ended {
+            Ended::Misused(_) => format!("withdraw {host}: misused"),
+            Ended::Refused(_) => format!("withdraw {host}: refused"),
+            Ended::Unanswered(_) => format!("withdraw {host}: unanswered"),
+            Ended::NotKept => format!("withdraw {host}: not kept"),
+        },
+    }
+}
+
+fn asked(name: &str, from: &str, known: bool) -> Asked {
+    let offer = TokenOffer { host: host(name), ..offer(&format!("t-{name}-{from}")) };
+    Asked { origin: Origin::of(from.parse::<IpAddr>().unwrap()), offer, known, likely: false }
+}
+
+impl Table {
+    fn new(slots: usize) -> Self {
+        let settings = Settings {
+            slots,
+            token_lifetime: Duration::from_secs(3600),
+            refresh_lifetime: Duration::from_secs(86_400),
+        };
+        Self { lobby: Lobby::new(settings), dice: Counter::default(), ms: 0 }
+    }
+
+    fn now(&self) -> Now {
+        at_ms(self.ms)
+    }
+
+    fn did(&mut self) -> Vec<String> {
+        self.lobby.actions().map(|action| short(&action)).collect()
+    }
+
+    fn ask(&mut self, name: &str, from: &str, known: bool) -> Result<Vec<String>, Dropped> {
+        self.ask_as(asked(name, from, known))
+    }
+
+    fn ask_as(&mut self, asked: Asked) -> Result<Vec<String>, Dropped> {
+        let now = self.now();
+        self.lobby.asked(asked, now, &mut self.dice)?;
+        Ok(self.did())
+    }
+
+    fn kept(&mut self, name: &str, kept: bool) -> Vec<String> {
+        let now = self.now();
+        self.lobby.kept(&host(name), kept, now, &mut self.dice);
+        self.did()
+    }
+
+    fn answered(&mut self, name: &str, reply: &Reply) -> Vec<String> {
+        let now = self.now();
+        self.lobby.answered(&host(name), reply, now, &mut self.dice);
+        self.did()
+    }
+
+    fn status(&mut self, name: &str, status: u16) -> Vec<String> {
+        self.answered(name, &Ok(Answer::bare(status)))
+    }
+
+    fn finished(&mut self, name: &str, kept: bool) -> Vec<String> {
+        let now = self.now();
+        self.lobby.finished(&host(name), kept, now, &mut self.dice);
+        self.did()
+    }
+
+    fn pass(&mut self, seconds: u64) -> Vec<String> {
+        let (end, mut did) = (self.ms + seconds * 1000, Vec::new());
+        while let Some(due) = self.lobby.wake_at().filter(|due| due.0 <= end) {
+            self.ms = self.ms.max(due.0);
+            let now = self.now();
+            self.lobby.woken(now, &mut self.dice);
+            assert!(self.lobby.wake_at().is_none_or(|next| next.0 > self.ms), "it wants to be woken again");
+            did.extend(self.did());
+        }
+        self.ms = end;
+        did
+    }
+}
+
+//= https-token, "Request a token", MUST 3: a request to grant a token request
+#[test]
+fn a_request_is_offered_on_disk_then_granted_then_taken() {
+    let mut table = Table::new(8);
+    assert_eq!(table.ask("b.test", "192.0.2.1", true).unwrap(), ["offer b.test"]);
+    assert_eq!(table.kept("b.test", true), ["grant b.test in 30 s"]);
+    assert_eq!(table.status("b.test", 204), ["take b.test"]);
+    assert!(table.finished("b.test", true).is_empty());
+    assert_eq!(table.lobby.under_way(), 0);
+}
+
+//= https-token, "Request a token", MUST 2: the tokens are not used yet
+#[test]
+fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {
+    for status in [200, 202, 400, 401, 403, 404, 429, 500] {
+        let mut table = Table::new(8);
+        table.ask("b.test", "192.0.2.1", true).unwrap();
+        table.kept("b.test", true);
+        assert!(table.status("b.test", status).iter().all(|did| !did.starts_with("take")), "{status}");
+    }
+}
+
+#[test]
+fn a_stranger_has_ten_seconds() {
+    let mut table = Table::new(8);
+    table.ask("b.test", "192.0.2.1", false).unwrap();
+    assert_eq!(table.kept("b.test", true), ["grant b.test in 10 s, a stranger"]);
+}
+
+#[test]
+fn the_very_same_grant_is_sent_again_until_its_time_is_over() {
+    for reply in [
+        Ok(Answer::bare(408)),
+        Ok(Answer::bare(429)),
+        Ok(Answer::bare(503)),
+        Err(trouble(CallStage::Connect)),
+    ] {
+        let mut table = Table::new(8);
+        table.ask("b.test", "192.0.2.1", true).unwrap();
+        let now = table.now();
+        table.lobby.kept(&host("b.test"), true, now, &mut table.dice);
+        let (mut pairs, mut ended) = (Vec::<Digest>::new(), Vec::new());
+        for _ in 0..100 {
+            for action in table.lobby.actions().collect::<Vec<_>>() {
+                match &action {
+                    Action::Grant { pair, .. } => {
+                        pairs.push(pair.token.digest());
+                        let now = table.now();
+                        table.lobby.answered(&host("b.test"), &reply, now, &mut table.dice);
+                    }
+                    Action::Offer { .. } | Action::Take { .. } | Action::Withdraw { .. } => {
+                        ended.push(short(&action));
+                    }
+                }
+            }
+            table.ms += 1000;
+            let now = table.now();
+            table.lobby.woken(now, &mut table.dice);
+        }
+        assert_eq!(ended, ["withdraw b.test: unanswered"]);
+        assert!(pairs.len() >= 4, "{}", pairs.len());
+        assert!(pairs.iter().all(|pair| *pair == pairs[0]));
+    }
+}
+
+#[test]
+fn any_other_status_drops_both_sides_tokens_and_401_and_403_are_told_apart() {
+    for (status, ended) in
+        [(401, "misused"), (403, "misused"), (400, "refused"), (404, "refused"), (200, "refused")]
+    {
+        let mut table = Table::new(8);
+        table.ask("b.test", "192.0.2.1", true).unwrap();
+        table.kept("b.test", true);
+        assert_eq!(table.status("b.test", status), [format!("withdraw b.test: {ended}")]);
+        assert!(table.pass(60).is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_kept_is_withdrawn() {
+    let mut table = Table::new(8);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    assert_eq!(table.kept("b.test", false), ["withdraw b.test: not kept"]);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    table.kept("b.test", true);
+    table.status("b.test", 204);
+    assert_eq!(table.finished("b.test", false), ["withdraw b.test: not kept"]);
+}
+
+#[test]
+fn one_grant_is_in_flight_for_a_host_and_the_waiting_take_turns() {
+    let mut table = Table::new(64);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    assert!(table.ask("b.test", "192.0.2.2", true).unwrap().is_empty());
+    table.kept("b.test", true);
+    assert_eq!(table.status("b.test", 401), ["withdraw b.test: misused", "offer b.test"]);
+}
+
+#[test]
+fn the_same_request_again_is_dropped_while_it_is_answered() {
+    let mut table = Table::new(8);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    assert_eq!(table.ask("b.test", "192.0.2.1", true), Err(Dropped::Repeat));
+}
+
+#[test]
+fn eight_client_addresses_wait_for_a_host_and_one_replaces_only_its_own_request() {
+    let mut table = Table::new(64);
+    table.ask("b.test", "192.0.2.100", true).unwrap();
+    for n in 1..=8 {
+        table.ask("b.test", &format!("192.0.2.{n}"), true).unwrap();
+    }
+    assert_eq!(table.ask("b.test", "192.0.2.9", true), Err(Dropped::HostFull));
+    assert!(table.ask("b.test", "192.0.2.8", true).unwrap().is_empty());
+    let likely = Asked { likely: true, ..asked("b.test", "192.0.2.50", true) };
+    assert!(table.ask_as(likely.clone()).unwrap().is_empty());
+    // The likely one has the next turn.
+    table.kept("b.test", true);
+    table.status("b.test", 401);
+    table.kept("b.test", true);
+    let now = table.now();
+    table.lobby.answered(&host("b.test"), &Ok(Answer::bare(204)), now, &mut table.dice);
+    let Some(Action::Take { offer, .. }) = table.lobby.actions().next() else { panic!("it is not taken") };
+    assert_eq!(offer.token, likely.offer.token);
+}
+
+#[test]
+fn addresses_of_one_ipv6_network_count_as_one() {
+    let origin = |text: &str| Origin::of(text.parse().unwrap());
+    assert_eq!(origin("2001:db8:1:2:3::4"), origin("2001:db8:1:2:ffff::1"));
+    assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
+    assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+}
+
+#[test]
+fn one_client_address_has_an_eighth_of_the_slots() {
+    let mut table = Table::new(16);
+    assert_eq!(table.ask("b.test", "192.0.2.1", true).unwrap().len(), 1);
+    assert_eq!(table.ask("c.test", "192.0.2.1", true).unwrap().len(), 1);
+    assert!(table.ask("d.test", "192.0.2.1", true).unwrap().is_empty());
+    assert_eq!(table.ask("e.test", "192.0.2.2", true).unwrap().len(), 1);
+    table.kept("b.test", true);
+    assert_eq!(table.status("b.test", 401), ["withdraw b.test: misused", "offer d.test"]);
+}
+
+#[test]
+fn half_of_the_slots_are_for_peers_that_we_know() {
+    let mut table = Table::new(16);
+    let began: usize = (0..16)
+        .map(|n| table.ask(&format!("s{n}.test"), &format!("192.0.2.{n}"), false).unwrap().len())
+        .sum();
+    assert_eq!(began, 8);
+    let began: usize = (0..16)
+        .map(|n| table.ask(&format!("k{n}.test"), &format!("198.51.100.{n}"), true).unwrap().len())
+        .sum();
+    assert_eq!(began, 8);
+}
+
+#[test]
+fn the_table_is_bounded_and_one_address_has_an_eighth_of_it() {
+    let mut table = Table::new(8);
+    let mut taken = 0;
+    for n in 0..2000 {
+        taken += usize::from(table.ask(&format!("s{n}.test"), "192.0.2.1", false).is_ok());
+    }
+    assert_eq!(taken, 128);
+    for n in 0..2000_u16 {
+        let from = format!("10.0.{}.{}", n >> 8, n & 255);
+        taken += usize::from(table.ask(&format!("t{n}.test"), &from, false).is_ok());
+    }
+    assert_eq!(taken, 1024);
+    assert_eq!(table.ask("u.test", "203.0.113.1", false), Err(Dropped::TableFull));
+    assert!(table.ask("known.test", "203.0.113.1", true).is_ok());
+}
+
+#[test]
+fn who_waits_too_long_is_forgotten() {
+    let mut table = Table::new(8);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    table.ask("c.test", "192.0.2.1", true).unwrap();
+    assert!(table.pass(31).is_empty());
+    table.kept("b.test", true);
+    table.status("b.test", 401);
+    assert_eq!(table.lobby.under_way(), 0);
+    assert_eq!(table.lobby.wake_at(), None);
+}
+
+#[test]
+fn what_was_offered_lives_from_when_it_was_asked() {
+    let mut table = Table::new(8);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    table.ms += 7000;
+    table.kept("b.test", true);
+    let now = table.now();
+    table.lobby.answered(&host("b.test"), &Ok(Answer::bare(204)), now, &mut table.dice);
+    let Some(Action::Take { offer, .. }) = table.lobby.actions().last() else { panic!("it is not taken") };
+    assert_eq!(offer.lifetime, Duration::from_secs(3593));
+}
+
+#[test]
+fn every_slot_comes_back_whatever_happens() {
+    let mut table = Table::new(16);
+    let mut dice = 7_u64;
+    for _ in 0..20_000 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let (n, kind) = ((dice >> 33) % 40, (dice >> 50) % 8);
+        let name = format!("h{n}.test");
+        match kind {
+            0 | 1 => drop(table.ask(&name, &format!("192.0.2.{}", n % 7), n % 3 == 0)),
+            2 => drop(table.kept(&name, n % 5 != 0)),
+            3 => drop(table.status(&name, [204, 401, 503][usize::try_from(dice >> 60).unwrap() % 3])),
+            4 => drop(table.finished(&name, n % 4 != 0)),
+            _ => drop(table.pass(1)),
+        }
+    }
+    let hosts: Vec<PeerHost> = (0..40).map(|n| host(&format!("h{n}.test"))).collect();
+    for _ in 0..200 {
+        table.pass(1);
+        for name in &hosts {
+            table.kept(name.as_str(), true);
+            table.status(name.as_str(), 401);
+            table.finished(name.as_str(), true);
+        }
+    }
+    assert_eq!(table.lobby.under_way(), 0);
+    assert_eq!(table.lobby.wake_at(), None);
+    assert!(table.lobby.slots.by_origin.is_empty() && table.lobby.slots.strangers == 0);
+}

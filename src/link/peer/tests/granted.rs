@@ -1,0 +1,224 @@
+//! `https-token`, "Being granted".
+
+use crate::{
+    link::{
+        event::{Event, Fact},
+        testing::{Bench, offer, offer_for, trouble},
+    },
+    wire::{
+        answer::{Answer, CallStage},
+        exchange::TokenOffer,
+        host::PeerHost,
+        secret::Digest,
+    },
+};
+
+fn asking() -> Bench {
+    let mut bench = Bench::new();
+    assert_eq!(bench.queue([1]), ["ask"]);
+    bench
+}
+
+fn bearer(bench: &Bench) -> Digest {
+    bench.ask.as_ref().unwrap().token.digest()
+}
+
+#[test]
+fn one_exchange_runs_at_a_time() {
+    let mut bench = asking();
+    assert!(bench.on(Event::ConnectWanted).is_empty());
+    assert!(bench.queue([2]).is_empty());
+    assert!(bench.on(Event::Asked(Ok(Answer::bare(204)))).is_empty());
+    assert!(bench.pass(29).is_empty());
+    bench.grant("t1");
+    bench.on(Event::Kept);
+    assert_eq!(bench.on(Event::ConnectWanted), ["ask"]);
+}
+
+//= https-token, "Grant a token request", MUST 1: 204 when the request is valid
+#[test]
+fn a_grant_is_answered_when_it_is_kept_and_then_mail_goes_out() {
+    let mut bench = asking();
+    assert_eq!(bench.grant("t1"), ["keep grant t1"]);
+    assert_eq!(bench.on(Event::Kept), ["answer 1: 204", "send t1 [1]"]);
+    let ask = bearer(&bench);
+    assert!(bench.opens(&ask));
+}
+
+#[test]
+fn a_grant_before_our_request_is_answered_is_taken() {
+    let mut bench = asking();
+    bench.grant("t1");
+    assert_eq!(bench.on(Event::Kept), ["answer 1: 204", "send t1 [1]"]);
+    assert!(bench.on(Event::Asked(Ok(Answer::bare(404)))).is_empty());
+    assert!(!bench.has_fact(|fact| matches!(fact, Fact::AskFailed(_))));
+}
+
+#[test]
+fn a_request_whose_grant_is_being_kept_cannot_fail() {
+    let mut bench = asking();
+    bench.grant("t1");
+    assert!(bench.on(Event::Asked(Err(trouble(CallStage::Connect)))).is_empty());
+    assert_eq!(bench.on(Event::Kept), ["answer 1: 204", "send t1 [1]"]);
+    assert!(!bench.has_fact(|fact| matches!(fact, Fact::AskFailed(_))));
+}
+
+#[test]
+fn the_same_grant_again_is_204_and_changes_nothing() {
+    let mut bench = asking();
+    bench.grant("t1");
+    bench.on(Event::Kept);
+    let before = bench.peer.record();
+    assert_eq!(bench.grant("t1"), ["answer 2: 204"]);
+    assert_eq!(bench.peer.record(), before);
+    bench.pass(3000);
+    assert_eq!(bench.grant("t1").last().unwrap(), "answer 3: 204");
+}
+
+#[test]
+fn the_same_grant_again_while_the_first_is_on_its_way_to_the_disk_is_204_and_opens_one_family() {
+    let mut bench = asking();
+    bench.grant("t1");
+    bench.grant("t1");
+    assert_eq!(bench.on(Event::Kept), ["answer 1: 204", "keep grant t1", "send t1 [1]"]);
+    assert_eq!(bench.on(Event::Kept), ["answer 2: 204"]);
+    assert_eq!(bench.peer.families().iter().count(), 1);
+    assert_eq!(bench.peer.record().repeats.len(), 1);
+}
+
+#[test]
+fn a_repeat_is_recognised_after_a_restart() {
+    let mut bench = Bench::linked();
+    let record = bench.peer.record();
+    let families: Vec<_> =
+        bench.peer.families().iter().map(crate::token::family::Family::to_record).collect();
+    let settings = std::sync::Arc::new(crate::link::testing::settings());
+    bench.peer =
+        crate::link::peer::Peer::from_record(record, families.into_iter(), settings, &mut bench.dice);
+    assert_eq!(bench.grant("t1"), ["answer 2: 204"]);
+}
+
+//= https-token, "Grant a token request", MUST 2: an error when the request is invalid
+#[test]
+fn the_same_bearer_with_other_tokens_is_refused_also_while_the_first_is_on_its_way() {
+    let mut bench = asking();
+    bench.grant("t1");
+    assert_eq!(bench.grant("t2"), ["answer 2: grant-altered"]);
+    bench.on(Event::Kept);
+    assert_eq!(bench.grant("t2"), ["answer 3: grant-altered"]);
+    let other_refresh = TokenOffer { refresh: offer("x").refresh, ..offer("t1") };
+    let ask = bearer(&bench);
+    assert_eq!(bench.grant_under(ask, other_refresh), ["answer 4: grant-altered"]);
+}
+
+#[test]
+fn a_bearer_that_was_asked_of_another_host_is_refused_and_the_exchange_goes_on_waiting() {
+    let mut bench = asking();
+    let ask = bearer(&bench);
+    let other = TokenOffer { host: PeerHost::parse("c.test").unwrap(), ..offer("t9") };
+    assert_eq!(bench.grant_under(ask, other), ["answer 1: grant-other-host"]);
+    assert_eq!(bench.grant("t1"), ["keep grant t1"]);
+}
+
+#[test]
+fn an_unknown_bearer_is_unknown_whatever_host_is_named() {
+    let mut bench = asking();
+    let unknown = Digest::of(b"unknown");
+    assert_eq!(bench.grant_under(unknown, offer("t9")), ["answer 1: token-unknown"]);
+    let other = TokenOffer { host: PeerHost::parse("c.test").unwrap(), ..offer("t9") };
+    assert_eq!(bench.grant_under(unknown, other), ["answer 2: token-unknown"]);
+    assert_eq!(bench.grant("t1"), ["keep grant t1"]);
+}
+
+#[test]
+fn a_grant_that_does_not_come_fails_the_exchange_and_is_taken_for_five_minutes_all_the_same() {
+    let mut bench = asking();
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    let ask = bearer(&bench);
+    let asked_again = bench.pass(40);
+    assert_eq!(asked_again, ["ask"]);
+    assert!(bench.has_fact(|fact| matches!(fact, Fact::AskFailed(reason) if reason.starts_with("grant: "))));
+    assert_eq!(bench.peer.health().failures, 1);
+    bench.pass_ms(300_000 - 40_000 - 1);
+    assert_eq!(bench.grant_under(ask, offer("t1")).last().unwrap(), "keep grant t1");
+}
+
+#[test]
+fn after_five_minutes_the_bearer_of_a_failed_exchange_is_unknown() {
+    let mut bench = asking();
+    let ask = bearer(&bench);
+    bench.pass(300);
+    assert_eq!(bench.grant_under(ask, offer("t1")).last().unwrap(), "answer 1: token-unknown");
+    assert!(!bench.peer.grant_bearers().any(|known| known == ask));
+}
+
+#[test]
+fn what_our_request_is_answered_decides_nothing() {
+    for status in [200, 204, 400, 401, 403, 413, 429, 500, 503] {
+        let mut bench = asking();
+        assert!(bench.on(Event::Asked(Ok(Answer::bare(status)))).is_empty(), "{status}");
+        assert_eq!(bench.grant("t1"), ["keep grant t1"], "{status}");
+        assert!(bench.peer.look(bench.now()).rests_until.is_none());
+    }
+    for stage in [CallStage::Exchange, CallStage::Timeout] {
+        let mut bench = asking();
+        bench.on(Event::Asked(Err(trouble(stage))));
+        assert!(bench.peer.look(bench.now()).asking, "{stage:?}");
+    }
+}
+
+#[test]
+fn a_request_that_cannot_have_arrived_fails_at_once() {
+    let unreached =
+        [CallStage::LookUp, CallStage::Resolve, CallStage::Guard, CallStage::Connect, CallStage::Tls];
+    let statuses = [404, 405].map(|status| Ok(Answer::bare(status)));
+    for reply in unreached.map(|stage| Err(trouble(stage))).into_iter().chain(statuses) {
+        let mut bench = asking();
+        bench.on(Event::Asked(reply.clone()));
+        assert!(!bench.peer.look(bench.now()).asking, "{reply:?}");
+        assert!(bench.peer.look(bench.now()).rests_until.is_some(), "{reply:?}");
+        assert_eq!(bench.pass(3), ["ask"], "{reply:?}");
+    }
+}
+
+#[test]
+fn the_answer_to_an_older_request_does_not_end_a_newer_exchange() {
+    let mut bench = asking();
+    // The call of the first request is still open when its grant is given up.
+    assert!(bench.pass(60).is_empty());
+    assert_eq!(bench.on(Event::Asked(Err(trouble(CallStage::Connect)))), ["ask"]);
+    assert!(bench.peer.look(bench.now()).asking);
+}
+
+#[test]
+fn accepted_grants_that_are_remembered_are_bounded() {
+    let mut bench = Bench::new();
+    for n in 0..50 {
+        bench.pass(3);
+        bench.on(Event::ConnectWanted);
+        bench.on(Event::Asked(Ok(Answer::bare(204))));
+        bench.grant(&format!("t{n}"));
+        bench.on(Event::Kept);
+    }
+    assert!(bench.peer.record().repeats.len() <= 8);
+    assert!(bench.peer.record().held.len() <= 2);
+    assert_eq!(bench.peer.families().iter().count(), 4);
+}
+
+#[test]
+fn the_peer_takes_our_grant_and_we_send_with_what_it_offered() {
+    let mut bench = Bench::new();
+    bench.queue([1]);
+    let pair = crate::token::family::NewPair::new(
+        Digest::of(b"a"),
+        std::time::Duration::from_secs(60),
+        Digest::of(b"r"),
+        std::time::Duration::from_secs(60),
+        bench.now().wall,
+    );
+    let taken = Event::GrantTaken { family: 7, pair, offer: offer_for("t1", 60) };
+    assert_eq!(bench.on(taken), ["keep taken t1"]);
+    assert!(!bench.opens(&Digest::of(b"a")));
+    assert_eq!(bench.on(Event::Kept), ["send t1 [1]"]);
+    assert!(bench.opens(&Digest::of(b"a")));
+}

@@ -1,0 +1,8 @@
+//! The rules of one link, each as a sentence. Source: `https-token`.
+
+mod granted;
+mod hostile;
+mod refreshing;
+mod resting;
+mod sending;
+mod storing;

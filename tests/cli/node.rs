@@ -1,0 +1,68 @@
+//! A node of one's own: init, check, serve, and the commands that talk to it.
+
+use std::fs;
+
+use crate::world::World;
+
+const TOKEN: &str = "0123456789abcdef";
+
+#[test]
+fn what_init_writes_is_checked_and_served() {
+    let world = World::new();
+    world.good(&["init", "--host", "alpha.test"], &[]);
+    assert!(world.good(&["check"], &[]).contains("good, for host alpha.test"));
+    let ports = [("YMP_PEER__LISTEN", "127.0.0.1:0"), ("YMP_LOCAL__LISTEN", "127.0.0.1:0")];
+    let node = world.serve(&ports);
+    assert!(node.ready.starts_with("ready host=alpha.test peer=127.0.0.1:"), "{}", node.ready);
+    let token = fs::read_to_string(world.path().join("operator.token")).unwrap();
+    let at = [("YMP_LOCAL", node.local.as_str()), ("YMP_TOKEN", token.trim())];
+    assert_eq!(world.good(&["health"], &at[..1]), "ready\n");
+    let send =
+        ["send", "--as", "example/form", "--to", "alpha.test", "--action", "put", "{\"n\":1}", "--wait"];
+    assert!(world.good(&send, &at).ends_with("delivered\n"));
+    assert!(world.good(&["inbox", "example/form"], &at).contains("{\"n\":1}"));
+    assert!(world.good(&["peer", "list"], &at).contains("no links yet"));
+    assert_eq!(world.good(&["dead", "list"], &at), "no dead messages\n");
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn variables_alone_are_enough() {
+    let world = World::new();
+    world.good(&["certs", "--dir", "certs", "alpha.test"], &[]);
+    let apps = format!("[{{name = \"a\", token = \"{TOKEN}\", services = [\"example/form\"]}}]");
+    let variables = [
+        ("YMP_HOST", "alpha.test"),
+        ("YMP_PEER__LISTEN", "127.0.0.1:0"),
+        ("YMP_LOCAL__LISTEN", "127.0.0.1:0"),
+        ("YMP_APPS", apps.as_str()),
+    ];
+    assert!(world.good(&["check"], &variables).contains("good, for host alpha.test"));
+    let node = world.serve(&variables);
+    world.good(&["inbox", "example/form"], &[("YMP_LOCAL", &node.local), ("YMP_TOKEN", TOKEN)]);
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn without_a_file_and_without_variables_the_way_out_is_named() {
+    let world = World::new();
+    for command in ["serve", "check"] {
+        let ended = world.run(&[command], &[]);
+        assert_eq!(ended.code, Some(1), "{command}");
+        assert!(format!("{}{}", ended.out, ended.err).contains("`ymp init --host NAME` writes one"));
+    }
+    let ended = world.run(&["serve", "--config", "other.toml"], &[("YMP_HOST", "alpha.test")]);
+    assert_eq!(ended.code, Some(1), "a file that is named must be there");
+}
+
+#[test]
+fn a_node_that_is_not_there_is_not_healthy() {
+    let world = World::new();
+    // Port 1 is nobody's.
+    let ended = world.run(&["health", "--local", "http://127.0.0.1:1"], &[]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    assert!(ended.err.contains("no node answers"), "{}", ended.err);
+    let ended = world.run(&["health", "--json", "--local", "http://127.0.0.1:1"], &[]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.starts_with("{\"ready\":false,"), "{}", ended.out);
+}
