@@ -32,7 +32,6 @@ pub(crate) struct Node {
     tables: String,
     child: Option<Child>,
     log_level: &'static str,
-    expected_errors: Vec<&'static str>,
 }
 
 impl Node {
@@ -48,7 +47,6 @@ impl Node {
             tables: String::new(),
             child: None,
             log_level: "debug",
-            expected_errors: Vec::new(),
         };
         node.with("limits", "free-space-min = \"0B\"")
             .with("delivery", "retry-min = \"100ms\"\nretry-max = \"1s\"\nretry-max-silent = \"2s\"")
@@ -87,7 +85,6 @@ impl Node {
             tables: String::new(),
             child: None,
             log_level: "debug",
-            expected_errors: Vec::new(),
         }
     }
 
@@ -121,12 +118,6 @@ impl Node {
     /// The log in full.
     pub(crate) fn tracing(mut self) -> Self {
         self.log_level = "trace";
-        self
-    }
-
-    /// ERROR lines that hold these words are part of the test.
-    pub(crate) fn expecting_error(mut self, words: &'static str) -> Self {
-        self.expected_errors.push(words);
         self
     }
 
@@ -290,8 +281,7 @@ impl Node {
     fn alarms(&self) -> Vec<String> {
         let log = self.log();
         let alarm = |line: &&str| line.contains(" ERROR ") || line.contains("panicked at");
-        let expected = |line: &&str| self.expected_errors.iter().any(|words| line.contains(words));
-        log.lines().filter(alarm).filter(|line| !expected(line)).map(str::to_owned).collect()
+        log.lines().filter(alarm).map(str::to_owned).collect()
     }
 }
 

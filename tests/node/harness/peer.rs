@@ -297,7 +297,7 @@ impl Peer {
 
     /// What the node gave last: both.
     pub(crate) fn held(&self) -> (String, String) {
-        self.state().held.last().expect("the node gave tokens").clone()
+        self.state().held.last().unwrap().clone()
     }
 
     /// How many pairs the node gave.
@@ -372,7 +372,7 @@ impl Peer {
         super::message(&self.name, &node.host, id, &json!({"id": id}))
     }
 
-    async fn usually(&self, seen: &Seen) -> Reply {
+    fn usually(&self, seen: &Seen) -> Reply {
         match seen.kind {
             Kind::Request => self.on_request(seen),
             Kind::Grant => self.on_grant(seen),
@@ -401,7 +401,7 @@ impl Peer {
 
     /// Grants with this offer.
     pub(crate) async fn grants_with(&self, request: &Value, offer: &Value) -> Option<Got> {
-        let (host, address) = self.state().node.clone().expect("the peer has met the node");
+        let (host, address) = self.state().node.clone().unwrap();
         let call = Call::post(&self.yard, &host, address, "/grant").over(self.http.unwrap_or(Http::Two));
         call.bearer(request["token"].as_str().unwrap()).json(offer).try_send().await.ok()
     }
@@ -455,20 +455,20 @@ impl Peer {
             self.state().secrets.extend([text("token"), text("refresh-token")].into_iter().flatten());
         }
         match does {
-            None => Ok(self.usually(&seen).await),
+            None => Ok(self.usually(&seen)),
             Some(Does::Answers(reply)) => Ok(reply),
             Some(Does::LosesAnswer) => {
-                self.usually(&seen).await;
+                self.usually(&seen);
                 broken()
             }
             Some(Does::Breaks) => broken(),
             Some(Does::Waits(time)) => {
                 tokio::time::sleep(time).await;
-                Ok(self.usually(&seen).await)
+                Ok(self.usually(&seen))
             }
             Some(Does::Judges(judge)) => match judge(&seen) {
                 Some(reply) => Ok(reply),
-                None => Ok(self.usually(&seen).await),
+                None => Ok(self.usually(&seen)),
             },
         }
     }
