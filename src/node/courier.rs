@@ -1,12 +1,14 @@
 //! The hands of a peer's machine: each action is started here, and what it comes to is an event.
 //!
-//! Writes are handed over under the machine's lock, in the machine's order; only their outcome is awaited outside.
+//! `drive` is the one way in which an event reaches a machine: under the machine's lock it handles the event, hands
+//! writes over to the store in the machine's order, starts calls, and keeps the index and the timer in step. Nothing is
+//! awaited under the lock.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{facts, granting, registry::Slot, shell::Shell};
+use super::{facts, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
     link::{
         event::{Action, Change, Event},
@@ -24,8 +26,24 @@ use crate::{
     },
 };
 
+/// One event for one machine, and all that follows from it.
+pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
+    let now = shell.now();
+    let mut peer = slot.lock();
+    // Families change when something is kept, asks by their version: else the index stands.
+    let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
+    peer.handle(event, now, &mut Shell::dice());
+    for action in peer.actions() {
+        perform(shell, slot, &mut peer, action);
+    }
+    if kept || asks != peer.asks_version() {
+        shell.registry.reindex(slot, &peer);
+    }
+    shell.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
+}
+
 /// Starts one action.
-pub(super) fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
+fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
     let host = peer.host().clone();
     match action {
         Action::Ask(pair) => {
@@ -87,7 +105,7 @@ where
     let work = work(Arc::clone(shell), Arc::clone(slot));
     shell.spawn(async move {
         let event = work.await;
-        shell_then.drive(&slot_then, event);
+        drive(&shell_then, &slot_then, event);
     });
 }
 
@@ -142,17 +160,16 @@ fn settle(
     };
     let receipt = shell.store.settle(settlement);
     when_kept(shell, slot, receipt, |shell, slot, kept| {
-        shell.drive(slot, if kept { Event::Settled } else { Event::NotSettled });
+        drive(shell, slot, if kept { Event::Settled } else { Event::NotSettled });
     });
 }
 
 fn keep(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &Peer, change: Change) {
     let receipt = shell.store.commit(peer.writes(&change, shell.now()));
-    let host = peer.host().clone();
     when_kept(shell, slot, receipt, move |shell, slot, kept| {
-        shell.drive(slot, if kept { Event::Kept } else { Event::NotKept });
-        if let Change::Taken { pair, .. } = change {
-            granting::finished(shell, &host, &pair, kept);
+        drive(shell, slot, if kept { Event::Kept } else { Event::NotKept });
+        if let Change::Taken { family, .. } = change {
+            slot.settle_take(family, kept);
         }
     });
 }
@@ -175,20 +192,4 @@ fn when_kept<T: Send + 'static>(
         }
         then(&shell_then, &slot_then, outcome.is_ok());
     });
-}
-
-/// Operators that wait for an exchange or a refresh of this peer are told.
-pub(super) fn tell(
-    waiting: &mut Vec<tokio::sync::oneshot::Sender<super::registry::Outcome>>,
-    outcome: &super::registry::Outcome,
-) {
-    for waiter in waiting.drain(..) {
-        // An operator that went away needs no answer.
-        let _ = waiter.send(outcome.clone());
-    }
-}
-
-/// The waiting verbs of a slot.
-pub(super) fn waiters(slot: &Slot) -> std::sync::MutexGuard<'_, super::registry::Waiters> {
-    slot.waiters.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Error,
-    courier::waiters,
+    courier::drive,
     registry::{At, Opens, Outcome, Slot, Waiters},
     shell::Shell,
     views::{DirectionState, FailureView, PeerView, QueueView, ReceivingView, SendingView},
@@ -79,7 +79,7 @@ pub(super) async fn granted(
     let (sender, answer) = oneshot::channel();
     shell.grants.insert(call, sender);
     slot.saw(from, shell.now().mono);
-    shell.drive(&slot, Event::GrantArrived { call, bearer, offer });
+    drive(shell, &slot, Event::GrantArrived { call, bearer, offer });
     match answer.await {
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(refusal))) => {
@@ -125,7 +125,7 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     match outcome {
         Ok(fresh) => {
             slot.saw(from, shell.now().mono);
-            shell.drive(&slot, Event::Heard);
+            drive(shell, &slot, Event::Heard);
             tracing::debug!(peer = %host, "tokens refreshed for the peer");
             Ok(Bytes::from(fresh.encode_refresh()))
         }
@@ -213,13 +213,14 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
     let slot = shell.slot(host);
     let (sender, outcome) = oneshot::channel();
     {
-        let mut waiting = waiters(&slot);
+        let mut waiting = slot.waiting();
         match wish {
             Wish::Connect => waiting.connect.push(sender),
             Wish::Refresh => waiting.refresh.push(sender),
         }
     }
-    shell.drive(
+    drive(
+        shell,
         &slot,
         match wish {
             Wish::Connect => Event::ConnectWanted,
@@ -255,11 +256,11 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
         }
         let receipt = shell.store.commit(writes)?;
         peer.forget();
-        *waiters(&slot) = Waiters::default();
+        *slot.waiting() = Waiters::default();
         shell.registry.reindex(&slot, &peer);
         receipt
     };
-    shell.drive(&slot, Event::Woken);
+    drive(shell, &slot, Event::Woken);
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     Ok(())

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    courier::{tell, waiters},
-    registry::Slot,
+    registry::{Slot, tell},
     shell::Shell,
 };
 use crate::{link::event::Fact, wire::host::PeerHost};
@@ -26,12 +25,12 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
                 Some(("request", rest)) => ("request", rest),
                 _ => ("request", reason.as_str()),
             };
-            tell(&mut waiters(slot).connect, &Err((step, rest.to_owned())));
+            tell(&mut slot.waiting().connect, &Err((step, rest.to_owned())));
         }
         Fact::GrantAccepted => {
             metrics.grants_in.up();
             tracing::info!(%peer, "tokens exchanged: the peer granted");
-            tell(&mut waiters(slot).connect, &Ok(()));
+            tell(&mut slot.waiting().connect, &Ok(()));
         }
         Fact::GrantRepeated => tracing::debug!(%peer, "a grant came again"),
         Fact::GrantTaken => {
@@ -41,17 +40,17 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
         Fact::RefreshDone => {
             metrics.refreshes_out.up();
             tracing::debug!(%peer, "tokens refreshed");
-            tell(&mut waiters(slot).refresh, &Ok(()));
+            tell(&mut slot.waiting().refresh, &Ok(()));
         }
         Fact::RefreshRefused(reason) => {
             metrics.refreshes_failed.up();
             tracing::info!(%peer, %reason, "the peer refused the refresh: asking anew");
-            tell(&mut waiters(slot).refresh, &Err(("refresh", reason.clone())));
+            tell(&mut slot.waiting().refresh, &Err(("refresh", reason.clone())));
         }
         Fact::RefreshFailed(reason) => {
             metrics.refreshes_failed.up();
             tracing::info!(%peer, %reason, "the refresh got no answer");
-            tell(&mut waiters(slot).refresh, &Err(("refresh", reason.clone())));
+            tell(&mut slot.waiting().refresh, &Err(("refresh", reason.clone())));
         }
         Fact::PacketDelivered { messages } => {
             metrics.packets_out.up();

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{shell::Shell, timer::Alarm};
+use super::{courier, shell::Shell, timer::Alarm};
 use crate::{
     client::Address,
     link::{
@@ -86,7 +86,7 @@ pub(super) fn wake(shell: &Arc<Shell>) {
 }
 
 /// The link that a taken grant makes is on disk, or could not be kept. The tokens are valid by now where it is.
-pub(super) fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, kept: bool) {
+fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, kept: bool) {
     if kept {
         shell.registry.settle_offer(pair);
     }
@@ -123,7 +123,13 @@ fn start(shell: &Arc<Shell>, action: Action) {
         }
         Action::Take { host, family, pair, offer } => {
             let slot = shell.slot(&host);
-            shell.drive(&slot, Event::GrantTaken { family, pair, offer });
+            let taken = slot.awaits_take(family);
+            courier::drive(shell, &slot, Event::GrantTaken { family, pair, offer });
+            let shell_then = Arc::clone(shell);
+            shell.spawn(async move {
+                let kept = taken.await.unwrap_or(false);
+                finished(&shell_then, &host, &pair, kept);
+            });
         }
         Action::Withdraw { host, family, pair, ended } => withdraw(shell, &host, family, &pair, &ended),
     }

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Error,
+    courier::drive,
     exchange::{keep_families, opened},
     registry::{At, Slot},
     shell::Shell,
@@ -50,7 +51,7 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     take_turn(shell, &slot, now)?;
     slot.saw(from, shell.now().mono);
     if heard {
-        shell.drive(&slot, Event::Heard);
+        drive(shell, &slot, Event::Heard);
     }
     Ok(Caller { host, bearer: bearer.digest() })
 }

@@ -1,9 +1,9 @@
 //! The shell: the only asynchronous and stateful floor. The verbs that the faces may call stand here.
 //!
-//! - `shell`: the parts, and the one way in which an event reaches a machine. `courier` performs what a machine wants.
+//! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
 //! - `inbound`, `outbound`, `exchange`, `granting`: the verbs, by who calls them and about what.
 //! - `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
-//! - `facts`: what is reported. `views`: what the faces are shown. `clock`: the one clock and the one dice.
+//! - `facts`, `seldom`: what is reported. `views`: what the faces are shown. `clock`: the one clock and the one dice.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -172,7 +172,7 @@ impl Node {
 
     /// Starts what happens by itself: timers, couriers of peers with mail, sweeps. Ends when the node drains.
     pub async fn run(&self) {
-        tokio::join!(timer::run(Arc::clone(&self.0)), upkeep::run(Arc::clone(&self.0)));
+        tokio::join!(upkeep::wake(Arc::clone(&self.0)), upkeep::run(Arc::clone(&self.0)));
     }
 
     /// Begins no new calls to peers, and waits until those under way are done, at most so long. `false`: some were left.

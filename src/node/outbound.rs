@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Error,
+    courier::drive,
     shell::Shell,
     views::{MessageView, Submitted},
 };
@@ -54,7 +55,7 @@ pub(super) async fn submit(
         shell.wake_readers(service);
     }
     for host in &hosts {
-        shell.drive(&shell.slot(host), Event::MailQueued);
+        drive(shell, &shell.slot(host), Event::MailQueued);
     }
     Ok(ids.into_iter().zip(states).map(|(id, state)| Submitted { id, state }).collect())
 }
@@ -212,7 +213,7 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
     if !shell.store.revive(id, now, now.plus(shell.settings.time_to_live), tries)?.await? {
         return Err(unknown(id));
     }
-    shell.drive(&slot, Event::MailQueued);
+    drive(shell, &slot, Event::MailQueued);
     Ok(())
 }
 

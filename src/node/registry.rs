@@ -61,11 +61,20 @@ pub(super) struct Waiters {
     pub(super) refresh: Vec<oneshot::Sender<Outcome>>,
 }
 
+/// Operators that wait for an exchange or a refresh of a peer are told.
+pub(super) fn tell(waiting: &mut Vec<oneshot::Sender<Outcome>>, outcome: &Outcome) {
+    for waiter in waiting.drain(..) {
+        // An operator that went away needs no answer.
+        let _ = waiter.send(outcome.clone());
+    }
+}
+
 /// One peer's machine and what the shell keeps beside it.
 pub(super) struct Slot {
     peer: Mutex<Peer>,
     indexed: Mutex<HashSet<(At, Digest)>>,
-    pub(super) waiters: Mutex<Waiters>,
+    waiters: Mutex<Waiters>,
+    takes: Mutex<Vec<(u64, oneshot::Sender<bool>)>>,
     pub(super) bucket: Mutex<Option<Bucket>>,
     pub(super) http: Mutex<Option<HttpVersion>>,
     /// Client addresses that showed its bearer, newest last.
@@ -81,9 +90,31 @@ impl Slot {
             peer: Mutex::new(peer),
             indexed: Mutex::default(),
             waiters: Mutex::default(),
+            takes: Mutex::default(),
             bucket: Mutex::default(),
             http: Mutex::default(),
             origins: Mutex::default(),
+        }
+    }
+
+    /// The verbs that wait on this machine.
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when the link that a taken grant makes is on disk, or could not be kept.
+    pub(super) fn awaits_take(&self, family: u64) -> oneshot::Receiver<bool> {
+        let (sender, receiver) = oneshot::channel();
+        self.takes.lock().unwrap_or_else(PoisonError::into_inner).push((family, sender));
+        receiver
+    }
+
+    /// Tells who awaits this take.
+    pub(super) fn settle_take(&self, family: u64, kept: bool) {
+        let mut takes = self.takes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = takes.iter().position(|(id, _)| *id == family) {
+            // Who went away drains.
+            let _ = takes.swap_remove(place).1.send(kept);
         }
     }
 

@@ -1,8 +1,4 @@
-//! What all verbs of the node share: the parts, and the one way in which an event reaches a machine.
-//!
-//! `drive` is that way: under the machine's lock it handles the event, hands writes over to the store in the machine's
-//! order, starts calls, and keeps the index and the timer in step. Nothing is awaited under the lock; what a call comes
-//! to is an event of its own.
+//! What all verbs of the node share: the parts, what is under way, and the roads to other hosts.
 
 use std::{
     sync::{
@@ -18,17 +14,16 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{
     Error, PeerPin, Settings,
     clock::SystemDice,
-    courier,
     registry::{Registry, Slot},
     seldom::Lines,
-    timer::{Alarm, Timer},
+    timer::Timer,
 };
 use crate::{
     client::{Client, Route},
     link::{
         self,
         admission::Bucket,
-        event::{CallId, Event},
+        event::CallId,
         lobby::{self, Lobby},
     },
     store::{Store, StoreError},
@@ -150,22 +145,6 @@ impl Shell {
     pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
         self.registry
             .slot(host, || link::peer::Peer::new(host.clone(), Arc::clone(&self.link), &mut Self::dice()))
-    }
-
-    /// One event for one machine, and all that follows from it.
-    pub(super) fn drive(self: &Arc<Self>, slot: &Arc<Slot>, event: Event) {
-        let now = self.now();
-        let mut peer = slot.lock();
-        // Families change when something is kept, asks by their version: else the index stands.
-        let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
-        peer.handle(event, now, &mut Self::dice());
-        for action in peer.actions() {
-            courier::perform(self, slot, &mut peer, action);
-        }
-        if kept || asks != peer.asks_version() {
-            self.registry.reindex(slot, &peer);
-        }
-        self.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
     }
 
     /// A task that a drain waits for.

@@ -2,18 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use tokio::sync::Notify;
 
-use super::shell::Shell;
-use crate::{
-    link::event::Event,
-    wire::{
-        host::PeerHost,
-        time::{Mono, ReadClock},
-    },
+use crate::wire::{
+    host::PeerHost,
+    time::{Mono, ReadClock},
 };
 
 /// Who is woken.
@@ -59,7 +55,7 @@ impl Timer {
     }
 
     /// Waits for the next alarm.
-    async fn next(&self, clock: &ReadClock) -> Alarm {
+    pub(super) async fn next(&self, clock: &ReadClock) -> Alarm {
         loop {
             let first = self.queue.lock().unwrap_or_else(PoisonError::into_inner).due.first().cloned();
             let now = clock().mono;
@@ -75,24 +71,6 @@ impl Timer {
                     }
                 }
                 None => self.changed.notified().await,
-            }
-        }
-    }
-}
-
-/// Wakes machines until the node drains.
-pub(super) async fn run(shell: Arc<Shell>) {
-    loop {
-        let alarm = tokio::select! {
-            alarm = shell.timer.next(&shell.clock) => alarm,
-            () = shell.drained() => return,
-        };
-        match alarm {
-            Alarm::Lobby => super::granting::wake(&shell),
-            Alarm::Peer(host) => {
-                if let Some(slot) = shell.registry.find(&host) {
-                    shell.drive(&slot, Event::Woken);
-                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{registry::Slot, shell::Shell};
+use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
     link::{
         event::Event,
@@ -66,7 +66,7 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
 pub(super) async fn run(shell: Arc<Shell>) {
     let start = async {
         for waiting in shell.store.waiting() {
-            shell.drive(&shell.slot(&waiting.host), Event::MailQueued);
+            drive(&shell, &shell.slot(&waiting.host), Event::MailQueued);
             tokio::time::sleep(START_PACE).await;
         }
         std::future::pending::<()>().await;
@@ -92,6 +92,24 @@ pub(super) async fn run(shell: Arc<Shell>) {
     }
 }
 
+/// Wakes machines until the node drains.
+pub(super) async fn wake(shell: Arc<Shell>) {
+    loop {
+        let alarm = tokio::select! {
+            alarm = shell.timer.next(&shell.clock) => alarm,
+            () = shell.drained() => return,
+        };
+        match alarm {
+            Alarm::Lobby => granting::wake(&shell),
+            Alarm::Peer(host) => {
+                if let Some(slot) = shell.registry.find(&host) {
+                    drive(&shell, &slot, Event::Woken);
+                }
+            }
+        }
+    }
+}
+
 /// Messages whose time to live is over become dead, whatever state their peer is in.
 fn expire(shell: &Arc<Shell>) {
     let due = match shell.store.due(shell.now().wall, DUE_MAX) {
@@ -106,7 +124,7 @@ fn expire(shell: &Arc<Shell>) {
         by_host.entry(host).or_default().push(seq);
     }
     for (host, seqs) in by_host {
-        shell.drive(&shell.slot(&host), Event::MailExpired(seqs));
+        drive(shell, &shell.slot(&host), Event::MailExpired(seqs));
     }
 }
 
@@ -137,7 +155,7 @@ fn remind(shell: &Arc<Shell>) {
         let slot = shell.slot(&waiting.host);
         let sleeps = !slot.lock().has_mail();
         if sleeps {
-            shell.drive(&slot, Event::MailQueued);
+            drive(shell, &slot, Event::MailQueued);
         }
     }
 }
