@@ -137,6 +137,7 @@ struct Signals {
 
 impl App {
     fn build(mut config: Config) -> Result<Self, AppError> {
+        let signals = Signals::new()?;
         config.connections.connections = within_descriptors(config.connections.connections);
         let clock = clock::system();
         let identity = tls::load(&config.tls, &config.node.host, clock().wall)?;
@@ -171,7 +172,7 @@ impl App {
             stopping,
         };
         let plain = plain.map(|(listener, _)| listener);
-        Ok(Self { node, store, peer, local, plain, faces, signals: Signals::new()? })
+        Ok(Self { node, store, peer, local, plain, faces, signals })
     }
 
     async fn run(self, ready: impl FnOnce(Ready)) -> Result<(), AppError> {

@@ -23,12 +23,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The node sends at least a comment every 15 s: a stream that is silent for longer is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// Read or follow an inbox, oldest first, from the first message that the app has not acknowledged
+/// Read an inbox, oldest first, from the first message that the app has not acknowledged
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  \
     ymp inbox example/form --max 10\n  \
-    ymp inbox example/form --wait 30s --ack\n  \
-    ymp inbox example/form --follow --json")]
+    ymp inbox example/form --wait 30s --ack")]
 pub(super) struct Inbox {
     /// Whose inbox
     #[arg(value_name = "PROTOCOL/SERVICE")]
@@ -42,10 +41,10 @@ pub(super) struct Inbox {
     /// Acknowledge what was printed: the app does not see it again
     #[arg(long)]
     ack: bool,
-    /// Print messages as they come, until ctrl-c
-    #[arg(long)]
+    /// Print messages as they come, until ctrl-c; hidden while the node has no event stream
+    #[arg(long, hide = true)]
     follow: bool,
-    /// Print JSON; with --follow one entry per line
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -37,7 +37,7 @@ impl Serve {
         let host = config.node.host.clone();
         let mut said = Ok(());
         rooms::serve(config, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
-            .map_err(|error| CliError::failed(error, "`ymp check` looks for the cause"))?;
+            .map_err(|error| CliError::failed(error, ""))?;
         said
     }
 }

@@ -1,6 +1,13 @@
 //! What happens by itself: the start from the store, and what has to be swept from time to time.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
@@ -64,21 +71,29 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
 
 /// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
 pub(super) async fn run(shell: Arc<Shell>) {
+    let started = AtomicBool::new(false);
     let start = async {
         for waiting in shell.store.waiting() {
             drive(&shell, &shell.slot(&waiting.host), Event::MailQueued);
             tokio::time::sleep(START_PACE).await;
         }
+        started.store(true, Ordering::Relaxed);
         std::future::pending::<()>().await;
     };
     let work = async {
         let mut since_sweep = SWEEP_EVERY;
         loop {
-            expire(&shell);
+            // What is due now stays due: in doubt nothing of it could be settled.
+            if !matches!(shell.store.healthy(), Err(StoreError::Doubt(_))) {
+                expire(&shell);
+            }
             if since_sweep >= SWEEP_EVERY {
                 since_sweep = Duration::ZERO;
                 if let Err(error) = sweep(&shell).await {
-                    tracing::error!(%error, "sweeping failed");
+                    tracing::warn!(%error, "sweeping is put off");
+                }
+                if started.load(Ordering::Relaxed) {
+                    remind(&shell);
                 }
             }
             tokio::time::sleep(DUE_EVERY).await;
@@ -145,7 +160,6 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     for slot in shell.registry.slots() {
         sweep_slot(shell, &slot);
     }
-    remind(shell);
     Ok(())
 }
 

@@ -107,6 +107,7 @@ impl Family {
                 id,
                 opened: now,
                 offered: false,
+                revoked: false,
                 closed: None,
                 current: issued(pair, 0),
                 previous: None,
@@ -149,12 +150,15 @@ impl Family {
     /// Whether it was revoked or replaced, and that moment has come.
     #[must_use]
     pub fn is_closed(&self, now: Wall) -> bool {
-        self.closes().is_some_and(|at| at <= now)
+        self.record.revoked || self.closes().is_some_and(|at| at <= now)
     }
 
     /// When the newest access token runs out, or the family closes before that.
     #[must_use]
     pub fn open_until(&self) -> Wall {
+        if self.record.revoked {
+            return Wall(0);
+        }
         let until = self.record.current.access_until;
         self.closes().map_or(until, |at| at.min(until))
     }
@@ -245,7 +249,9 @@ impl Family {
     /// Revokes it.
     #[must_use]
     pub fn close(&self, why: &str, now: Wall) -> Self {
-        self.closed_at(why, now)
+        let mut next = self.closed_at(why, now);
+        next.record.revoked = true;
+        next
     }
 
     //= https-token, "Being asked": the older families of that peer close 30 s later

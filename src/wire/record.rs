@@ -353,6 +353,9 @@ pub struct FamilyRecord {
     /// When it is revoked or replaced, and why; may lie a little ahead.
     #[serde(default)]
     pub closed: Option<FailureRecord>,
+    /// Closed for good: whatever the clock says, it does not open again.
+    #[serde(default)]
+    pub revoked: bool,
     /// The newest pair.
     pub current: PairRecord,
     /// The pair before it, while the newest has not been used.

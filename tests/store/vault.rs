@@ -26,6 +26,7 @@ pub(crate) fn family(subject: &str, id: u64) -> FamilyRecord {
         id,
         opened: Wall(4),
         offered: true,
+        revoked: false,
         closed: Some(FailureRecord { at: Wall(1), reason: "stolen".into() }),
         current: pair,
         previous: Some(pair),

@@ -160,6 +160,8 @@ impl Asking {
             let at = match self.renewal {
                 Renewal::Running { .. } | Renewal::Keeping { .. } | Renewal::Abandoned => None,
                 Renewal::Idle | Renewal::Resting { .. } if self.refresh_wanted => Some(now.mono),
+                // With nothing left to send with, a refresh that rests would hold the mail; the link's own rest is the pause.
+                Renewal::Resting { .. } if lacking => Some(now.mono),
                 Renewal::Resting { until, .. } => (mail || lively).then_some(until),
                 Renewal::Idle if lacking => Some(now.mono),
                 //= https-token, "Refreshing": a link that sent nothing for a day is refreshed when there is mail

@@ -12,6 +12,9 @@ use crate::link::{
     health::{Rest, back_off, stretched},
 };
 
+/// The store's trouble ends for all peers at once, and none of them should sleep long past it.
+const STUMBLE_MAX: Duration = Duration::from_secs(15);
+
 impl Peer {
     /// An exchange succeeded: the peer is there, and there is a token. What packets taught stays until one succeeds.
     pub(super) fn come_up(&mut self, ctx: &mut Context<'_>) {
@@ -57,7 +60,8 @@ impl Peer {
     /// Our own trouble: the peer's history does not suffer for it.
     pub(super) fn stumble(&mut self, reason: &str, ctx: &mut Context<'_>) {
         self.stumbles = self.stumbles.saturating_add(1);
-        let wait = back_off(self.stumbles, ctx.settings.retry_max, ctx.settings, ctx.dice);
+        let longest = ctx.settings.retry_max.min(STUMBLE_MAX);
+        let wait = back_off(self.stumbles, longest, ctx.settings, ctx.dice);
         self.rest_for(wait, false, ctx);
         ctx.note(Fact::PacketFailed(reason.to_owned()));
     }

@@ -141,3 +141,17 @@ fn access_tokens_under_way_are_bounded_however_fast_a_peer_refreshes() {
     assert!(family.to_record().lingering.len() <= LINGERING_PER_FAMILY);
     assert!(opens(&family, "a98", T0) && opens(&family, "a99", T0));
 }
+
+#[test]
+fn a_revoked_family_stays_closed_when_the_clock_is_set_back() {
+    let family = rotated(&used(&family(), "a0", T0), "r0", 1, T0);
+    let family = used(&family, "a1", T0);
+    let Rotated::Replayed(closed) = family.rotate(&digest("r0"), pair(9, T0), T0) else {
+        panic!("a replay was not seen")
+    };
+    let earlier = Wall(T0.0 - 30_000);
+    for stored in [(*closed).clone(), Family::from_record(closed.to_record())] {
+        assert!(stored.is_closed(earlier) && !opens(&stored, "a1", earlier));
+        assert!(matches!(stored.rotate(&digest("r1"), pair(9, earlier), earlier), Rotated::Unknown));
+    }
+}

@@ -198,7 +198,7 @@ fn the_outbox_is_not_read_anew_while_something_is_being_settled() {
 }
 
 #[test]
-fn a_store_that_fails_is_asked_more_and_more_rarely() {
+fn a_store_that_fails_is_asked_more_rarely_and_nobody_sleeps_long_past_its_recovery() {
     let mut bench = Bench::linked();
     bench.outbox = None;
     bench.on(Event::MailQueued);
@@ -206,6 +206,7 @@ fn a_store_that_fails_is_asked_more_and_more_rarely() {
     for _ in 0..3600 {
         loads += bench.on(Event::MailNotLoaded("disk".to_owned())).len() + bench.pass(1).len();
     }
-    assert!((8..=20).contains(&loads), "{loads}");
+    // 1, 2, 4, 8 s and from there 15 s at most: some 250 in an hour.
+    assert!((200..=330).contains(&loads), "{loads}");
     assert_eq!(bench.peer.health().failures, 0);
 }
