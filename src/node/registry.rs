@@ -164,10 +164,16 @@ impl Registry {
         self.peers.get(host).map(|slot| Arc::clone(&slot))
     }
 
-    /// Drops a machine that nobody else holds at this moment. `false`: it is in use.
-    pub(super) fn forget(&self, host: &PeerHost, slot: &Arc<Slot>) -> bool {
-        // One count is the map's, one the caller's list's.
-        self.peers.remove_if(host, |_, own| Arc::ptr_eq(own, slot) && Arc::strong_count(own) <= 2).is_some()
+    /// Drops a machine that nobody else holds at this moment; `erase` runs before another one can be made for this host.
+    pub(super) fn forget(&self, host: &PeerHost, slot: &Arc<Slot>, erase: impl FnOnce()) {
+        self.peers.remove_if(host, |_, own| {
+            // One count is the map's, one the caller's list's.
+            let unused = Arc::ptr_eq(own, slot) && Arc::strong_count(own) <= 2;
+            if unused {
+                erase();
+            }
+            unused
+        });
     }
 
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {

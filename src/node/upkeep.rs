@@ -188,8 +188,9 @@ fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     let host = peer.host().clone();
     let over = peer.is_blank(now) && shell.pin(&host).is_none() && shell.store.waiting_for(&host).is_none();
     drop(peer);
-    if over && shell.registry.forget(&host, slot) {
-        drop(shell.store.commit(vec![VaultWrite::DropLink(host)]));
+    if over {
+        let erase = || drop(shell.store.commit(vec![VaultWrite::DropLink(host.clone())]));
+        shell.registry.forget(&host, slot, erase);
     }
 }
 

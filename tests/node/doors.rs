@@ -88,6 +88,17 @@ async fn a_token_that_is_revoked_while_the_body_comes_is_not_honoured() {
 }
 
 #[tokio::test]
+async fn tls_1_2_is_spoken_too() {
+    let (yard, node, _peer) = pair().await;
+    let tcp = TcpStream::connect(node.peer).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(ALPHA).unwrap();
+    let only = tokio_rustls::TlsConnector::from(yard.client_of(&["h2"], &[&rustls::version::TLS12]));
+    let tls = only.connect(name, tcp).await.unwrap();
+    assert_eq!(tls.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_2));
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[tokio::test]
 async fn a_message_to_one_of_our_aliases_is_told_what_to_write() {
     let yard = Yard::new();
     let node = Node::new(&yard, ALPHA).with("peer", "aliases = [\"other.test\"]").started().await;

@@ -163,6 +163,7 @@ impl Peer {
             && !self.sending.has_mail()
             && self.keeping.is_empty()
             && self.asking.held_records().is_empty()
+            && self.asking.repeats().is_empty()
             && self.asking.asks().next().is_none()
     }
 

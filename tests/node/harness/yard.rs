@@ -64,11 +64,20 @@ impl Yard {
 
     /// A client that trusts this yard's authority only and speaks exactly these protocols.
     pub(crate) fn client(&self, alpn: &[&str]) -> Arc<rustls::ClientConfig> {
+        self.client_of(alpn, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same for these versions of TLS.
+    pub(crate) fn client_of(
+        &self,
+        alpn: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         let ca = CertificateDer::from_pem_file(self.certs().join("ca.pem")).unwrap();
         roots.add(ca).unwrap();
         let builder = rustls::ClientConfig::builder_with_provider(provider());
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_protocol_versions(versions).unwrap();
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
