@@ -282,6 +282,11 @@ impl Store for Memory {
         self.space()
     }
 
+    /// It has no clock and keeps no time.
+    fn last_seen(&self) -> Option<Wall> {
+        None
+    }
+
     fn figures(&self) -> Figures {
         let inner = self.lock();
         let window = &inner.index.window;

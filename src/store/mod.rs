@@ -37,6 +37,9 @@ pub mod embedded;
 mod engine;
 pub mod memory;
 
+/// How far from the last time seen a start may be until the wall clock is not believed for an hour.
+pub const STRANGE_START: Duration = Duration::from_secs(24 * 3600);
+
 /// Our own trouble with the memory: 503 outside, an alarm inside.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -273,6 +276,13 @@ pub trait Store: Inbox + Outbox + Vault {
     /// # Errors
     /// As said.
     fn healthy(&self) -> Result<(), StoreError>;
+
+    /// The wall time up to which an earlier run is known to have gone, as found at open; `None` where there was none, and
+    /// from an engine that keeps none. An engine that lives on writes it at most once a minute, with a commit that
+    /// happens anyway, and at close; never a time that it does not believe. So a start more than a day away from it
+    /// (`STRANGE_START`), in either direction, was either a long rest or has a wrong clock, and the engine lets nothing
+    /// expire for its first hour; a caller that deletes by age should do as much.
+    fn last_seen(&self) -> Option<Wall>;
 
     /// Figures for the metrics.
     fn figures(&self) -> Figures;

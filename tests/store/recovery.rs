@@ -163,6 +163,64 @@ fn an_older_commit_with_wrong_content_is_damage_and_nothing_is_taken_off() {
     assert_eq!(house.inbox().len(), 3);
 }
 
+/// What a crash of an earlier version left, in the middle of taking off a commit.
+fn set_aside(path: &Path) {
+    fs::rename(path, path.with_extension("torn")).unwrap();
+}
+
+#[test]
+fn a_journal_that_was_set_aside_and_not_replaced_is_put_back() {
+    assert_eq!(after_spoiling(|path, _| set_aside(path)), 3);
+    let torn = |path: &Path, before| {
+        turn(path, before + 200);
+        set_aside(path);
+    };
+    assert_eq!(after_spoiling(torn), 1);
+}
+
+#[test]
+fn a_journal_that_was_set_aside_and_has_one_in_its_place_is_left_alone() {
+    let beside = |path: &Path, _| fs::write(path.with_extension("torn"), b"evidence").unwrap();
+    assert_eq!(after_spoiling(beside), 3);
+    let older = |path: &Path, _| {
+        fs::rename(path, path.with_file_name("7.jnl")).unwrap();
+        fs::write(path.with_file_name("6.torn"), b"evidence").unwrap();
+    };
+    assert_eq!(after_spoiling(older), 3);
+    let torn = |path: &Path, before| {
+        fs::write(path.with_extension("torn"), b"evidence").unwrap();
+        turn(path, before + 200);
+    };
+    assert_eq!(after_spoiling(torn), 1);
+}
+
+#[test]
+fn a_crash_right_before_or_after_the_cut_loses_nothing_acknowledged() {
+    let before = |path: &Path, before| {
+        turn(path, before + 200);
+        fs::hard_link(path, path.with_extension("torn")).unwrap();
+    };
+    assert_eq!(after_spoiling(before), 1);
+    let mut house = House::embedded();
+    for id in ["1", "2"] {
+        house.arrive(house.packet("beta.test", &[(id, &id.repeat(1000))])).unwrap();
+    }
+    house.restart();
+    let whole = fs::metadata(journal(house.dir())).unwrap().len();
+    house.arrive(house.packet("beta.test", &[("3", &"3".repeat(1000))])).unwrap();
+    house.store().close();
+    let path = journal(house.dir());
+    // The older one is damaged, and the newest had just been taken off.
+    turn(&path, whole - 500);
+    fs::copy(&path, path.with_extension("torn")).unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(whole).unwrap();
+    let error = open(house.dir(), settings(), &clock()).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    turn(&path, whole - 500);
+    house.restart();
+    assert_eq!(house.inbox().len(), 3);
+}
+
 #[test]
 fn a_database_that_cannot_be_read_is_damaged_and_no_panic() {
     let house = House::embedded();

@@ -70,6 +70,7 @@ pub(super) fn caught<T>(
 impl Disk {
     /// Opens or makes it. Takes off a last commit that a power cut has left wrong, of which nobody was told.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        journal::restore(path).map_err(mending)?;
         let torn = match Self::try_open(path) {
             Err(Refusal::Torn(torn)) => torn,
             Err(Refusal::Other(error)) => return Err(error),

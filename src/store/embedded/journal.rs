@@ -5,7 +5,11 @@
 //!
 //! **After a power cut** the last commit, which nobody was told of, may be whole in form and wrong in content, since
 //! pages reach the disk in any order. fjall cuts off a tail that ends early, but refuses this one: `Cut` takes off the
-//! last commit, and puts it back when that was not what was wrong, for then something older is damaged.
+//! last commit, and puts it back when that was not what was wrong, for then something older is damaged. Its journal is
+//! there at every moment, old or new: the whole one gets a second name, and the cut one takes its place in one step.
+//!
+//! Earlier versions moved the whole one away first and could leave none; `restore` puts that one back before anything
+//! is read, since the database would begin an empty journal and forget.
 //!
 //! A journal is a row of batches: `1 count u32 seqno u64`, items `2 type u8 compression u8 keyspace u64 key u16
 //! value u32 stored u32 | key | stored value`, clears `4 keyspace u64`, and at the end `3 checksum u64 magic 4`.
@@ -14,23 +18,55 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 const BLOCK: usize = 64 * 1024;
+/// What a whole journal is called while it is set aside.
+const WHOLE: &str = "torn";
 
 /// The journals of a database, oldest first.
 fn journals(database: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(numbered(database, "jnl")?.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Files named by a number, in its order.
+fn numbered(database: &Path, ending: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(database)? {
         let path = entry?.path();
         let number = path.file_stem().and_then(OsStr::to_str).and_then(|stem| stem.parse::<u64>().ok());
-        if let (Some(number), Some("jnl")) = (number, path.extension().and_then(OsStr::to_str)) {
+        if let Some(number) = number
+            && path.extension().is_some_and(|found| found == ending)
+        {
             found.push((number, path));
         }
     }
     found.sort();
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    Ok(found)
+}
+
+fn sync_folder(database: &Path) -> io::Result<()> {
+    File::open(database)?.sync_all()
+}
+
+/// Puts a journal back that was set aside and has nothing in its place. One that is older than what is there stays
+/// aside: the database has gone on without it, and old writes must not come after newer ones.
+pub(super) fn restore(database: &Path) -> io::Result<()> {
+    if !database.try_exists()? {
+        return Ok(());
+    }
+    let newest = numbered(database, "jnl")?.pop().map(|(number, _)| number);
+    for (number, whole) in numbered(database, WHOLE)?.into_iter().rev() {
+        if newest.is_none_or(|newest| newest < number) {
+            tracing::warn!(file = %whole.display(), "put back a journal that had been set aside and not replaced");
+            fs::rename(&whole, whole.with_extension("jnl"))?;
+            return sync_folder(database);
+        }
+        tracing::warn!(file = %whole.display(), "a journal that was set aside is left as it is");
+    }
+    Ok(())
 }
 
 /// Writes all journals anew, so that what will be read of them is on the disk.
@@ -40,7 +76,7 @@ pub(super) fn rewrite(database: &Path) -> io::Result<()> {
         copy(&path, &draft, u64::MAX)?;
         fs::rename(&draft, &path)?;
     }
-    File::open(database)?.sync_all()
+    sync_folder(database)
 }
 
 /// Copies the first `length` bytes; empty blocks, of which a journal is made in advance, take no room.
@@ -74,12 +110,12 @@ impl Cut {
     pub(super) fn make(database: &Path) -> io::Result<Option<Self>> {
         let Some(journal) = journals(database)?.pop() else { return Ok(None) };
         let Some(start) = last_commit(&journal)? else { return Ok(None) };
-        let (whole, draft) = (journal.with_extension("torn"), journal.with_extension("new"));
+        let Some(whole) = set_aside(database, &journal)? else { return Ok(None) };
+        let draft = journal.with_extension("new");
         let bytes = fs::metadata(&journal)?.len().saturating_sub(start);
         copy(&journal, &draft, start)?;
-        fs::rename(&journal, &whole)?;
         fs::rename(&draft, &journal)?;
-        File::open(database)?.sync_all()?;
+        sync_folder(database)?;
         Ok(Some(Self { journal, whole, bytes }))
     }
 
@@ -90,7 +126,53 @@ impl Cut {
 
     /// That was not it.
     pub(super) fn undo(self) -> io::Result<()> {
-        fs::rename(&self.whole, &self.journal)
+        fs::rename(&self.whole, &self.journal)?;
+        self.journal.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+/// Gives the journal a second name, on the disk when this returns. `None` where an earlier cut of it was never decided
+/// on: since it cannot be read, that cut was not what was wrong, and is put back; a second one would take what was
+/// acknowledged.
+fn set_aside(database: &Path, journal: &Path) -> io::Result<Option<PathBuf>> {
+    let (mut whole, mut more) = (journal.with_extension(WHOLE), 0u32);
+    while whole.try_exists()? {
+        let (ours, theirs) = (fs::metadata(journal)?, fs::metadata(&whole)?);
+        if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
+            return Ok(Some(whole));
+        }
+        if begins_with(&whole, journal)? {
+            tracing::warn!(file = %whole.display(), "put back a journal whose last commit was taken off in vain");
+            fs::rename(&whole, journal)?;
+            sync_folder(database)?;
+            return Ok(None);
+        }
+        more += 1;
+        whole = journal.with_extension(format!("{WHOLE}{more}"));
+    }
+    if fs::hard_link(journal, &whole).is_err() {
+        // Not every file system has second names.
+        let draft = journal.with_extension("new");
+        copy(journal, &draft, u64::MAX)?;
+        fs::rename(&draft, &whole)?;
+    }
+    sync_folder(database)?;
+    Ok(Some(whole))
+}
+
+/// Whether all of `start` is what `file` begins with.
+fn begins_with(file: &Path, start: &Path) -> io::Result<bool> {
+    let (whole, part) = (File::open(file)?, File::open(start)?);
+    loop {
+        let (mut ours, mut theirs) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
+        (&part).take(BLOCK as u64).read_to_end(&mut ours)?;
+        (&whole).take(ours.len() as u64).read_to_end(&mut theirs)?;
+        if ours != theirs {
+            return Ok(false);
+        }
+        if ours.is_empty() {
+            return Ok(true);
+        }
     }
 }
 

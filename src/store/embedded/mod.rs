@@ -5,8 +5,10 @@
 //! - Readers go to the database beside the writer and see what is committed.
 //! - After a failed commit all is refused with `Doubt` until the writer has closed the database, opened it and read
 //!   everything again, which it tries until it works; a full disk recovers by itself when there is room.
+//! - Nothing expires by a clock that is not believed: after a jump, or a start far from the last time seen, for an hour.
 //! - Tokens are sealed; every file is readable by its owner only. Opening sets the process's umask to 0077.
 
+mod clock;
 mod disk;
 mod folder;
 mod journal;
@@ -25,6 +27,7 @@ use std::{
 };
 
 use self::{
+    clock::Clock,
     disk::{Disk, caught},
     folder::Folder,
     shared::{FAULT_KEPT, FAULT_LOST, Shared, State},
@@ -42,7 +45,7 @@ use super::{
         window::HashKey,
     },
 };
-use crate::wire::time::ReadClock;
+use crate::wire::time::{ReadClock, Wall};
 
 /// The engine on disk.
 pub struct Embedded {
@@ -59,8 +62,8 @@ impl fmt::Debug for Embedded {
 
 impl Embedded {
     /// Opens the store in `dir`, which is made where it does not exist, and reads what must be in memory: some hundred
-    /// milliseconds for a million entries. `now` tells the age of entries and when to ask for the free space. Sets the
-    /// process's umask to 0077.
+    /// milliseconds for a million entries. `now` tells the age of entries and when to ask for the free space; where it
+    /// is more than `STRANGE_START` away from `last_seen`, nothing expires for an hour. Sets the process's umask to 0077.
     ///
     /// # Errors
     /// `Locked` where another process has the folder, `Newer`, `Damaged`, `Io`.
@@ -69,12 +72,15 @@ impl Embedded {
         let seal =
             Seal::new(&folder.seal_key()?).map_err(|_| StoreError::Damaged("seal.key is no key".into()))?;
         let disk = Disk::open(&folder.database())?;
-        let (key, mut index) = caught("reading", || {
+        let (key, mut index, last_seen) = caught("reading", || {
             let key = hash_key(&disk)?;
-            Ok((key, Index::build(&disk, &settings, key)?))
+            Ok((key, Index::build(&disk, &settings, key)?, clock::read(&disk)?))
         })?;
         folder.finish()?;
-        index.expire(now().wall, &settings);
+        let clock = Clock::start(now(), last_seen);
+        if let Some(now) = clock.believed() {
+            index.expire(now.wall, &settings);
+        }
         let (sender, queue) = sync_channel(settings.queue_batches.max(1));
         let shared = Arc::new(Shared {
             state: RwLock::new(State { disk: Some(Arc::new(disk)), index }),
@@ -85,6 +91,7 @@ impl Embedded {
             seal,
             key,
             now,
+            last_seen,
             folder,
             faults: AtomicU8::new(0),
             commits: AtomicU64::new(0),
@@ -93,7 +100,7 @@ impl Embedded {
             space_asked: AtomicU64::new(0),
             space_low: AtomicBool::new(false),
         });
-        let writer = Writer::new(shared.clone(), queue);
+        let writer = Writer::new(shared.clone(), queue, clock);
         let writer = thread::Builder::new().name("store".into()).spawn(move || writer.run());
         let writer = writer.map_err(|cause| StoreError::Io {
             what: "starting the writer".into(),
@@ -177,6 +184,10 @@ impl Engine for Embedded {
 impl Store for Embedded {
     fn healthy(&self) -> Result<(), StoreError> {
         self.space()
+    }
+
+    fn last_seen(&self) -> Option<Wall> {
+        self.shared.last_seen
     }
 
     fn figures(&self) -> Figures {

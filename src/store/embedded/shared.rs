@@ -14,7 +14,7 @@ use crate::{
         Settings, StoreError,
         engine::{index::Index, room::Rooms, seal::Seal, window::HashKey},
     },
-    wire::time::ReadClock,
+    wire::time::{ReadClock, Wall},
 };
 
 /// A commit that is to fail and not to reach the disk.
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) seal: Seal,
     pub(super) key: HashKey,
     pub(super) now: ReadClock,
+    /// As found at open.
+    pub(super) last_seen: Option<Wall>,
     pub(super) folder: Folder,
     pub(super) faults: AtomicU8,
     pub(super) commits: AtomicU64,

@@ -21,20 +21,18 @@ use std::{
 };
 
 use super::{
+    clock::{self, Clock},
     disk::{Disk, caught},
     shared::{FAULT_LOST, Shared},
 };
-use crate::{
-    store::{
-        StoreError,
-        engine::{
-            index::Index,
-            job::{Job, plan_all},
-            kv::Kv as _,
-            txn::Txn,
-        },
+use crate::store::{
+    StoreError,
+    engine::{
+        index::Index,
+        job::{Job, plan_all},
+        kv::Kv as _,
+        txn::Txn,
     },
-    wire::time::{Mono, Now},
 };
 
 /// Batches in one commit: enough to hide the sync, few enough that the first does not wait long for the last.
@@ -45,10 +43,6 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// ... up to here.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
-/// How far wall and monotonic time may part until the wall is not believed for a while.
-const PARTED_MS: u64 = 60_000;
-/// For how long.
-const DISTRUST: Duration = Duration::from_secs(3600);
 
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -58,23 +52,34 @@ pub(super) struct Writer {
     queue: Receiver<Box<dyn Job>>,
     /// Jobs that have more to do.
     unfinished: Jobs,
-    last: Now,
-    distrust_until: Mono,
+    clock: Clock,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Job>>) -> Self {
-        let last = (shared.now)();
-        Self { shared, queue, unfinished: Vec::new(), last, distrust_until: Mono(0) }
+    pub(super) fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Job>>, clock: Clock) -> Self {
+        Self { shared, queue, unfinished: Vec::new(), clock }
     }
 
-    /// Until the queue is closed and empty.
+    /// Until the queue is closed and empty; then keeps the time.
     pub(super) fn run(mut self) {
         while let Some(jobs) = self.gather() {
             if let Err((jobs, cause)) = self.commit(jobs) {
                 self.doubt(jobs, &cause);
             }
         }
+        if let Err(cause) = self.keep_time() {
+            tracing::warn!(%cause, "the time at which the store was closed could not be kept");
+        }
+    }
+
+    fn keep_time(&mut self) -> Result<(), StoreError> {
+        self.clock.tick((self.shared.now)());
+        let Some(at) = self.clock.news() else { return Ok(()) };
+        // In doubt nothing is written: the database would have to be opened again first.
+        self.shared.check()?;
+        let disk = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).disk.clone();
+        let Some(disk) = disk else { return Err(StoreError::Closed) };
+        caught("writing", || disk.commit(vec![clock::change(at)]))
     }
 
     fn gather(&mut self) -> Option<Jobs> {
@@ -98,11 +103,14 @@ impl Writer {
         let plan = || Ok(plan_all(&mut jobs, || Txn::new(&*disk, &state.index, &shared.seal)).finish());
         let planned = caught("planning", plan);
         drop(state);
-        let (changes, effects) = match planned {
+        let (mut changes, effects) = match planned {
             Ok(planned) => planned,
             Err(cause) => return Err((jobs, cause)),
         };
         let written = !changes.is_empty();
+        let expire = self.clock.tick((shared.now)());
+        let time = self.clock.due().filter(|_| written);
+        changes.extend(time.map(clock::change));
         let commit = || {
             let fault = shared.faults.swap(0, Ordering::Relaxed);
             if fault != FAULT_LOST && written {
@@ -118,11 +126,13 @@ impl Writer {
             return Err((jobs, cause));
         }
         drop(disk);
+        if let Some(at) = time {
+            self.clock.keep(at);
+        }
         if written {
             shared.commits.fetch_add(1, Ordering::Relaxed);
         }
         shared.batches.fetch_add(jobs.len() as u64, Ordering::Relaxed);
-        let expire = self.may_expire();
         let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
         state.index.apply(effects);
         if let Some(now) = expire {
@@ -131,26 +141,6 @@ impl Writer {
         drop(state);
         self.unfinished = jobs.into_iter().filter_map(Job::kept).collect();
         Ok(())
-    }
-
-    /// Once a second, where the wall is to be believed.
-    fn may_expire(&mut self) -> Option<Now> {
-        let now = (self.shared.now)();
-        let ran = now.mono.0.saturating_sub(self.last.mono.0);
-        if ran < 1000 {
-            return None;
-        }
-        let walked = now.wall.0.saturating_sub(self.last.wall.0);
-        if walked.abs_diff(ran) > PARTED_MS || now.wall < self.last.wall {
-            tracing::error!(
-                ran_ms = ran,
-                walked_ms = walked,
-                "the wall clock has jumped: nothing expires for an hour"
-            );
-            self.distrust_until = now.mono.plus(DISTRUST);
-        }
-        self.last = now;
-        (now.mono >= self.distrust_until).then_some(now)
     }
 
     fn doubt(&mut self, jobs: Jobs, cause: &StoreError) {
@@ -196,13 +186,16 @@ impl Writer {
     }
 
     /// Closes the database and opens it again; everything in memory is read anew.
-    fn read_again(&self) -> Result<(), StoreError> {
-        let shared = &self.shared;
+    fn read_again(&mut self) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
         let old = shared.state.write().unwrap_or_else(PoisonError::into_inner).disk.take();
         release(old);
         let disk = Disk::reopen(&shared.folder.database())?;
         let mut index = caught("reading", || Index::build(&disk, &shared.settings, shared.key))?;
-        index.expire((shared.now)().wall, &shared.settings);
+        self.clock.tick((shared.now)());
+        if let Some(now) = self.clock.believed() {
+            index.expire(now.wall, &shared.settings);
+        }
         let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
         state.index = index;
         state.disk = Some(Arc::new(disk));

@@ -51,6 +51,8 @@ pub(crate) enum Small {
 pub(crate) const SEQ_KEY: &[u8] = b"oseq";
 /// Key of the key that the window hashes with.
 pub(crate) const HASH_KEY: &[u8] = b"ohash";
+/// Key of the last wall time that was seen and believed.
+pub(crate) const CLOCK_KEY: &[u8] = b"oclock";
 
 /// A key of number and place: inbox and outbox.
 pub(crate) fn place(number: u32, at: u64) -> Vec<u8> {

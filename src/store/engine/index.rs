@@ -136,7 +136,8 @@ fn each_at(
     })
 }
 
-fn read_number(kv: &dyn Kv, key: &[u8]) -> Result<u64, StoreError> {
+/// A number of the store's own; 0 where there is none yet.
+pub(crate) fn read_number(kv: &dyn Kv, key: &[u8]) -> Result<u64, StoreError> {
     let Some(value) = kv.get(Space::Small, key)? else { return Ok(0) };
     Take::new(&value).and_then(|mut take| take.u64()).ok_or_else(|| damaged(Space::Small, key))
 }
