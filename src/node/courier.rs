@@ -132,7 +132,12 @@ async fn load(shell: &Arc<Shell>, host: PeerHost, after: Seq, messages: usize, b
     let store = Arc::clone(&shell.store);
     let read = tokio::task::spawn_blocking(move || store.load(&host, after, messages, bytes)).await;
     match read {
-        Ok(Ok(mail)) => Event::MailLoaded(mail),
+        Ok(Ok(mut mail)) => {
+            if !shell.trusts_wall() {
+                mail.iter_mut().for_each(|mail| mail.expires = Wall(u64::MAX));
+            }
+            Event::MailLoaded(mail)
+        }
         Ok(Err(error)) => {
             tracing::error!(%error, "the outbox could not be read");
             Event::MailNotLoaded(error.to_string())

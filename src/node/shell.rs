@@ -34,7 +34,7 @@ use crate::{
         packet::ServiceKey,
         path::Paths,
         refusal::Refusal,
-        time::{Now, ReadClock},
+        time::{Mono, Now, ReadClock},
     },
 };
 
@@ -62,6 +62,8 @@ pub(super) struct Shell {
     pub(super) paces: DashMap<lobby::Origin, Bucket>,
     pub(super) calls: AtomicU64,
     pub(super) last_id: AtomicU64,
+    /// Milliseconds on the monotonic clock until which nothing is too old on the wall's word.
+    distrusted_until: AtomicU64,
     draining: watch::Sender<bool>,
     tasks: Arc<Tasks>,
     stopped: AtomicBool,
@@ -123,6 +125,7 @@ impl Shell {
             paces: DashMap::new(),
             calls: AtomicU64::new(1),
             last_id: AtomicU64::new(0),
+            distrusted_until: AtomicU64::new(0),
             draining: watch::Sender::new(false),
             tasks: Arc::default(),
             stopped: AtomicBool::new(false),
@@ -131,6 +134,16 @@ impl Shell {
 
     pub(super) fn now(&self) -> Now {
         (self.clock)()
+    }
+
+    /// Takes the wall's word for no age until then.
+    pub(super) fn distrust_wall_until(&self, until: Mono) {
+        self.distrusted_until.store(until.0, Ordering::Release);
+    }
+
+    /// Whether the wall's word is taken for how old something is.
+    pub(super) fn trusts_wall(&self) -> bool {
+        self.now().mono.0 >= self.distrusted_until.load(Ordering::Acquire)
     }
 
     pub(super) fn dice() -> SystemDice {

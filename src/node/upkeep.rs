@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm};
+use super::{
+    courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text,
+};
 use crate::{
     link::{
         event::Event,
@@ -33,8 +35,39 @@ const DUE_MAX: usize = 1000;
 /// Ids and states are kept this long after the end (`node`, "Local API").
 const STATUS_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// A start this far from the time that the store saw last is a long absence, or a clock that is wrong.
+const ABSENCE: Duration = Duration::from_secs(24 * 3600);
+/// So long nothing is declared dead or trimmed on the word of a clock that may be wrong: time to set it right.
+const DISTRUST: Duration = Duration::from_secs(3600);
+
+/// Looks whether the wall's clock is far from what the store saw last: then it is not taken at its word for a while.
+fn mind_the_clock(shell: &Shell) {
+    let Some(seen) = shell.store.last_seen() else { return };
+    let now = shell.now();
+    if now.wall.since(seen).max(seen.since(now.wall)) <= ABSENCE {
+        return;
+    }
+    let (clock, last) = (rfc3339_text(now.wall), rfc3339_text(seen));
+    if now.wall < seen {
+        tracing::error!(
+            clock,
+            last,
+            "the clock is more than a day behind the time that the store saw last: set it"
+        );
+    } else {
+        tracing::warn!(
+            clock,
+            last,
+            "the store was away for more than a day, or the clock is wrong: set it if it is"
+        );
+    }
+    tracing::warn!("for an hour nothing is declared dead, trimmed or forgotten by its age");
+    shell.distrust_wall_until(now.mono.plus(DISTRUST));
+}
+
 /// Reads what the store keeps and makes the machines of it.
 pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
+    mind_the_clock(shell);
     let contents = Vault::read(&*shell.store)?;
     let mut families: HashMap<PeerHost, Vec<FamilyRecord>> = HashMap::new();
     let mut offers = Vec::new();
@@ -83,13 +116,14 @@ pub(super) async fn run(shell: Arc<Shell>) {
     let work = async {
         let mut since_sweep = SWEEP_EVERY;
         loop {
+            let trusted = shell.trusts_wall();
             // What is due now stays due: in doubt nothing of it could be settled.
-            if !matches!(shell.store.healthy(), Err(StoreError::Doubt(_))) {
+            if trusted && !matches!(shell.store.healthy(), Err(StoreError::Doubt(_))) {
                 expire(&shell);
             }
             if since_sweep >= SWEEP_EVERY {
                 since_sweep = Duration::ZERO;
-                if let Err(error) = sweep(&shell).await {
+                if trusted && let Err(error) = sweep(&shell).await {
                     tracing::warn!(%error, "sweeping is put off");
                 }
                 if started.load(Ordering::Relaxed) {
