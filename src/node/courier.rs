@@ -23,6 +23,7 @@ use crate::{
         packet::Packet,
         record::{Mail, Seq, Settlement, VaultWrite},
         secret::HeldToken,
+        time::Wall,
     },
 };
 

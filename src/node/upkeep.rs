@@ -9,15 +9,13 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text,
-};
+use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text};
 use crate::{
     link::{
         event::Event,
         peer::{Peer, family_writes},
     },
-    store::{StoreError, Vault},
+    store::{STRANGE_START, StoreError, Vault},
     token::family::Subject,
     wire::{
         host::PeerHost,
@@ -35,8 +33,6 @@ const DUE_MAX: usize = 1000;
 /// Ids and states are kept this long after the end (`node`, "Local API").
 const STATUS_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A start this far from the time that the store saw last is a long absence, or a clock that is wrong.
-const ABSENCE: Duration = Duration::from_secs(24 * 3600);
 /// So long nothing is declared dead or trimmed on the word of a clock that may be wrong: time to set it right.
 const DISTRUST: Duration = Duration::from_secs(3600);
 
@@ -44,7 +40,7 @@ const DISTRUST: Duration = Duration::from_secs(3600);
 fn mind_the_clock(shell: &Shell) {
     let Some(seen) = shell.store.last_seen() else { return };
     let now = shell.now();
-    if now.wall.since(seen).max(seen.since(now.wall)) <= ABSENCE {
+    if now.wall.since(seen).max(seen.since(now.wall)) <= STRANGE_START {
         return;
     }
     let (clock, last) = (rfc3339_text(now.wall), rfc3339_text(seen));

@@ -10,6 +10,7 @@
 )]
 
 mod checks;
+mod clocks;
 mod commands;
 mod crash;
 mod doors;
