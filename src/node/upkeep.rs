@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::mpsc;
+
 use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text};
 use crate::{
     link::{
@@ -137,21 +139,36 @@ pub(super) async fn run(shell: Arc<Shell>) {
     }
 }
 
-/// Wakes machines until the node drains.
+/// Wakes machines until the node drains. Peers that rested after a failure come back at a pace, a lone one at once: after an
+/// outage they are due together.
 pub(super) async fn wake(shell: Arc<Shell>) {
-    loop {
-        let alarm = tokio::select! {
-            alarm = shell.timer.next(&shell.clock) => alarm,
-            () = shell.drained() => return,
-        };
-        match alarm {
-            Alarm::Lobby => granting::wake(&shell),
-            Alarm::Peer(host) => {
-                if let Some(slot) = shell.registry.find(&host) {
-                    drive(&shell, &slot, Event::Woken);
+    // Never longer than there are peers: each has one alarm, and it is set again only after its turn.
+    let (probes, mut waiting) = mpsc::unbounded_channel::<Arc<Slot>>();
+    let alarms = async {
+        loop {
+            match shell.timer.next(&shell.clock).await {
+                Alarm::Lobby => granting::wake(&shell),
+                Alarm::Peer(host) => {
+                    let Some(slot) = shell.registry.find(&host) else { continue };
+                    let rested = slot.lock().look(shell.now()).rests_until.is_some();
+                    match rested.then(|| probes.send(Arc::clone(&slot))) {
+                        Some(Ok(())) => {}
+                        Some(Err(_)) | None => drive(&shell, &slot, Event::Woken),
+                    }
                 }
             }
         }
+    };
+    let paced = async {
+        while let Some(slot) = waiting.recv().await {
+            drive(&shell, &slot, Event::Woken);
+            tokio::time::sleep(START_PACE).await;
+        }
+    };
+    tokio::select! {
+        () = alarms => {}
+        () = paced => {}
+        () = shell.drained() => {}
     }
 }
 

@@ -362,3 +362,32 @@ async fn a_slow_peer_does_not_delay_another() {
     slow.link(&node).await;
     assert!(slow.received().is_empty(), "its packet is still under way");
 }
+
+#[tokio::test]
+async fn after_a_restart_peers_with_mail_start_at_50_a_second() {
+    let yard = Yard::new();
+    let nobody = super::harness::yard::free_port();
+    let hosts: Vec<_> = (0..80).map(|n| format!("p{n}.test")).collect();
+    let node = hosts.iter().fold(Node::new(&yard, ALPHA), |node, host| node.pin_at(host, nobody));
+    let mut node = node
+        .with("delivery", "retry-min = \"10m\"\nretry-max = \"10m\"\nretry-max-silent = \"10m\"")
+        .started()
+        .await;
+    let to = |(n, host): (usize, &String)| message(ALPHA, host, &format!("to-{n}"), &json!({}));
+    let mail: Vec<_> = hosts.iter().enumerate().map(to).collect();
+    node.app().submit(&mail).await;
+    node.kill().await;
+    node.start().await;
+    let start = now();
+    loop {
+        let started = node.app().metric("ymp_exchanges_started_total").await;
+        // What was started in the moments before the ready line was read is allowed for.
+        let most = 50 * (u64::try_from(start.elapsed().as_millis()).unwrap() + 500) / 1000 + 2;
+        assert!(started <= most, "{started} exchanges after {:?}", start.elapsed());
+        if started == 80 {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
