@@ -228,12 +228,6 @@ impl OwnHost {
     pub fn is(&self, other: &PeerHost) -> bool {
         self.0 == other.0
     }
-
-    /// Our own name where a destination is asked for.
-    #[must_use]
-    pub fn as_peer(&self) -> PeerHost {
-        PeerHost(self.0.clone())
-    }
 }
 
 #[cfg(test)]

@@ -66,12 +66,6 @@ impl Digest {
         Self(Sha256::digest(secret).into())
     }
 
-    /// From stored bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     /// For storing.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
