@@ -19,6 +19,7 @@ use std::{
 use serde_json::{Value, json};
 
 pub(crate) mod caller;
+mod listener;
 pub(crate) mod local;
 pub(crate) mod node;
 pub(crate) mod peer;
