@@ -6,10 +6,6 @@ use serde_json::{Value, json};
 
 use super::{harness::*, pair};
 
-fn in_order(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("m{n:05}")).collect()
-}
-
 fn many(count: usize) -> Vec<Value> {
     (0..count).map(|n| numbered(ALPHA, BETA, n)).collect()
 }

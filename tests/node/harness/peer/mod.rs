@@ -7,25 +7,47 @@
 //! ```
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinSet};
-use tokio_rustls::TlsAcceptor;
 
-use super::{Http, Node, Yard, eventually, listener::serve, unix_seconds, yard::free_port};
+use super::{
+    Http, Node, Yard, eventually,
+    listener::{Host, listen},
+    unix_seconds,
+    yard::free_port,
+};
 
+mod information;
 mod protocol;
 mod script;
 
-pub(crate) use script::{Does, Kind, Reply, Seen};
+pub(crate) use information::PLACES;
+use information::Page;
+pub(crate) use script::{Does, Kind, Reply, Revision, Seen};
+
+/// Where its paths are unless it moves them.
+const PATHS: [(Kind, &str); 4] = [
+    (Kind::Request, "/request"),
+    (Kind::Grant, "/grant"),
+    (Kind::Refresh, "/refresh"),
+    (Kind::Packet, "/packet"),
+];
 
 #[derive(Default)]
 struct State {
+    revision: Revision,
+    paths: HashMap<Kind, String>,
+    pages: HashMap<String, Page>,
+    cache: Option<String>,
+    announced: BTreeMap<String, Value>,
+    elsewhere: u16,
+    reached: usize,
     seen: Vec<Seen>,
     next: HashMap<Kind, VecDeque<Does>>,
     always: HashMap<Kind, Does>,
@@ -34,10 +56,10 @@ struct State {
     /// Access tokens that it gave, and their ends.
     access: HashMap<String, Instant>,
     refresh: Vec<String>,
-    /// Token and refresh token of its own requests that wait for a grant.
-    asked: HashMap<String, String>,
+    /// Its own requests that wait for a grant: token and refresh token, or the state and nothing.
+    asked: HashMap<String, Option<String>>,
     /// What the node gave: newest last.
-    held: Vec<(String, String)>,
+    held: Vec<(String, Option<String>)>,
     secrets: Vec<String>,
     /// Of taken packets.
     received: Vec<String>,
@@ -56,42 +78,57 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// A host that speaks both versions.
+    /// A host of R1 that speaks both versions of HTTP and publishes nothing.
     pub(crate) async fn start(yard: &Yard, name: &str) -> Self {
         Self::start_with(yard, name, None).await
     }
 
-    /// A host that speaks one version only, in both directions.
+    /// The same with one version of HTTP only, in both directions.
     pub(crate) async fn start_with(yard: &Yard, name: &str, http: Option<Http>) -> Self {
-        let state = State { lifetime: 3600, ..State::default() };
-        let peer = Self {
-            name: name.to_owned(),
-            address: free_port(),
-            yard: yard.clone(),
-            http,
-            state: Arc::new(Mutex::new(state)),
-            server: Arc::default(),
-        };
+        let peer = Self::new(yard, name, free_port(), http);
         peer.up().await;
         peer
     }
 
+    /// A host of this revision that publishes its document at the first place.
+    pub(crate) async fn publishing(yard: &Yard, name: &str, revision: Revision) -> Self {
+        let peer = Self::start(yard, name).await;
+        peer.speaks(revision);
+        peer.publishes(&PLACES[..1]);
+        peer
+    }
+
+    /// The same under a name that every machine finds by itself: `localhost` and its port.
+    pub(crate) async fn publishing_on_loopback(yard: &Yard, revision: Revision) -> Self {
+        let address = free_port();
+        let peer = Self::new(yard, &format!("localhost:{}", address.port()), address, None);
+        peer.speaks(revision);
+        peer.publishes(&PLACES[..1]);
+        peer.up().await;
+        peer
+    }
+
+    fn new(yard: &Yard, name: &str, address: SocketAddr, http: Option<Http>) -> Self {
+        let paths = PATHS.map(|(kind, path)| (kind, path.to_owned())).into();
+        let state = State { lifetime: 3600, elsewhere: 404, paths, ..State::default() };
+        Self {
+            name: name.to_owned(),
+            address,
+            yard: yard.clone(),
+            http,
+            state: Arc::new(Mutex::new(state)),
+            server: Arc::default(),
+        }
+    }
+
     /// Listens again.
     pub(crate) async fn up(&self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
         let alpn: &[&str] = match self.http {
             Some(Http::One) => &["http/1.1"],
             Some(Http::Two) => &["h2"],
             None => &["h2", "http/1.1"],
         };
-        let acceptor = TlsAcceptor::from(self.yard.server(&self.name, alpn));
-        let peer = self.clone();
-        let serving = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(peer.clone(), stream, acceptor.clone()));
-            }
-        });
+        let serving = listen(self.clone(), &self.yard, &self.name, self.address, alpn).await;
         *self.server.lock().unwrap() = Some(serving);
     }
 
@@ -193,12 +230,13 @@ impl Peer {
 
     /// What the node gave last: the access token.
     pub(crate) fn token(&self) -> String {
-        self.held().0
+        self.state().held.last().unwrap().0.clone()
     }
 
-    /// What the node gave last: both.
+    /// What the node gave last, with R1 and R2: both.
     pub(crate) fn held(&self) -> (String, String) {
-        self.state().held.last().unwrap().clone()
+        let (token, refresh) = self.state().held.last().unwrap().clone();
+        (token, refresh.unwrap())
     }
 
     /// How many pairs the node gave.
@@ -206,30 +244,50 @@ impl Peer {
         self.state().held.len()
     }
 
-    /// Notes a pair that the node gave.
+    /// Notes what the node gave. Each revision finds the lifetime where it looks for it.
     pub(crate) fn holds(&self, body: &Value) {
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        let pair = (text("token"), text("refresh-token"));
+        let revision = self.revision();
+        let lifetime = if revision == Revision::R1 { &body["expires-in"] } else { &body["expires"] };
+        assert!(lifetime.is_u64(), "{revision:?} finds no lifetime");
+        let refresh = (revision != Revision::R3).then(|| text("refresh-token"));
         let mut state = self.state();
-        state.secrets.extend([pair.0.clone(), pair.1.clone()]);
-        state.held.push(pair);
+        state.secrets.push(text("token"));
+        state.secrets.extend(refresh.clone());
+        state.held.push((text("token"), refresh));
     }
 
-    pub(super) async fn answers(&self, seen: Seen) -> Result<Reply, std::io::Error> {
-        let broken = || Err(std::io::Error::other("the peer breaks the connection"));
+    /// How many connections were opened to it.
+    pub(crate) fn reached_times(&self) -> usize {
+        self.state().reached
+    }
+
+    fn keeps_secrets(&self, seen: &Seen) {
+        let mut state = self.state();
+        // Tokens that come are secrets too.
+        state.secrets.extend(seen.bearer.clone());
+        if let Ok(body) = serde_json::from_slice::<Value>(&seen.body) {
+            let text = |name: &&str| body[*name].as_str().map(str::to_owned);
+            state.secrets.extend(["token", "refresh-token", "state"].iter().filter_map(text));
+        }
+    }
+}
+
+impl Host for Peer {
+    fn reached(&self) {
+        self.state().reached += 1;
+    }
+
+    async fn answers(&self, mut seen: Seen) -> io::Result<Reply> {
+        let broken = || Err(io::Error::other("the peer breaks the connection"));
+        seen.kind = self.kind(seen.method.as_str(), &seen.path);
+        self.keeps_secrets(&seen);
         let does = {
             let mut state = self.state();
             state.seen.push(seen.clone());
-            // Tokens that come are secrets too.
-            state.secrets.extend(seen.bearer.clone());
             let next = state.next.get_mut(&seen.kind).and_then(VecDeque::pop_front);
             next.or_else(|| state.always.get(&seen.kind).cloned())
         };
-        if seen.kind == Kind::Request {
-            let body = seen.json();
-            let text = |name: &str| body[name].as_str().map(str::to_owned);
-            self.state().secrets.extend([text("token"), text("refresh-token")].into_iter().flatten());
-        }
         match does {
             None => Ok(self.usually(&seen)),
             Some(Does::Answers(reply)) => Ok(reply),

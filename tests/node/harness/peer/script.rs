@@ -6,16 +6,43 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{HeaderMap, Version};
+use hyper::{HeaderMap, Method, Version};
 use serde_json::{Value, json};
 
-/// A path.
+/// What a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Request,
     Grant,
     Refresh,
     Packet,
+    /// The host information, at any of its four places, published there or not.
+    Information,
+    /// A path that is none of the host's.
+    Other,
+}
+
+/// A published form of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Revision {
+    /// Lifetimes are `expires-in`.
+    #[default]
+    R1,
+    /// Lifetimes are `expires`.
+    R2,
+    /// States instead of tokens in requests, and no refresh.
+    R3,
+}
+
+impl Revision {
+    /// As operators are shown it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::R1 => "R1",
+            Self::R2 => "R2",
+            Self::R3 => "R3",
+        }
+    }
 }
 
 /// What a peer does with a call.
@@ -82,6 +109,8 @@ impl Does {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) kind: Kind,
+    pub(crate) method: Method,
+    pub(crate) path: String,
     pub(crate) version: Version,
     pub(crate) authority: String,
     pub(crate) sni: Option<String>,
@@ -94,6 +123,10 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The messages of a packet.
