@@ -77,6 +77,7 @@ struct Link {
     configured: bool,
     allowed: bool,
     revision: Option<String>,
+    negotiation: Negotiation,
     http: Option<String>,
     sending: Direction,
     receiving: Direction,
@@ -94,6 +95,13 @@ struct Direction {
     expires_at: Option<String>,
     next_try_at: Option<String>,
     families: Option<u64>,
+    revision: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Negotiation {
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -193,10 +201,12 @@ impl Link {
             ("host", self.host.clone()),
             ("configured", yes_no(self.configured)),
             ("allowed", yes_no(self.allowed)),
-            ("revision", self.revision.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ("revision", by(self.revision.as_ref(), Some(&self.negotiation.reason), "unknown")),
             ("http", self.http.clone().unwrap_or_else(|| "unknown".to_owned())),
             ("sending", self.sending.words(now)),
+            ("sends by", self.sending.by()),
             ("receiving", format!("{}{families}", self.receiving.words(now))),
+            ("receives by", self.receiving.by()),
             ("waiting", waiting),
             ("failures", format!("{} since the last success", self.failures)),
             ("last success", at(&self.last_success_at)),
@@ -207,6 +217,10 @@ impl Link {
 }
 
 impl Direction {
+    fn by(&self) -> String {
+        by(self.revision.as_ref(), self.reason.as_ref(), "nothing exchanged yet")
+    }
+
     fn words(&self, now: Wall) -> String {
         let mut words = self.state.clone();
         if let Some(at) = &self.expires_at {
@@ -219,6 +233,16 @@ impl Direction {
     }
 }
 
+/// A revision and why it is that one.
+fn by(revision: Option<&String>, reason: Option<&String>, none: &str) -> String {
+    match (revision, reason) {
+        (Some(revision), Some(reason)) => format!("{revision}: {reason}"),
+        (Some(revision), None) => revision.clone(),
+        (None, Some(reason)) => format!("{none}: {reason}"),
+        (None, None) => none.to_owned(),
+    }
+}
+
 fn yes_no(flag: bool) -> String {
     if flag { "yes" } else { "no" }.to_owned()
 }
@@ -227,8 +251,10 @@ fn yes_no(flag: bool) -> String {
 mod tests {
     use super::*;
     use crate::{
-        node::views::{DirectionState, FailureView, PeerView, QueueView, ReceivingView, SendingView},
-        wire::answer::HttpVersion,
+        node::views::{
+            DirectionState, FailureView, NegotiationView, PeerView, QueueView, ReceivingView, SendingView,
+        },
+        wire::{answer::HttpVersion, parameters::Revision},
     };
 
     const NOW: Wall = Wall(1_700_000_000_000);
@@ -239,14 +265,26 @@ mod tests {
             host: PeerHost::parse("beta.test").unwrap(),
             configured: true,
             allowed: true,
-            revision: None,
+            revision: Some(Revision::R1),
+            negotiation: NegotiationView {
+                reason: "pinned: a refresh-path".to_owned(),
+                ..NegotiationView::default()
+            },
             http: Some(HttpVersion::Http2),
             sending: SendingView {
                 state: DirectionState::BackingOff,
                 expires_at: None,
                 next_try_at: Some(Wall(NOW.0 + 90_000)),
+                revision: None,
+                reason: None,
             },
-            receiving: ReceivingView { state: DirectionState::Linked, expires_at: None, families: 2 },
+            receiving: ReceivingView {
+                state: DirectionState::Linked,
+                expires_at: None,
+                families: 2,
+                revision: Some(Revision::R3),
+                reason: Some("it asked with a state"),
+            },
             queue: QueueView { messages: 3, oldest_at: Some(ago(300)) },
             failures: 1,
             last_success_at: None,
@@ -263,6 +301,9 @@ mod tests {
         let shown = |name: &str| entries.iter().find(|(known, _)| *known == name).unwrap().1.clone();
         assert_eq!(shown("sending"), "backing-off, next try in 90s");
         assert_eq!(shown("receiving"), "linked, open families: 2");
+        assert_eq!(shown("receives by"), "R3: it asked with a state");
+        assert_eq!(shown("sends by"), "nothing exchanged yet");
+        assert_eq!(shown("revision"), "R1: pinned: a refresh-path");
         assert_eq!(shown("waiting"), "3 messages, the oldest from 2023-11-14 22:08:20Z, 5m ago");
         assert_eq!(shown("last heard"), "never");
     }

@@ -24,7 +24,7 @@ const TEXT_MAX: usize = 200;
 /// of a language is, and 16 characters of base64url are 96 bits that nobody hits by chance.
 const SECRET_PART_MIN: usize = 16;
 
-/// What came back, as it came, its body cut at `limits::ANSWER_BYTES_MAX`.
+/// What came back, as it came, its body cut at `Call::answer_bytes`.
 pub(super) struct Raw {
     pub(super) status: StatusCode,
     pub(super) version: Version,
@@ -32,6 +32,8 @@ pub(super) struct Raw {
     pub(super) body: Vec<u8>,
     /// Why the body is not whole, if it is not.
     pub(super) broken: Option<CallError>,
+    /// More came than is read.
+    pub(super) cut: bool,
 }
 
 /// What must not come back in a peer's words.
@@ -183,6 +185,7 @@ mod tests {
             headers,
             body: body.as_bytes().to_vec(),
             broken: None,
+            cut: false,
         }
     }
 

@@ -115,7 +115,7 @@ impl Dialler {
         })
     }
 
-    async fn targets(&self, route: &Route, stranger: bool) -> Result<Vec<SocketAddr>, CallError> {
+    pub(super) async fn targets(&self, route: &Route, stranger: bool) -> Result<Vec<SocketAddr>, CallError> {
         let (addresses, port) = match &route.address {
             Some(Address::Socket(socket)) => return Ok(vec![*socket]),
             Some(Address::Name { name, port }) => (self.look_up(name, stranger).await?, *port),

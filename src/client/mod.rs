@@ -1,12 +1,12 @@
-//! The voice: request, grant, refresh and send, each an HTTPS POST to a peer.
+//! The voice: request, grant, refresh and send, each an HTTPS POST to a peer, and the look for its host information.
 //!
 //! One way to open a connection (`connect`) with the address rules inside it (`guard`), one way to read what comes back
 //! (`answer`). Redirects are not followed and proxies not asked. Every call ends by its deadline. A call over a connection
 //! from the pool that turns out to be dead is made once more over a fresh one: all four calls may be repeated by the
 //! protocol. No answer is a `CallError`, any answer is an answer; which of them is good is `link`'s to say.
 //!
-//! A grant on a route that is not trusted is a call that a stranger caused: it has 10 s, shares no connection, and at most
-//! a few of them go to one address at a time.
+//! A grant on a route that is not trusted is a call that a stranger caused, and so may be a look-up: it has 10 s, shares no
+//! connection, and at most a few of them go to one address at a time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, Response, Uri,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
 };
 use tokio::time::timeout;
 
@@ -36,6 +36,7 @@ use crate::wire::{
 
 mod answer;
 mod connect;
+mod discover;
 mod guard;
 mod line;
 mod pool;
@@ -45,10 +46,13 @@ mod settings;
 mod tests;
 mod trouble;
 
+pub use discover::Discovered;
 pub use route::{Address, AddressError, Route};
 pub use settings::Settings;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ymp/", env!("CARGO_PKG_VERSION")));
+/// Old implementations have their document under a route that answers 406 to anything narrower.
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Calls peers. Cheap to clone; clones share their connections.
@@ -61,6 +65,7 @@ pub struct Client {
 
 /// One call, before it is known over which connection it goes.
 struct Call<'a> {
+    method: Method,
     route: &'a Route,
     path: &'a str,
     bearer: Option<&'a HeldToken>,
@@ -70,6 +75,25 @@ struct Call<'a> {
     secret_body: bool,
     /// A stranger caused it.
     stranger: bool,
+    /// Bytes of the answer's body that are read.
+    answer_bytes: usize,
+}
+
+impl<'a> Call<'a> {
+    /// A POST with a body and without a bearer, that nobody else caused.
+    fn post(route: &'a Route, path: &'a str, body: Bytes, deadline: Duration) -> Self {
+        Self {
+            method: Method::POST,
+            route,
+            path,
+            bearer: None,
+            body,
+            deadline,
+            secret_body: false,
+            stranger: false,
+            answer_bytes: ANSWER_BYTES_MAX,
+        }
+    }
 }
 
 impl Client {
@@ -84,13 +108,11 @@ impl Client {
     /// # Errors
     /// `CallError` when there is no answer: at which stage, and why.
     pub async fn request(&self, route: &Route, path: &str, body: Vec<u8>, deadline: Duration) -> Reply {
-        let body = body.into();
-        self.reply(Call { route, path, bearer: None, body, deadline, secret_body: true, stranger: false })
-            .await
+        self.reply(Call { secret_body: true, ..Call::post(route, path, body.into(), deadline) }).await
     }
 
-    /// Grants: POST to the peer's grant path; `bearer` is the token of its request. Ends within `deadline`, and within
-    /// 10 s on a route that is not trusted.
+    /// Grants: POST to the peer's grant path; `bearer` is the token of its request, and none with R3. Ends within
+    /// `deadline`, and within 10 s on a route that is not trusted.
     ///
     /// # Errors
     /// `CallError` when there is no answer; stage `Guard` also when too many strangers' calls go to that address.
@@ -98,12 +120,12 @@ impl Client {
         &self,
         route: &Route,
         path: &str,
-        bearer: &HeldToken,
+        bearer: Option<&HeldToken>,
         body: Vec<u8>,
         deadline: Duration,
     ) -> Reply {
-        let (bearer, body, stranger) = (Some(bearer), body.into(), !route.trusted);
-        self.reply(Call { route, path, bearer, body, deadline, secret_body: true, stranger }).await
+        let call = Call::post(route, path, body.into(), deadline);
+        self.reply(Call { bearer, secret_body: true, stranger: !route.trusted, ..call }).await
     }
 
     /// Asks for new tokens: POST to the peer's refresh path, without a body; `bearer` is the refresh token. Ends within
@@ -116,8 +138,7 @@ impl Client {
         bearer: &HeldToken,
         deadline: Duration,
     ) -> Refreshed {
-        let (bearer, body) = (Some(bearer), Bytes::new());
-        let call = Call { route, path, bearer, body, deadline, secret_body: false, stranger: false };
+        let call = Call { bearer: Some(bearer), ..Call::post(route, path, Bytes::new(), deadline) };
         let raw = match self.call(&call).await {
             Ok(raw) => raw,
             Err(error) => return Refreshed::Failed(error),
@@ -151,17 +172,17 @@ impl Client {
         body: Bytes,
         deadline: Duration,
     ) -> Reply {
-        let bearer = Some(bearer);
-        self.reply(Call { route, path, bearer, body, deadline, secret_body: false, stranger: false }).await
+        self.reply(Call { bearer: Some(bearer), ..Call::post(route, path, body, deadline) }).await
     }
 
-    /// The addresses that a host's name leads to and that this host would connect to: at least one. Counted among the
-    /// look-ups that strangers cause, and ends within 5 s.
+    /// The addresses that this host would connect to for a route: at least one. Counted among the look-ups that strangers
+    /// cause where one did, and ends within 5 s.
     ///
     /// # Errors
     /// `Resolve` when the name leads nowhere, `Guard` when only to addresses that are not public.
-    pub async fn addresses(&self, host: &PeerHost) -> Result<Vec<std::net::IpAddr>, CallError> {
-        self.dialler.addresses(host, true).await
+    pub async fn addresses(&self, route: &Route, stranger: bool) -> Result<Vec<std::net::IpAddr>, CallError> {
+        let targets = self.dialler.targets(route, stranger).await?;
+        Ok(targets.iter().map(std::net::SocketAddr::ip).collect())
     }
 
     async fn reply(&self, call: Call<'_>) -> Reply {
@@ -225,11 +246,14 @@ impl Call<'_> {
             fault(CallStage::Exchange, format!("no request can be made: {error}"))
         };
         let mut request = Request::builder()
-            .method(Method::POST)
+            .method(self.method.clone())
             .uri(uri)
             .header(USER_AGENT, AGENT)
             .body(Full::new(self.body.clone()))
             .map_err(wrong)?;
+        if self.method == Method::GET {
+            request.headers_mut().insert(ACCEPT, ANYTHING);
+        }
         if !self.body.is_empty() {
             request.headers_mut().insert(CONTENT_TYPE, JSON);
         }
@@ -248,15 +272,16 @@ impl Call<'_> {
     /// turn a refusal into silence.
     async fn read(&self, response: Response<Incoming>) -> Raw {
         let (head, mut incoming) = response.into_parts();
-        let mut body = Vec::new();
+        let (mut body, mut cut) = (Vec::new(), false);
         let reading = async {
             while let Some(frame) = incoming.frame().await {
                 let frame = frame.map_err(|error| self.broke(&error))?;
                 let Ok(data) = frame.into_data() else { continue };
-                let room = ANSWER_BYTES_MAX - body.len();
+                let room = self.answer_bytes - body.len();
                 body.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
                 if data.len() > room {
-                    // Cut, not broken: asking again would bring the same.
+                    // Not broken: asking again would bring the same.
+                    cut = true;
                     break;
                 }
             }
@@ -270,7 +295,8 @@ impl Call<'_> {
             );
             Err(fault(CallStage::Timeout, detail))
         });
-        Raw { status: head.status, version: head.version, headers: head.headers, body, broken: broken.err() }
+        let (status, version, headers) = (head.status, head.version, head.headers);
+        Raw { status, version, headers, body, broken: broken.err(), cut }
     }
 }
 

@@ -33,6 +33,8 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIME: Duration = Duration::from_secs(10);
 /// Idle connections close (`https-token`, "Sending").
 const IDLE_TIME: Duration = Duration::from_secs(90);
+/// ... and those that a few calls in a row use.
+const PASSING_TIME: Duration = Duration::from_secs(5);
 /// HTTP/1.1 needs one connection per call under way; more than two at once to one peer are rare.
 const IDLE_MAX: usize = 2;
 /// A lane is renewed, or forgotten when unused.
@@ -68,6 +70,13 @@ impl Lane {
         let mut builder = builder();
         builder.pool_max_idle_per_host(0);
         Self::with(&builder, dialler, route, true, now)
+    }
+
+    /// A lane for a few calls in a row, on one connection if the peer keeps it open; it ends with them.
+    pub(super) fn passing(dialler: &Arc<Dialler>, route: &Route, stranger: bool, now: Mono) -> Self {
+        let mut builder = builder();
+        builder.pool_max_idle_per_host(1).pool_idle_timeout(PASSING_TIME);
+        Self::with(&builder, dialler, route, stranger, now)
     }
 
     fn with(builder: &Builder, dialler: &Arc<Dialler>, route: &Route, stranger: bool, now: Mono) -> Self {

@@ -15,8 +15,9 @@ use crate::{
     node::PeerPin,
     wire::{
         host::{OwnHost, PeerHost},
-        information::Published,
+        information::Offered,
         packet::ServiceKey,
+        parameters::PinnedPaths,
         path::UrlPath,
         policy::Policy,
     },
@@ -62,40 +63,26 @@ fn pin(reader: &Reader<'_>) -> PeerPin {
     let address_mend = "write an address or a name with a port: \"127.0.0.1:9443\"";
     let pin = PeerPin {
         address: reader.parsed("address", address_mend, str::parse::<Address>).map(|found| found.value),
-        request: path("request-path"),
-        grant: path("grant-path"),
-        refresh: path("refresh-path"),
-        packet: path("packet-path"),
+        paths: PinnedPaths {
+            request: path("request-path"),
+            grant: path("grant-path"),
+            refresh: path("refresh-path"),
+            packet: path("packet-path"),
+        },
     };
     let named = [
-        ("request-path", &pin.request),
-        ("grant-path", &pin.grant),
-        ("refresh-path", &pin.refresh),
-        ("packet-path", &pin.packet),
+        ("request-path", &pin.paths.request),
+        ("grant-path", &pin.paths.grant),
+        ("refresh-path", &pin.paths.refresh),
+        ("packet-path", &pin.paths.packet),
     ];
     distinct(reader, &named);
-    let there = named.map(|(name, _)| reader.has(name));
-    match there {
-        [true, true, false, true] => {
-            let what = "is left out: this pins an R3 peer, which this version does not speak yet";
-            reader.warn_at("refresh-path", what, "pin the refresh path too if the peer has one");
-        }
-        [true, true, true, true] | [false, false, false, false] => {}
-        _ => {
-            let missing: Vec<_> =
-                named.iter().zip(there).filter(|(_, there)| !there).map(|((name, _), _)| *name).collect();
-            let what =
-                format!("{} not pinned, and this version does not look paths up yet", missing.join(", "));
-            let first = missing.first().copied().unwrap_or_default();
-            reader.warn_at(first, &what, "pin all four paths");
-        }
-    }
     pin
 }
 
 /// `[[services]]`, as published.
-pub(super) fn services(root: &Reader<'_>) -> Vec<Published> {
-    let mut all: Vec<Published> = Vec::new();
+pub(super) fn services(root: &Reader<'_>) -> Vec<Offered> {
+    let mut all: Vec<Offered> = Vec::new();
     let mut seen = HashSet::new();
     for reader in root.tables("services") {
         let Some(protocol) = reader.required("protocol", "write the protocol's name") else { continue };
@@ -119,7 +106,7 @@ pub(super) fn services(root: &Reader<'_>) -> Vec<Published> {
         if version.is_empty() {
             reader.problem_at("version", "is empty", "write a version such as \"1.0.0\"");
         }
-        all.push(Published {
+        all.push(Offered {
             protocol: protocol.value.to_owned(),
             version: version.to_owned(),
             services: names,

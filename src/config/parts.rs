@@ -11,11 +11,11 @@ use crate::{
     access::AppSettings,
     client,
     node::{self, PeerPin},
-    serve::{self, ConnectionSettings},
+    serve::{self, ConnectionSettings, information::Document},
     store,
     wire::{
         host::{OwnHost, PeerHost},
-        information::{self, Published},
+        information::{self, Offered, Taken},
         limits,
         packet::ServiceKey,
         path::Paths,
@@ -40,7 +40,7 @@ pub(super) struct Parts {
     pub(super) inbox: Inbox,
     pub(super) bounds: Limits,
     pub(super) peers: HashMap<PeerHost, PeerPin>,
-    pub(super) published: Vec<Published>,
+    pub(super) published: Vec<Offered>,
     pub(super) apps: Vec<AppSettings>,
     /// What is published, and what an app reads besides.
     pub(super) services: Vec<ServiceKey>,
@@ -116,11 +116,15 @@ impl Parts {
 
     /// What `serve` must know.
     pub(super) fn serve(&self) -> serve::Settings {
+        let taken =
+            Taken { packet_bytes: self.bounds.packet_bytes, packet_messages: self.bounds.packet_messages };
         serve::Settings {
             aliases: self.peer.aliases.clone(),
             packet_bytes: self.bounds.packet_bytes,
             packet_messages: self.bounds.packet_messages,
-            information: Some(information::document(&self.paths, &self.published).into()),
+            information: Some(Document::new(
+                information::document(&self.paths, taken, &self.published).into(),
+            )),
             ..serve::Settings::new(self.host.clone(), self.paths.clone())
         }
     }
@@ -159,8 +163,8 @@ impl Parts {
     }
 }
 
-fn service_keys(published: &[Published]) -> Vec<ServiceKey> {
-    let keys = |entry: &Published| {
+fn service_keys(published: &[Offered]) -> Vec<ServiceKey> {
+    let keys = |entry: &Offered| {
         entry.services.iter().map(|service| ServiceKey::new(&entry.protocol, service)).collect::<Vec<_>>()
     };
     published.iter().flat_map(keys).collect()

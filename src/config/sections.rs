@@ -9,6 +9,7 @@ use super::{
 };
 use crate::wire::{
     host::{OwnHost, PeerHost},
+    information::INFORMATION_PATHS,
     limits,
     path::{Paths, UrlPath},
     policy::DenyPattern,
@@ -17,8 +18,6 @@ use crate::wire::{
 const HOST_MEND: &str = "write a host name such as \"alpha.test\", with `:port` unless it is 443";
 const LISTEN_MEND: &str = "write an address and a port: \"127.0.0.1:8443\", \"[::]:8443\"";
 pub(super) const PATH_MEND: &str = "write a path such as \"/request\"";
-/// Where the host information stands (`ymp`, "Host information"): no token path may.
-const HOST_INFORMATION: [&str; 4] = ["/.well-known/ymp", "/.ymp", "/.well-known/amorphos", "/.amorphos"];
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -88,7 +87,7 @@ fn paths(reader: &Reader<'_>) -> Option<Paths> {
     ];
     distinct(reader, &named);
     for (name, path) in named {
-        if path.as_ref().is_some_and(|path| HOST_INFORMATION.contains(&path.as_str())) {
+        if path.as_ref().is_some_and(|path| INFORMATION_PATHS.contains(&path.as_str())) {
             reader.problem_at(name, "is where the host information stands", "choose another path");
         }
     }

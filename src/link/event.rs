@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::wire::{
-    answer::{Refreshed, Reply},
-    exchange::{FreshPair, TokenOffer},
+    answer::{CallError, Refreshed, Reply},
+    exchange::{FreshPair, StateGrant, TokenOffer},
+    parameters::Found,
     record::{HeldRecord, Mail, RepeatRecord, Seq},
     refusal::Refusal,
-    secret::{Digest, HeldToken},
+    secret::{Digest, FreshSecret, HeldToken},
 };
 
 use crate::token::family::NewPair;
@@ -15,6 +16,38 @@ use crate::token::family::NewPair;
 /// Names a call that waits for an outcome; made by the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(pub u64);
+
+/// What a grant is recognised by: its kind and a digest. At another door the same digest is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantKey {
+    /// R1 and R2: the token of our request, shown as the bearer.
+    Bearer(Digest),
+    /// R3: the state of our request, repeated in the body.
+    State(Digest),
+}
+
+/// A grant that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Granted {
+    /// R1 and R2.
+    Tokens {
+        /// Digest of its bearer.
+        bearer: Digest,
+        /// What it says.
+        offer: TokenOffer,
+    },
+    /// R3.
+    State(StateGrant),
+}
+
+/// Our request for a token.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// R1 and R2: with tokens of ours.
+    Tokens(FreshPair),
+    /// R3: with a state.
+    State(FreshSecret),
+}
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -33,16 +66,16 @@ pub enum Event {
     Settled,
     /// `Action::Settle` failed.
     NotSettled,
+    /// How the peer is spoken to: what `Action::LookUp` came to, or news that nobody asked for.
+    Found(Result<Found, CallError>),
     /// The request of `Action::Ask` came to this.
     Asked(Reply),
     /// A grant came.
     GrantArrived {
         /// The caller that waits.
         call: CallId,
-        /// Digest of its bearer.
-        bearer: Digest,
-        /// What it says.
-        offer: TokenOffer,
+        /// What it is.
+        grant: Granted,
     },
     /// Our grant to this peer was answered with 204: it opens a family, and the peer's tokens may be used.
     GrantTaken {
@@ -50,8 +83,8 @@ pub enum Event {
         family: u64,
         /// Its first pair.
         pair: NewPair,
-        /// What the peer offered with its request.
-        offer: TokenOffer,
+        /// What the peer offered with its request; nothing with R3.
+        offer: Option<TokenOffer>,
     },
     /// The refresh of `Action::Refresh` came to this.
     Refreshed(Refreshed),
@@ -72,8 +105,10 @@ pub enum Event {
 /// What the shell is told to do. It is started, never awaited: its completion is an event.
 #[derive(Clone, Debug)]
 pub enum Action {
+    /// Look how the peer is spoken to: then `Found`.
+    LookUp,
     /// Ask the peer for a token: then `Asked`.
-    Ask(FreshPair),
+    Ask(Ask),
     /// Show the refresh token: then `Refreshed`.
     Refresh(HeldToken),
     /// Read mail after this place: then `MailLoaded` or `MailNotLoaded`.
@@ -101,6 +136,11 @@ pub enum Action {
     },
     /// Commit this with the link's record: then `Kept` or `NotKept`.
     Keep(Change),
+    /// There is no place for this family that our grant offered: it comes to nothing.
+    Untaken {
+        /// The family's id.
+        family: u64,
+    },
     /// Answer the caller of a grant.
     AnswerGrant {
         /// Which caller.
@@ -125,15 +165,13 @@ pub enum Change {
         held: HeldRecord,
         /// For recognising it again.
         repeat: RepeatRecord,
-        /// The family that the ask token opens.
-        family: u64,
-        /// Its pair.
-        pair: NewPair,
+        /// The family that the ask token opens; none with R3.
+        opens: Option<(u64, NewPair)>,
     },
     /// The peer took our grant.
     Taken {
-        /// The tokens that its request brought.
-        held: HeldRecord,
+        /// The tokens that its request brought; none with R3.
+        held: Option<HeldRecord>,
         /// The family that was offered.
         family: u64,
         /// Its pair.
@@ -146,6 +184,18 @@ pub enum Change {
         /// The tokens that came.
         held: HeldRecord,
     },
+}
+
+impl Change {
+    /// The family that it opens.
+    #[must_use]
+    pub fn opens(&self) -> Option<(u64, NewPair)> {
+        match self {
+            Self::Granted { opens, .. } => *opens,
+            Self::Taken { family, pair, .. } => Some((*family, *pair)),
+            Self::Renewed { .. } => None,
+        }
+    }
 }
 
 /// What is reported: becomes a count, a log line, an answer to an operator.

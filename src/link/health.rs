@@ -11,7 +11,7 @@ use super::{
     settings::Settings,
 };
 use crate::wire::{
-    record::FailureRecord,
+    family::FailureRecord,
     time::{Mono, Now, Wall},
 };
 

@@ -6,12 +6,14 @@
 //! - `peer`: one federated host; routes events to `asking` (the tokens that we hold) and `sending` (its mail).
 //! - `lobby`: somebody asked in a host's name and we owe that host a grant; a bounded table of these.
 //! - `admission`: may this packet come in.
+//! - `discovery`: how a host is spoken to, and when that is looked up anew.
 //! - `health`: how a link does, and when it is tried again. `verdict`: what a peer's answer means.
 
 pub mod admission;
 mod asking;
 mod context;
 pub mod dice;
+pub mod discovery;
 pub mod event;
 pub mod health;
 pub mod lobby;

@@ -12,7 +12,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    context::Context,
+    context::{Bounds, Context},
     event::{Action, Fact},
     verdict::{self, Verdict},
 };
@@ -51,6 +51,8 @@ pub(super) enum Sent {
     Judged(String),
     /// The peer asks for a pause.
     Pause(Option<Duration>, String),
+    /// The path is not there (any more).
+    Elsewhere(String),
     /// The peer refuses the link.
     Refused(String),
     /// The peer did not take it for now.
@@ -184,20 +186,21 @@ impl Sending {
             return;
         }
         self.drop_expired(ctx);
+        self.drop_too_large(ctx);
         if self.window.is_empty() {
             if self.more && (self.after > Seq(0) || self.settling == 0) {
                 self.more = false;
                 self.phase = Phase::Loading { stale: false };
                 ctx.out.push_back(Action::LoadMail {
                     after: self.after,
-                    messages: ctx.settings.packet_messages,
-                    bytes: ctx.settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES),
+                    messages: ctx.bounds.messages,
+                    bytes: ctx.bounds.bytes.saturating_sub(PACKET_FRAME_BYTES),
                 });
             }
             return;
         }
         let Some(token) = token else { return };
-        let count = self.next_count(ctx.now);
+        let count = self.next_count(ctx.bounds, ctx.now);
         let mail = self.window.iter().take(count).cloned().collect();
         self.phase = Phase::InFlight { count, token: token.digest() };
         ctx.out.push_back(Action::Send { token: token.clone(), mail });
@@ -217,7 +220,8 @@ impl Sending {
             Verdict::Unauthorized => Sent::Unauthorized(token),
             Verdict::TooLarge => self.on_too_large(count, reason, ctx),
             Verdict::Faulty(index) => self.on_faulty(count, index, reason, ctx),
-            Verdict::Elsewhere | Verdict::Refused => Sent::Refused(reason),
+            Verdict::Elsewhere => Sent::Elsewhere(reason),
+            Verdict::Refused => Sent::Refused(reason),
             Verdict::Later(wait) => Sent::Pause(wait, reason),
             Verdict::Transient => Sent::Failed(reason),
         }
@@ -285,10 +289,39 @@ impl Sending {
         Sent::Judged(reason)
     }
 
-    fn next_count(&self, now: Now) -> usize {
+    fn next_count(&self, bounds: Bounds, now: Now) -> usize {
         let cap = self.cap.filter(|(_, until)| now.mono < *until).map_or(usize::MAX, |(cap, _)| cap);
         let suspects = if self.suspects > 0 { self.suspects.div_ceil(2) } else { usize::MAX };
-        self.window.len().min(cap).min(suspects).min(self.ramp).max(1)
+        self.fitting(bounds).min(cap).min(suspects).min(self.ramp).max(1)
+    }
+
+    /// How many of the window fit into one packet: it was read when the bounds were perhaps others.
+    fn fitting(&self, bounds: Bounds) -> usize {
+        let mut bytes = PACKET_FRAME_BYTES;
+        let fits = |mail: &&Mail| {
+            bytes += mail.raw.len() + 1;
+            // No comma stands before the first.
+            bytes - 1 <= bounds.bytes
+        };
+        self.window.iter().take(bounds.messages).take_while(fits).count()
+    }
+
+    /// What is larger than the peer says that it takes is not sent: it would only be refused.
+    fn drop_too_large(&mut self, ctx: &mut Context<'_>) {
+        let bytes = ctx.bounds.bytes;
+        let is_over = |mail: &&Mail| ctx.bounds.announced && PACKET_FRAME_BYTES + mail.raw.len() > bytes;
+        let over: Vec<_> = self
+            .window
+            .iter()
+            .filter(is_over)
+            .map(|mail| (mail.seq, too_large(PACKET_FRAME_BYTES + mail.raw.len(), bytes)))
+            .collect();
+        if !over.is_empty() {
+            let gone = |mail: &Mail| over.iter().any(|(seq, _)| *seq == mail.seq);
+            self.suspects -= self.window.iter().take(self.suspects).filter(|mail| gone(mail)).count();
+            self.window.retain(|mail| !gone(mail));
+            self.condemn(over, ctx);
+        }
     }
 
     fn drop_expired(&mut self, ctx: &mut Context<'_>) {
@@ -305,6 +338,12 @@ impl Sending {
             Phase::Idle | Phase::Loading { .. } => 0,
         }
     }
+}
+
+fn too_large(packet: usize, most: usize) -> String {
+    format!(
+        "it makes a packet of {packet} bytes, and the peer's host information says that it takes {most} at most"
+    )
 }
 
 const EXPIRED: &str = "its time to live is over";

@@ -6,16 +6,18 @@ use bytes::Bytes;
 
 use super::{
     dice::Dice,
-    event::{Action, CallId, Change, Event, Fact},
+    event::{Action, Ask, CallId, Change, Event, Fact, Granted},
     peer::Peer,
     settings::Settings,
 };
 use crate::wire::{
     answer::{Answer, CallError, CallStage, Refreshed},
-    exchange::{FreshPair, RefreshReply, TokenOffer},
+    exchange::{FreshPair, RefreshReply, StateGrant, TokenOffer},
     host::PeerHost,
+    parameters::{Form, Found, Parameters},
+    path::UrlPath,
     record::{Mail, Seq},
-    secret::{HeldToken, SECRET_BYTES},
+    secret::{Digest, HeldToken, SECRET_BYTES},
     time::{Mono, Now, Wall},
 };
 
@@ -78,7 +80,26 @@ pub(crate) fn offer_for(name: &str, seconds: u64) -> TokenOffer {
         token: token(name),
         lifetime: Duration::from_secs(seconds),
         refresh: token(&format!("refresh-{name}")),
+        dated: false,
     }
+}
+
+/// The parameters of a host that speaks this form.
+pub(crate) fn parameters(form: Form) -> Parameters {
+    let path = |text: &str| UrlPath::parse(text).unwrap();
+    Parameters {
+        request_path: path("/request"),
+        grant_path: path("/grant"),
+        refresh_path: (form == Form::Tokens).then(|| path("/refresh")),
+        packet_path: path("/packet"),
+        packet_bytes: None,
+        packet_messages: None,
+    }
+}
+
+/// What `b.test` grants with R3: a token of this name.
+pub(crate) fn state_grant(state: Digest, name: &str, seconds: u64) -> StateGrant {
+    StateGrant { host: host("b.test"), state, token: token(name), lifetime: Duration::from_secs(seconds) }
 }
 
 pub(crate) fn fresh(name: &str, seconds: u64) -> Refreshed {
@@ -86,6 +107,7 @@ pub(crate) fn fresh(name: &str, seconds: u64) -> Refreshed {
         token: token(name),
         lifetime: Duration::from_secs(seconds),
         refresh: token(&format!("refresh-{name}")),
+        dated: false,
     })
 }
 
@@ -113,7 +135,10 @@ pub(crate) fn mail_until(seq: u64, expires: u64) -> Mail {
 pub(crate) fn short(action: &Action) -> String {
     let seqs = |seqs: &[Seq]| format!("{:?}", seqs.iter().map(|seq| seq.0).collect::<Vec<_>>());
     match action {
-        Action::Ask(_) => "ask".to_owned(),
+        Action::LookUp => "look up".to_owned(),
+        Action::Ask(Ask::Tokens(_)) => "ask".to_owned(),
+        Action::Ask(Ask::State(_)) => "ask with a state".to_owned(),
+        Action::Untaken { .. } => "no place".to_owned(),
         Action::Refresh(token) => format!("refresh with {}", token.reveal()),
         Action::LoadMail { after, .. } => format!("load after {}", after.0),
         Action::Send { token, mail } => {
@@ -125,7 +150,10 @@ pub(crate) fn short(action: &Action) -> String {
             format!("dead {}", seqs(&dead.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()))
         }
         Action::Keep(Change::Granted { held, .. }) => format!("keep grant {}", held.token.reveal()),
-        Action::Keep(Change::Taken { held, .. }) => format!("keep taken {}", held.token.reveal()),
+        Action::Keep(Change::Taken { held: Some(held), .. }) => {
+            format!("keep taken {}", held.token.reveal())
+        }
+        Action::Keep(Change::Taken { held: None, .. }) => "keep taken".to_owned(),
         Action::Keep(Change::Renewed { held, .. }) => format!("keep refresh {}", held.token.reveal()),
         Action::AnswerGrant { call, verdict } => match verdict {
             None => format!("answer {}: 503", call.0),
@@ -145,6 +173,10 @@ pub(crate) struct Bench {
     pub(crate) ms: u64,
     /// The pair of the last ask.
     pub(crate) ask: Option<FreshPair>,
+    /// The state of the last ask.
+    pub(crate) state: Option<Digest>,
+    /// What a look-up comes to, at once and without a word; `None` where the test does that.
+    pub(crate) found: Option<Result<Found, CallError>>,
     /// Everything but notes, in short.
     pub(crate) did: Vec<String>,
     pub(crate) facts: Vec<Fact>,
@@ -162,6 +194,8 @@ impl Bench {
             dice,
             ms: 0,
             ask: None,
+            state: None,
+            found: Some(Ok(Found::pinned(parameters(Form::Tokens)))),
             did: Vec::new(),
             facts: Vec::new(),
             outbox: Some(Vec::new()),
@@ -217,6 +251,9 @@ impl Bench {
                 match (&action, &mut self.outbox) {
                     (Action::Note(fact), _) => self.facts.push(fact.clone()),
                     (Action::Save, _) => {}
+                    (Action::LookUp, _) if self.found.is_some() => {
+                        events.extend(self.found.clone().map(Event::Found));
+                    }
                     (Action::LoadMail { after, messages, .. }, Some(outbox)) => {
                         let found = outbox.iter().filter(|mail| mail.seq > *after).take(*messages).cloned();
                         events.push_back(Event::MailLoaded(found.collect()));
@@ -228,8 +265,11 @@ impl Bench {
                         did.push(short(&action));
                     }
                     (action, _) => {
-                        if let Action::Ask(pair) = action {
+                        if let Action::Ask(Ask::Tokens(pair)) = action {
                             self.ask = Some(pair.clone());
+                        }
+                        if let Action::Ask(Ask::State(state)) = action {
+                            self.state = Some(state.digest());
                         }
                         did.push(short(action));
                     }
@@ -251,8 +291,18 @@ impl Bench {
         bearer: crate::wire::secret::Digest,
         offer: TokenOffer,
     ) -> Vec<String> {
+        self.arrives(Granted::Tokens { bearer, offer })
+    }
+
+    /// An R3 grant under the last ask's state, for so many seconds.
+    pub(crate) fn grant_state(&mut self, name: &str, seconds: u64) -> Vec<String> {
+        let state = self.state.unwrap();
+        self.arrives(Granted::State(state_grant(state, name, seconds)))
+    }
+
+    pub(crate) fn arrives(&mut self, grant: Granted) -> Vec<String> {
         self.calls += 1;
-        self.on(Event::GrantArrived { call: CallId(self.calls), bearer, offer })
+        self.on(Event::GrantArrived { call: CallId(self.calls), grant })
     }
 
     /// Lets time pass, with a wake whenever one is due: what the machine did.

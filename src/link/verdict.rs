@@ -53,6 +53,8 @@ pub enum GrantVerdict {
     Again,
     /// 401, 403: somebody used the peer's name.
     Misused,
+    /// 404, 405, 410: the path is not there (any more).
+    Elsewhere,
     /// Any other: both sides' tokens are dropped.
     Refused,
 }
@@ -64,6 +66,7 @@ pub fn of_grant(reply: &Reply) -> GrantVerdict {
         Err(_) | Ok(408 | 429 | 500..=599) => GrantVerdict::Again,
         Ok(204) => GrantVerdict::Taken,
         Ok(401 | 403) => GrantVerdict::Misused,
+        Ok(404 | 405 | 410) => GrantVerdict::Elsewhere,
         Ok(_) => GrantVerdict::Refused,
     }
 }
@@ -128,7 +131,9 @@ mod tests {
             (400, GrantVerdict::Refused),
             (401, GrantVerdict::Misused),
             (403, GrantVerdict::Misused),
-            (404, GrantVerdict::Refused),
+            (404, GrantVerdict::Elsewhere),
+            (405, GrantVerdict::Elsewhere),
+            (410, GrantVerdict::Elsewhere),
             (408, GrantVerdict::Again),
             (429, GrantVerdict::Again),
             (500, GrantVerdict::Again),

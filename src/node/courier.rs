@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{facts, registry::Slot, shell::Shell, timer::Alarm};
+use super::{directory, facts, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
     link::{
-        event::{Action, Change, Event},
+        event::{Action, Ask, Change, Event},
         peer::Peer,
     },
     store::{Receipt, StoreError},
     wire::{
         answer::{Refreshed, Reply},
-        exchange::FreshPair,
+        exchange::encode_state_request,
         host::PeerHost,
         limits::CALL_TIME,
         packet::Packet,
@@ -47,9 +47,13 @@ pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
 fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
     let host = peer.host().clone();
     match action {
-        Action::Ask(pair) => {
-            call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &pair).await) })
+        Action::LookUp => call(shell, slot, |shell, _| async move {
+            Event::Found(directory::look_up(&shell, &host, false).await)
+        }),
+        Action::Ask(request) => {
+            call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &request).await) })
         }
+        Action::Untaken { family } => slot.settle_take(family, false),
         Action::Refresh(token) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
@@ -110,23 +114,40 @@ where
     });
 }
 
-async fn ask(shell: &Shell, host: &PeerHost, pair: &FreshPair) -> Reply {
-    let (route, paths) = shell.route(host)?;
-    let body = pair.encode_offer(&shell.settings.host);
-    shell.client.request(&route, paths.request.as_str(), body, shell.settings.grant_wait).await
+async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
+    let (route, parameters) = shell.way(host)?;
+    let own = &shell.settings.host;
+    let body = match request {
+        Ask::Tokens(pair) => pair.encode_offer(own),
+        Ask::State(state) => encode_state_request(own, state),
+    };
+    let path = parameters.request_path.as_str();
+    let reply = shell.client.request(&route, path, body, shell.settings.grant_wait).await;
+    shell.directory.heed(host, &reply, shell.now());
+    reply
 }
 
-async fn refresh(shell: &Shell, host: &PeerHost, token: &HeldToken) -> Refreshed {
-    match shell.route(host) {
-        Ok((route, paths)) => shell.client.refresh(&route, paths.refresh.as_str(), token, CALL_TIME).await,
-        Err(error) => Refreshed::Failed(error),
+async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refreshed {
+    let (route, parameters) = match shell.way(host) {
+        Ok(way) => way,
+        Err(error) => return Refreshed::Failed(error),
+    };
+    let Some(path) = &parameters.refresh_path else { return Refreshed::Unspoken };
+    directory::renew(shell, host);
+    let refreshed = shell.client.refresh(&route, path.as_str(), token, CALL_TIME).await;
+    if let Refreshed::Answered(answer) = &refreshed {
+        shell.directory.heed(host, &Ok(answer.clone()), shell.now());
     }
+    refreshed
 }
 
-async fn send(shell: &Shell, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
-    let (route, paths) = shell.route(host)?;
+async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
+    let (route, parameters) = shell.way(host)?;
+    directory::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
-    shell.client.send(&route, paths.packet.as_str(), token, body, CALL_TIME).await
+    let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;
+    shell.directory.heed(host, &reply, shell.now());
+    reply
 }
 
 async fn load(shell: &Arc<Shell>, host: PeerHost, after: Seq, messages: usize, bytes: usize) -> Event {

@@ -14,12 +14,13 @@ use super::{
     courier::drive,
     registry::{At, Opens, Outcome, Slot, Waiters},
     shell::Shell,
-    views::{DirectionState, FailureView, PeerView, QueueView, ReceivingView, SendingView},
+    showing::view,
+    views::PeerView,
 };
 use crate::{
     link::{
         dice::Dice as _,
-        event::{CallId, Event},
+        event::{CallId, Event, Granted},
         peer::{Peer, family_writes},
     },
     token::{
@@ -64,22 +65,22 @@ pub(super) async fn granted(
     bearer: Option<ShownToken>,
     grant: TokenGrant,
 ) -> Result<(), Error> {
-    let offer = match grant {
-        TokenGrant::Tokens(offer) => offer,
-        TokenGrant::State { .. } => return Err(Refusal::StateUnknown.into()),
+    let (at, digest, unknown, grant) = match grant {
+        TokenGrant::Tokens(offer) => {
+            let bearer = bearer.ok_or(Refusal::TokenMissing)?.digest();
+            (At::Grant, bearer, Refusal::TokenUnknown, Granted::Tokens { bearer, offer })
+        }
+        TokenGrant::State(grant) => (At::State, grant.state, Refusal::StateUnknown, Granted::State(grant)),
         TokenGrant::Bare => return Err(Refusal::TokenMissing.into()),
     };
-    let bearer = bearer.ok_or(Refusal::TokenMissing)?.digest();
-    let Some(Opens::Peer(slot)) = shell.registry.look_up(At::Grant, bearer) else {
-        return Err(Refusal::TokenUnknown.into());
-    };
+    let Some(Opens::Peer(slot)) = shell.registry.look_up(at, digest) else { return Err(unknown.into()) };
     let host = slot.lock().host().clone();
     shell.allowed(&host)?;
     let call = CallId(shell.calls.fetch_add(1, Ordering::Relaxed));
     let (sender, answer) = oneshot::channel();
     shell.grants.insert(call, sender);
     slot.saw(from, shell.now().mono);
-    drive(shell, &slot, Event::GrantArrived { call, bearer, offer });
+    drive(shell, &slot, Event::GrantArrived { call, grant });
     match answer.await {
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(refusal))) => {
@@ -264,54 +265,4 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     Ok(())
-}
-
-/// A link as operators see it.
-pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> PeerView {
-    let now = shell.now();
-    let blank;
-    let guard;
-    let peer: &Peer = if let Some(slot) = slot {
-        guard = slot.lock();
-        &guard
-    } else {
-        blank = Peer::new(host.clone(), Arc::clone(&shell.link), &mut Shell::dice());
-        &blank
-    };
-    let (look, health) = (peer.look(now), peer.health());
-    let state = match (look.held_until, look.rests_until, look.asking) {
-        (_, Some(_), _) => DirectionState::BackingOff,
-        (Some(_), None, _) => DirectionState::Linked,
-        (None, None, true) => DirectionState::Asking,
-        (None, None, false) => DirectionState::None,
-    };
-    let waiting = shell.store.waiting_for(host);
-    PeerView {
-        host: host.clone(),
-        configured: shell.pin(host).is_some(),
-        allowed: shell.settings.policy.allows(host),
-        revision: shell.route(host).is_ok().then_some("R1"),
-        http: slot.and_then(|slot| *slot.http.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
-        sending: SendingView {
-            state,
-            expires_at: look.held_until,
-            next_try_at: look.rests_until.map(|until| now.wall.plus(until.since(now.mono))),
-        },
-        receiving: ReceivingView {
-            state: if look.given_until.is_some() { DirectionState::Linked } else { DirectionState::None },
-            expires_at: look.given_until,
-            families: look.families,
-        },
-        queue: QueueView {
-            messages: waiting.as_ref().map_or(0, |waiting| waiting.messages),
-            oldest_at: waiting.map(|waiting| waiting.oldest),
-        },
-        failures: health.failures,
-        last_success_at: health.succeeded,
-        last_failure: health
-            .failed
-            .clone()
-            .map(|failed| FailureView { at: failed.at, reason: failed.reason }),
-        last_heard_at: health.heard,
-    }
 }

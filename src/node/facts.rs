@@ -23,6 +23,7 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
             let (step, rest) = match reason.split_once(": ") {
                 Some(("grant", rest)) => ("grant", rest),
                 Some(("request", rest)) => ("request", rest),
+                Some(("look-up", rest)) => ("look-up", rest),
                 _ => ("request", reason.as_str()),
             };
             tell(&mut slot.waiting().connect, &Err((step, rest.to_owned())));

@@ -2,33 +2,30 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{courier, shell::Shell, timer::Alarm};
+use super::{courier, directory, shell::Shell, timer::Alarm};
 use crate::{
     client::Address,
     link::{
         admission::Bucket,
         event::Event,
-        lobby::{Action, Asked, Ended, Origin},
+        lobby::{Action, Asked, Ended, Grant, LookedUp, Origin},
+        peer::Standing,
     },
     token::family::{Family, NewPair, Subject},
     wire::{
         answer::Reply,
-        exchange::{FreshPair, TokenOffer, TokenRequest},
+        exchange::TokenRequest,
         host::PeerHost,
         limits::{GRANT_TIME_STRANGER, REQUEST_ORIGINS, REQUESTS_PER_SECOND},
         record::VaultWrite,
         refusal::Refusal,
-        secret::HeldToken,
     },
 };
 
 /// A body came to the request path. Whatever becomes of it, the caller has its 204.
 pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest, Refusal>) {
     let dropped = match body {
-        Ok(TokenRequest::Tokens(offer)) => admit(shell, from, offer),
-        Ok(TokenRequest::State { host }) => {
-            Err(format!("{host} asks with a state (R3), which this version does not speak"))
-        }
+        Ok(request) => admit(shell, from, request),
         Err(refusal) => Err(refusal.to_string()),
     };
     if let Err(reason) = dropped {
@@ -38,8 +35,8 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
     perform(shell);
 }
 
-fn admit(shell: &Shell, from: IpAddr, offer: TokenOffer) -> Result<(), String> {
-    let host = &offer.host;
+fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), String> {
+    let host = request.host();
     let settings = &shell.settings;
     if settings.host.is(host) || settings.aliases.iter().any(|alias| alias.is(host)) {
         return Err("it names this very host".to_owned());
@@ -48,7 +45,7 @@ fn admit(shell: &Shell, from: IpAddr, offer: TokenOffer) -> Result<(), String> {
         return Err("the node is stopping".to_owned());
     }
     // The policy stands on the road.
-    shell.route(host).map_err(|error| error.to_string())?;
+    shell.road(host).map_err(|error| error.to_string())?;
     let origin = Origin::of(from);
     let known = shell.knows(host);
     let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin, shell.now().mono))
@@ -56,12 +53,13 @@ fn admit(shell: &Shell, from: IpAddr, offer: TokenOffer) -> Result<(), String> {
             .pin(host)
             .and_then(|pin| pin.address.as_ref())
             .and_then(Address::ip)
-            .is_some_and(|ip| Origin::of(ip) == origin);
+            .is_some_and(|ip| Origin::of(ip) == origin)
+        || shell.directory.addresses(host).contains(&origin);
     if !likely {
         pace(shell, origin)?;
     }
-    let asked = Asked { origin, offer, known, likely };
-    shell.lobby().asked(asked, shell.now(), &mut Shell::dice()).map_err(|dropped| dropped.to_string())
+    let asked = Asked { origin, request, known, likely };
+    shell.lobby().asked(asked, shell.now()).map_err(|dropped| dropped.to_string())
 }
 
 /// A forged request costs its sender nothing and us a call: an address may send only so many.
@@ -79,7 +77,7 @@ fn pace(shell: &Shell, origin: Origin) -> Result<(), String> {
 
 /// The lobby's moment has come.
 pub(super) fn wake(shell: &Arc<Shell>) {
-    shell.lobby().woken(shell.now(), &mut Shell::dice());
+    shell.lobby().woken(shell.now());
     perform(shell);
 }
 
@@ -88,7 +86,7 @@ fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, kept: bool) {
     if kept {
         shell.registry.settle_offer(pair);
     }
-    shell.lobby().finished(host, kept, shell.now(), &mut Shell::dice());
+    shell.lobby().finished(host, kept);
     perform(shell);
 }
 
@@ -110,12 +108,21 @@ fn perform(shell: &Arc<Shell>) {
 
 fn start(shell: &Arc<Shell>, action: Action) {
     match action {
+        Action::LookUp { host, stranger } => {
+            let shell_then = Arc::clone(shell);
+            shell.spawn(async move { look_up(&shell_then, &host, stranger).await });
+        }
+        Action::Drop { host, reason } => {
+            shell.metrics.requests_dropped.up();
+            tracing::debug!(peer = %host, %reason, "a token request is not granted");
+        }
         Action::Offer { host, family, pair } => offer(shell, host, family, pair),
-        Action::Grant { host, bearer, pair, deadline, stranger } => {
+        Action::Grant { host, grant, deadline, stranger } => {
             let shell_then = Arc::clone(shell);
             shell.spawn(async move {
-                let reply = grant(&shell_then, &host, &bearer, &pair, deadline, stranger).await;
-                shell_then.lobby().answered(&host, &reply, shell_then.now(), &mut Shell::dice());
+                let reply = send(&shell_then, &host, &grant, deadline, stranger).await;
+                shell_then.directory.heed(&host, &reply, shell_then.now());
+                shell_then.lobby().answered(&host, &reply, shell_then.now());
                 perform(&shell_then);
             });
         }
@@ -144,24 +151,40 @@ fn offer(shell: &Arc<Shell>, host: PeerHost, family: u64, pair: NewPair) {
             Ok(receipt) => receipt.await.is_ok(),
             Err(_) => false,
         };
-        shell_then.lobby().kept(&host, kept, shell_then.now(), &mut Shell::dice());
+        shell_then.lobby().kept(&host, kept, shell_then.now());
         perform(&shell_then);
     });
 }
 
-async fn grant(
-    shell: &Shell,
-    host: &PeerHost,
-    bearer: &HeldToken,
-    pair: &FreshPair,
-    deadline: Duration,
-    stranger: bool,
-) -> Reply {
-    let (mut route, paths) = shell.route(host)?;
+/// How the host is spoken to, and where it is.
+async fn look_up(shell: &Arc<Shell>, host: &PeerHost, stranger: bool) {
+    let (found, addresses) =
+        tokio::join!(directory::look_up(shell, host, stranger), directory::addresses(shell, host, stranger));
+    directory::tell(shell, host, found.clone());
+    let now = shell.now();
+    let found = found.map(|found| LookedUp {
+        parameters: found.parameters,
+        addresses,
+        standing: shell.registry.find(host).map_or(Standing::blank(), |slot| slot.lock().standing(now)),
+    });
+    let found = found.map_err(|error| error.to_string());
+    shell.lobby().looked_up(host, found, now, &mut Shell::dice());
+    perform(shell);
+}
+
+async fn send(shell: &Shell, host: &PeerHost, grant: &Grant, deadline: Duration, stranger: bool) -> Reply {
+    let (mut route, parameters) = shell.way(host)?;
     route.trusted = route.trusted && !stranger;
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
-    let body = pair.encode_offer(&shell.settings.host);
-    shell.client.grant(&route, paths.grant.as_str(), bearer, body, deadline).await
+    let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());
+    match grant {
+        Grant::Tokens { bearer, pair } => {
+            shell.client.grant(&route, path, Some(bearer), pair.encode_offer(own), deadline).await
+        }
+        Grant::State { state, access } => {
+            shell.client.grant(&route, path, None, access.encode_grant(own, state), deadline).await
+        }
+    }
 }
 
 fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, ended: &Ended) {

@@ -2,8 +2,8 @@
 //!
 //! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
 //! - `inbound`, `outbound`, `exchange`, `granting`: the verbs, by who calls them and about what.
-//! - `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
-//! - `facts`, `seldom`: what is reported. `views`: what the faces are shown. `clock`: the one clock and the one dice.
+//! - `directory`: how hosts are spoken to. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
+//! - `facts`, `seldom`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,13 +14,14 @@ use crate::{
     store::{Store, StoreError},
     telemetry::metrics::{Metrics, write_metric},
     wire::{
+        cursor::Cursor,
         draft::Draft,
         exchange::{TokenGrant, TokenRequest},
         host::{OwnHost, PeerHost},
         packet::{Packet, ServiceKey},
-        path::UrlPath,
+        parameters::PinnedPaths,
         policy::Policy,
-        record::{Cursor, DeadMail, InboxEntry},
+        record::{DeadMail, InboxEntry},
         refusal::Refusal,
         secret::ShownToken,
         time::ReadClock,
@@ -29,6 +30,7 @@ use crate::{
 
 pub mod clock;
 mod courier;
+mod directory;
 mod exchange;
 mod facts;
 mod granting;
@@ -37,6 +39,7 @@ mod outbound;
 mod registry;
 mod seldom;
 mod shell;
+mod showing;
 mod timer;
 mod upkeep;
 pub mod views;
@@ -91,14 +94,8 @@ pub struct Settings {
 pub struct PeerPin {
     /// `ip:port` or `name:port` to connect to, whatever the name resolves to.
     pub address: Option<crate::client::Address>,
-    /// Path for requests.
-    pub request: Option<UrlPath>,
-    /// Path for grants.
-    pub grant: Option<UrlPath>,
-    /// Path for refreshes.
-    pub refresh: Option<UrlPath>,
-    /// Path for packets.
-    pub packet: Option<UrlPath>,
+    /// Its paths; what is not pinned is looked up.
+    pub paths: PinnedPaths,
 }
 
 /// Why a verb was not done.
@@ -142,7 +139,7 @@ pub enum Error {
     /// The peer did not do its part: 502.
     #[error("{step}: {reason}")]
     Peer {
-        /// The failing step: `request`, `grant`, `refresh`.
+        /// The failing step: `look-up`, `request`, `grant`, `refresh`.
         step: &'static str,
         /// Why.
         reason: String,
@@ -325,7 +322,7 @@ impl Node {
     pub fn peer(&self, host: &PeerHost) -> Option<PeerView> {
         let slot = self.0.registry.find(host);
         let known = slot.is_some() || self.0.pin(host).is_some();
-        known.then(|| exchange::view(&self.0, host, slot.as_ref()))
+        known.then(|| showing::view(&self.0, host, slot.as_ref()))
     }
 
     /// Exchanges tokens now and waits for the outcome.

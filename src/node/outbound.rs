@@ -16,10 +16,11 @@ use crate::{
     link::{dice::Dice as _, event::Event},
     store::{Inbox, Outbox, StoreError},
     wire::{
+        cursor::Cursor,
         draft::Draft,
         limits::INBOX_READ_BYTES,
         packet::{PACKET_FRAME_BYTES, ServiceKey},
-        record::{Accepted, Cursor, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
+        record::{Accepted, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
         refusal::Refusal,
         time::Wall,
     },

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     link::{
         admission::Bucket,
+        event::GrantKey,
         lobby::Origin,
         peer::{Peer, issued},
     },
@@ -25,8 +26,10 @@ use crate::{
 /// The door that a shown token is looked up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum At {
-    /// Grants: ask tokens, and bearers of accepted grants.
+    /// Grants of R1 and R2: ask tokens, and bearers of accepted grants.
     Grant,
+    /// Grants of R3: states.
+    State,
     /// Packets.
     Access,
     /// Refreshes.
@@ -38,6 +41,15 @@ impl From<Door> for At {
         match door {
             Door::Access => Self::Access,
             Door::Refresh => Self::Refresh,
+        }
+    }
+}
+
+impl From<GrantKey> for (At, Digest) {
+    fn from(key: GrantKey) -> Self {
+        match key {
+            GrantKey::Bearer(digest) => (At::Grant, digest),
+            GrantKey::State(digest) => (At::State, digest),
         }
     }
 }
@@ -187,8 +199,7 @@ impl Registry {
     /// Brings the index in step with a machine.
     pub(super) fn reindex(&self, slot: &Arc<Slot>, peer: &Peer) {
         let issued = issued(peer.families()).map(|(door, digest)| (At::from(door), digest));
-        let wanted: HashSet<_> =
-            issued.chain(peer.grant_bearers().map(|digest| (At::Grant, digest))).collect();
+        let wanted: HashSet<_> = issued.chain(peer.grant_keys().map(Into::into)).collect();
         let mut indexed = slot.indexed.lock().unwrap_or_else(PoisonError::into_inner);
         if *indexed == wanted {
             return;
@@ -206,13 +217,16 @@ impl Registry {
     pub(super) fn offer(&self, pair: &NewPair) {
         let (sender, receiver) = watch::channel(());
         self.index.insert((At::Access, pair.access), Opens::Offered(receiver.clone()));
-        self.index.insert((At::Refresh, pair.refresh), Opens::Offered(receiver));
+        if let Some(refresh) = pair.refresh {
+            self.index.insert((At::Refresh, refresh.digest), Opens::Offered(receiver));
+        }
         self.offers.insert(pair.access, sender);
     }
 
     /// The offer is settled: whoever waits looks again.
     pub(super) fn settle_offer(&self, pair: &NewPair) {
-        for key in [(At::Access, pair.access), (At::Refresh, pair.refresh)] {
+        let refresh = pair.refresh.map(|refresh| (At::Refresh, refresh.digest));
+        for key in std::iter::once((At::Access, pair.access)).chain(refresh) {
             if let Entry::Occupied(entry) = self.index.entry(key)
                 && matches!(entry.get(), Opens::Offered(_))
             {

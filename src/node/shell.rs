@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{
     Error, PeerPin, Settings,
     clock::SystemDice,
+    directory::{self, Directory},
     registry::{Registry, Slot},
     seldom::Lines,
     timer::Timer,
@@ -32,7 +33,7 @@ use crate::{
         answer::{CallError, CallStage},
         host::PeerHost,
         packet::ServiceKey,
-        path::Paths,
+        parameters::{Parameters, PinnedPaths},
         refusal::Refusal,
         time::{Mono, Now, ReadClock},
     },
@@ -50,6 +51,7 @@ pub(super) struct Shell {
     pub(super) clock: ReadClock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) registry: Registry,
+    pub(super) directory: Directory,
     pub(super) lobby: Mutex<Lobby>,
     pub(super) timer: Timer,
     /// Callers of grants that wait for the disk.
@@ -117,6 +119,7 @@ impl Shell {
             clock,
             metrics,
             registry: Registry::default(),
+            directory: Directory::default(),
             lobby: Mutex::new(lobby),
             timer: Timer::default(),
             grants: DashMap::new(),
@@ -214,33 +217,30 @@ impl Shell {
         self.settings.peers.get(host)
     }
 
-    /// How this host is reached, and under which paths. No road leads to a host that the policy refuses.
-    pub(super) fn route(&self, host: &PeerHost) -> Result<(Route, Paths), CallError> {
+    /// What is pinned of a host's paths.
+    pub(super) fn pins(&self, host: &PeerHost) -> PinnedPaths {
+        self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
+    }
+
+    /// How this host is reached. No road leads to a host that the policy refuses.
+    pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
         self.allowed(host)
             .map_err(|refusal| CallError { stage: CallStage::Guard, detail: refusal.to_string() })?;
         let pin = self.pin(host);
-        let paths = pin.and_then(|pin| {
-            Some(Paths {
-                request: pin.request.clone()?,
-                grant: pin.grant.clone()?,
-                refresh: pin.refresh.clone()?,
-                packet: pin.packet.clone()?,
-            })
-        });
-        let paths = paths.ok_or_else(|| CallError {
-            stage: CallStage::LookUp,
-            detail: format!(
-                "the paths of {host} are not known: set request-path, grant-path, refresh-path and packet-path under [[peers]]"
-            ),
-        })?;
         let address = pin.and_then(|pin| pin.address.clone());
-        Ok((Route { host: host.clone(), address, trusted: pin.is_some() }, paths))
+        Ok(Route { host: host.clone(), address, trusted: pin.is_some() })
+    }
+
+    /// How this host is reached, and how it is spoken to as far as is known.
+    pub(super) fn way(&self, host: &PeerHost) -> Result<(Route, Parameters), CallError> {
+        let route = self.road(host)?;
+        let found = self.directory.current(host, &self.pins(host));
+        Ok((route, found.ok_or_else(|| directory::unknown(host))?.parameters))
     }
 
     /// Whether this host stands under `[[peers]]` or has a link.
     pub(super) fn knows(&self, host: &PeerHost) -> bool {
-        self.pin(host).is_some()
-            || self.registry.find(host).is_some_and(|slot| slot.lock().families().iter().next().is_some())
+        self.pin(host).is_some() || self.registry.find(host).is_some_and(|slot| slot.lock().is_linked())
     }
 
     pub(super) fn wake_readers(&self, service: &ServiceKey) {

@@ -20,8 +20,9 @@ use crate::{
     store::{STRANGE_START, StoreError, Vault},
     token::family::Subject,
     wire::{
+        family::FamilyRecord,
         host::PeerHost,
-        record::{FamilyRecord, LinkRecord, Seq, VaultWrite},
+        record::{LinkRecord, Seq, VaultWrite},
         time::Wall,
     },
 };
@@ -90,10 +91,14 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
     }
     for (host, link) in links {
         let own = families.remove(&host).unwrap_or_default();
+        if let Some(published) = link.published.clone() {
+            shell.directory.seed(&host, published);
+        }
+        let found = shell.directory.current(&host, &shell.pins(&host));
         let settings = Arc::clone(&shell.link);
         let slot = shell
             .registry
-            .slot(&host, || Peer::from_record(link, own.into_iter(), settings, &mut Shell::dice()));
+            .slot(&host, || Peer::from_record(link, found, own.into_iter(), settings, &mut Shell::dice()));
         let peer = slot.lock();
         shell.registry.reindex(&slot, &peer);
     }
@@ -207,6 +212,7 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     for slot in shell.registry.slots() {
         sweep_slot(shell, &slot);
     }
+    shell.directory.sweep(shell.now(), |host| shell.registry.find(host).is_some());
     Ok(())
 }
 

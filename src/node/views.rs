@@ -5,7 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::wire::{
-    answer::HttpVersion, host::PeerHost, packet::ServiceKey, record::MessageState, secret::Digest, time::Wall,
+    answer::HttpVersion,
+    host::PeerHost,
+    packet::ServiceKey,
+    parameters::{Parameters, Revision, Source},
+    record::MessageState,
+    secret::Digest,
+    time::Wall,
 };
 
 /// Who calls, after its bearer was recognised: handed back with the packet.
@@ -55,6 +61,8 @@ pub enum DirectionState {
     None,
     /// An exchange is under way.
     Asking,
+    /// A token was given for a request that proves nothing (R3), and the peer has not shown it yet.
+    Offered,
     /// A token is there.
     Linked,
     /// The last try failed; it is tried again later.
@@ -73,6 +81,10 @@ pub struct SendingView {
     /// When the next try is due, while backing off.
     #[serde(serialize_with = "rfc3339_option")]
     pub next_try_at: Option<Wall>,
+    /// The revision by which that token came.
+    pub revision: Option<Revision>,
+    /// How that is known.
+    pub reason: Option<&'static str>,
 }
 
 /// The peer to us.
@@ -86,6 +98,28 @@ pub struct ReceivingView {
     pub expires_at: Option<Wall>,
     /// Open families.
     pub families: usize,
+    /// The revision by which the newest of them was given.
+    pub revision: Option<Revision>,
+    /// How that is known.
+    pub reason: Option<&'static str>,
+}
+
+/// How a peer is spoken to, and why so.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NegotiationView {
+    /// Where its parameters come from; `null` where they are not known.
+    pub source: Option<Source>,
+    /// In words.
+    pub reason: String,
+    /// When its host information was fetched.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub fetched_at: Option<Wall>,
+    /// Until when it is taken without a new look.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub fresh_until: Option<Wall>,
+    /// The parameters.
+    pub parameters: Option<Parameters>,
 }
 
 /// The mail that waits for a peer.
@@ -120,8 +154,10 @@ pub struct PeerView {
     pub configured: bool,
     /// Whether the policy lets it federate.
     pub allowed: bool,
-    /// Protocol revision spoken with it.
-    pub revision: Option<&'static str>,
+    /// The revision that it is spoken to in; `null` where that is not known yet.
+    pub revision: Option<Revision>,
+    /// Why so.
+    pub negotiation: NegotiationView,
     /// HTTP version of the last answered call.
     pub http: Option<HttpVersion>,
     /// We to the peer.

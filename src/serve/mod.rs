@@ -12,8 +12,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::wire::{host::OwnHost, limits, path::Paths};
 
 mod body;
@@ -49,8 +47,8 @@ pub struct Settings {
     pub bodies_bytes: usize,
     /// Bytes of bodies in hand from one client address, IPv6 by /64. Default: an eighth of that.
     pub bodies_bytes_per_address: usize,
-    /// The host information, a JSON document. Default: none, its paths are a 404.
-    pub information: Option<Bytes>,
+    /// The host information. Default: none, its paths are a 404.
+    pub information: Option<information::Document>,
 }
 
 impl Settings {

@@ -188,7 +188,8 @@ impl PeerApi {
             Route::Refresh => self.refreshed(call).await,
             Route::Packet => self.packet(call).await,
             Route::Information => {
-                Ok(information::answer(self.0.settings.information.clone().unwrap_or_default()))
+                let document = self.0.settings.information.as_ref().ok_or(Fault::Path)?;
+                Ok(document.answer(call.headers))
             }
         }
     }
@@ -312,7 +313,7 @@ mod tests {
             packet: path("/in/packet"),
         };
         let mut settings = Settings::new(OwnHost::parse("a.test").unwrap(), paths);
-        settings.information = Some(Bytes::from_static(b"{}"));
+        settings.information = Some(information::Document::new(Bytes::from_static(b"{}")));
         settings.aliases.push(OwnHost::parse("alias.test").unwrap());
         settings
     }

@@ -23,11 +23,12 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::wire::{
+    cursor::Cursor,
     host::PeerHost,
     limits,
     packet::ServiceKey,
     record::{
-        Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
+        Accepted, Appended, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
         Settlement, VaultContents, VaultWrite, Waiting,
     },
     time::Wall,

@@ -71,6 +71,8 @@ counters! {
     names_misused, "ymp_names_misused_total", "Grants refused with 401 or 403: somebody asked in the peer's name.";
     grants_in, "ymp_grants_in_total", "Grants accepted.";
     grants_refused, "ymp_grants_refused_total", "Grants answered with 4xx.";
+    look_ups, "ymp_look_ups_total", "Fetches of other hosts' information.";
+    look_ups_failed, "ymp_look_ups_failed_total", "Fetches of other hosts' information that brought none.";
     asks_out, "ymp_exchanges_started_total", "Exchanges that this host started.";
     asks_failed, "ymp_exchanges_failed_total", "Exchanges that ended without a grant.";
     refreshes_in, "ymp_refreshes_in_total", "Refreshes answered with 200.";

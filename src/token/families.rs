@@ -4,7 +4,7 @@
 //! that we accepted). Source: `https-token`, "Being asked".
 
 use super::family::{Admitted, Door, Family, NewPair, Rotated, Subject};
-use crate::wire::{limits::FAMILIES_PER_PEER, record::FamilyRecord, secret::Digest, time::Wall};
+use crate::wire::{family::FamilyRecord, limits::FAMILIES_PER_PEER, secret::Digest, time::Wall};
 
 /// The families of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +56,12 @@ impl Families {
         self.open.iter().map(Family::open_until).filter(|until| *until > now).max()
     }
 
-    /// Opens a family; where there are too many, one makes room. Opening the same id again changes nothing.
+    /// Opens a family; where there are too many, one makes room. Opening the same id again changes nothing; so does one that
+    /// takes nobody's place where there is none.
     pub fn open(&mut self, id: u64, pair: NewPair, now: Wall) -> Changes {
-        let mut changes = Changes { put: Vec::new(), dropped: self.make_room(id, now) };
-        if self.open.iter().all(|family| family.id() != id) {
+        let room = self.make_room(id, pair.unsure, now);
+        let mut changes = Changes { put: Vec::new(), dropped: room.dropped };
+        if room.fits && self.open.iter().all(|family| family.id() != id) {
             let family = Family::open(&self.subject, id, pair, now);
             changes.put.push(family.to_record());
             self.open.push(family);
@@ -68,15 +70,29 @@ impl Families {
     }
 
     //= https-token, "Being asked": at most 4 families per peer, the oldest never used goes first
-    /// Forgets what is over, and one more where a family `id` would be one too many: the oldest never used, else the
-    /// oldest. Gives the ids of those that went.
-    pub fn make_room(&mut self, id: u64, now: Wall) -> Vec<u64> {
-        let mut dropped = self.sweep(now).dropped;
+    /// Forgets what is over, and one more where a family `id` would be one too many: the oldest that is unsure, else the
+    /// oldest never used, else the oldest. One that is `unsure` itself takes the place of its own kind only.
+    pub fn make_room(&mut self, id: u64, unsure: bool, now: Wall) -> Room {
+        let mut room = Room { dropped: self.sweep(now).dropped, fits: true };
         while self.open.len() >= FAMILIES_PER_PEER && self.open.iter().all(|family| family.id() != id) {
-            let place = self.open.iter().position(|family| !family.is_used()).unwrap_or(0);
-            dropped.push(self.open.remove(place).id());
+            let sure = || {
+                let unused = self.open.iter().position(|family| !family.is_used());
+                (!unsure).then(|| unused.unwrap_or(0))
+            };
+            let Some(place) = self.open.iter().position(Family::is_unsure).or_else(sure) else {
+                room.fits = false;
+                break;
+            };
+            room.dropped.push(self.open.remove(place).id());
         }
-        dropped
+        room
+    }
+
+    /// Whether a family that is unsure would find a place.
+    #[must_use]
+    pub fn has_room_for_unsure(&self, now: Wall) -> bool {
+        let stands = |family: &&Family| !family.is_over(now);
+        self.open.iter().filter(stands).count() < FAMILIES_PER_PEER || self.open.iter().any(Family::is_unsure)
     }
 
     /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
@@ -147,6 +163,15 @@ impl Families {
             *family = next;
         }
     }
+}
+
+/// What making room came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Ids of the families that went.
+    pub dropped: Vec<u64>,
+    /// Whether there is a place now.
+    pub fits: bool,
 }
 
 /// A refresh token that opened nothing.

@@ -15,9 +15,9 @@
 use std::time::Duration;
 
 use crate::wire::{
+    family::{FailureRecord, FamilyRecord, PairRecord, RefreshRecord, SpentRecord},
     host::PeerHost,
     limits::{LINGERING_PER_FAMILY, SPENT_PER_FAMILY, UNDER_WAY},
-    record::{FailureRecord, FamilyRecord, PairRecord, SpentRecord},
     secret::Digest,
     time::Wall,
 };
@@ -56,17 +56,18 @@ pub enum Door {
     Refresh,
 }
 
-/// Digests of a fresh pair and how long each may live.
+/// Digests of a fresh pair and how long each may live. For an R3 peer an access token alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewPair {
     /// Of the access token.
     pub access: Digest,
     /// When it runs out.
     pub access_until: Wall,
-    /// Of the refresh token.
-    pub refresh: Digest,
-    /// When it runs out.
-    pub refresh_until: Wall,
+    /// The refresh token; none with R3.
+    pub refresh: Option<RefreshRecord>,
+    /// Anybody could have caused it: an R3 request proves nothing, nor does the 204 that its grant is answered with, and it
+    /// came from an address that is not likely the host's. Such a family takes the place of no other kind.
+    pub unsure: bool,
 }
 
 /// One family.
@@ -108,6 +109,7 @@ impl Family {
                 opened: now,
                 offered: false,
                 revoked: false,
+                unsure: pair.unsure,
                 closed: None,
                 current: issued(pair, 0),
                 previous: None,
@@ -147,6 +149,18 @@ impl Family {
         self.record.current.used || self.record.current.step > 0
     }
 
+    /// Whether anybody could have caused it, and nothing has shown since that the subject has it.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        self.record.unsure && !self.is_used()
+    }
+
+    /// Whether it came by R3: an access token and no refresh token.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.record.current.refresh.is_none()
+    }
+
     /// Whether it was revoked or replaced, and that moment has come.
     #[must_use]
     pub fn is_closed(&self, now: Wall) -> bool {
@@ -176,8 +190,10 @@ impl Family {
         }
         let record = &self.record;
         let pairs = [Some(&record.current), record.previous.as_ref()];
-        let pairs_over =
-            pairs.iter().flatten().all(|pair| pair.access_until <= now && pair.refresh_until <= now);
+        let pairs_over = pairs
+            .iter()
+            .flatten()
+            .all(|pair| pair.access_until <= now && pair.refresh.is_none_or(|refresh| refresh.until <= now));
         pairs_over && record.lingering.iter().chain(&record.spent).all(|spent| spent.until <= now)
     }
 
@@ -186,7 +202,10 @@ impl Family {
         let record = &self.record;
         let pairs = std::iter::once(&record.current).chain(&record.previous);
         pairs
-            .flat_map(|pair| [(Door::Access, pair.access), (Door::Refresh, pair.refresh)])
+            .flat_map(|pair| {
+                let refresh = pair.refresh.map(|refresh| (Door::Refresh, refresh.digest));
+                std::iter::once((Door::Access, pair.access)).chain(refresh)
+            })
             .chain(record.lingering.iter().map(|spent| (Door::Access, spent.digest)))
             .chain(record.spent.iter().map(|spent| (Door::Refresh, spent.digest)))
     }
@@ -221,8 +240,8 @@ impl Family {
         if self.is_closed(now) {
             return Rotated::Unknown;
         }
-        if record.current.refresh == *shown {
-            if now >= record.current.refresh_until {
+        if let Some(refresh) = record.current.refresh.filter(|refresh| refresh.digest == *shown) {
+            if now >= refresh.until {
                 return Rotated::Unknown;
             }
             let mut next = self.used(now);
@@ -230,13 +249,14 @@ impl Family {
             next.record.current = issued(fresh, next.record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
-        if record.previous.as_ref().is_some_and(|pair| pair.refresh == *shown) {
-            if record.previous.as_ref().is_some_and(|pair| now >= pair.refresh_until) {
+        let previous = record.previous.and_then(|pair| pair.refresh);
+        if let Some(refresh) = previous.filter(|refresh| refresh.digest == *shown) {
+            if now >= refresh.until {
                 return Rotated::Unknown;
             }
             // The answer was lost: what it carried dies unused, so that one live successor exists.
             let mut next = self.clone();
-            next.spend(record.current.refresh, record.current.refresh_until, now);
+            next.spend(record.current.refresh, now);
             next.record.current = issued(fresh, record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
@@ -279,12 +299,13 @@ impl Family {
             next.record.lingering.push(SpentRecord { digest: previous.access, until });
             let over = next.record.lingering.len().saturating_sub(LINGERING_PER_FAMILY);
             next.record.lingering.drain(..over);
-            next.spend(previous.refresh, previous.refresh_until, now);
+            next.spend(previous.refresh, now);
         }
         next
     }
 
-    fn spend(&mut self, digest: Digest, until: Wall, now: Wall) {
+    fn spend(&mut self, refresh: Option<RefreshRecord>, now: Wall) {
+        let Some(RefreshRecord { digest, until }) = refresh else { return };
         let spent = &mut self.record.spent;
         spent.retain(|old| old.until > now);
         spent.push(SpentRecord { digest, until });
@@ -299,7 +320,6 @@ fn issued(pair: NewPair, step: u32) -> PairRecord {
         access: pair.access,
         access_until: pair.access_until,
         refresh: pair.refresh,
-        refresh_until: pair.refresh_until,
         used: false,
     }
 }
@@ -314,7 +334,14 @@ impl NewPair {
         refresh_life: Duration,
         now: Wall,
     ) -> Self {
-        Self { access, access_until: now.plus(access_life), refresh, refresh_until: now.plus(refresh_life) }
+        let refresh = Some(RefreshRecord { digest: refresh, until: now.plus(refresh_life) });
+        Self { access, access_until: now.plus(access_life), refresh, unsure: false }
+    }
+
+    /// An access token alone, for an R3 peer.
+    #[must_use]
+    pub fn single(access: Digest, life: Duration, unsure: bool, now: Wall) -> Self {
+        Self { access, access_until: now.plus(life), refresh: None, unsure }
     }
 }
 

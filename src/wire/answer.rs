@@ -101,4 +101,6 @@ pub enum Refreshed {
     Answered(Answer),
     /// No answer.
     Failed(CallError),
+    /// Not asked: the peer's parameters have no refresh path any more.
+    Unspoken,
 }

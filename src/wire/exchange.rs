@@ -1,12 +1,14 @@
-//! The bodies of the exchange: request, grant and the answer to a refresh (`https-token`, revisions R1 and R2).
+//! The bodies of the exchange: request, grant and the answer to a refresh (`https-token`, all three revisions).
 //!
 //! ```text
-//! request  {host, token, expires-in, expires, refresh-token}
-//! grant    {host, token, expires-in, expires, refresh-token}      bearer = the request's token
-//! refresh  200 {token, expires-in, expires, refresh-token}        bearer = the refresh token
+//! R1, R2   request  {host, token, expires-in, expires, refresh-token}
+//!          grant    {host, token, expires-in, expires, refresh-token}      bearer = the request's token
+//!          refresh  200 {token, expires-in, expires, refresh-token}        bearer = the refresh token
+//! R3       request  {host, state}
+//!          grant    {host, token, expires, state}                          no bearer
 //! ```
 //!
-//! We write both `expires-in` (seconds from now) and `expires` (seconds since 1970), and read either.
+//! To R1 and R2 we write both `expires-in` (seconds from now) and `expires` (seconds since 1970), and read either.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -16,8 +18,9 @@ use super::{
     host::{OwnHost, PeerHost},
     limits::STATE_BYTES_MAX,
     object::{Seconds, lifetime, object_of_slice, present, seconds, text},
+    parameters::Form,
     refusal::Refusal,
-    secret::{FreshSecret, HeldToken},
+    secret::{Digest, FreshSecret, HeldToken},
     time::Wall,
 };
 
@@ -32,6 +35,30 @@ pub struct TokenOffer {
     pub lifetime: Duration,
     /// To be shown for new ones.
     pub refresh: HeldToken,
+    /// R2: the lifetime was written as a moment (`expires`) alone.
+    pub dated: bool,
+}
+
+/// A request for a token, R3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRequest {
+    /// Who says that it asks. Proven only by reaching that host.
+    pub host: PeerHost,
+    /// What our grant repeats. A secret, treated as a token.
+    pub state: HeldToken,
+}
+
+/// A grant of R3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateGrant {
+    /// Who says that it grants.
+    pub host: PeerHost,
+    /// Digest of the state that it repeats: proves that it is the host that we asked.
+    pub state: Digest,
+    /// To be shown with packets.
+    pub token: HeldToken,
+    /// How long `token` lives from now, at most 400 days.
+    pub lifetime: Duration,
 }
 
 /// A body that was posted to the request path.
@@ -40,10 +67,27 @@ pub enum TokenRequest {
     /// R1 and R2: a request with `token`.
     Tokens(TokenOffer),
     /// R3: a request with `state` and no `token`.
-    State {
-        /// Who says that it asks.
-        host: PeerHost,
-    },
+    State(StateRequest),
+}
+
+impl TokenRequest {
+    /// Who says that it asks.
+    #[must_use]
+    pub fn host(&self) -> &PeerHost {
+        match self {
+            Self::Tokens(offer) => &offer.host,
+            Self::State(request) => &request.host,
+        }
+    }
+
+    /// Its form.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Tokens(_) => Form::Tokens,
+            Self::State(_) => Form::State,
+        }
+    }
 }
 
 /// A body that was posted to the grant path.
@@ -52,10 +96,7 @@ pub enum TokenGrant {
     /// R1 and R2: came with a bearer.
     Tokens(TokenOffer),
     /// R3: came with a `state` and no bearer.
-    State {
-        /// Who says that it grants.
-        host: PeerHost,
-    },
+    State(StateGrant),
     /// Neither bearer nor state, but of valid form: 401 (`https-token`, "Checks, in this order").
     Bare,
 }
@@ -69,6 +110,19 @@ pub struct RefreshReply {
     pub lifetime: Duration,
     /// To be shown for new ones.
     pub refresh: HeldToken,
+    /// R2: the lifetime was written as a moment (`expires`) alone.
+    pub dated: bool,
+}
+
+/// A fresh access token on its way to an R3 peer.
+#[derive(Clone, Debug)]
+pub struct FreshAccess {
+    /// The access token.
+    pub token: FreshSecret,
+    /// How long it lives from `made`.
+    pub lifetime: Duration,
+    /// When it was made.
+    pub made: Wall,
 }
 
 /// A fresh pair on its way to a peer, with its lifetime in both readings.
@@ -125,6 +179,22 @@ struct BodyOut<'a> {
     refresh_token: &'a str,
 }
 
+/// R3: a request.
+#[derive(Serialize)]
+struct StateRequestOut<'a> {
+    host: &'a str,
+    state: &'a str,
+}
+
+/// R3: a grant.
+#[derive(Serialize)]
+struct StateGrantOut<'a> {
+    host: &'a str,
+    token: &'a str,
+    expires: u64,
+    state: &'a str,
+}
+
 impl TokenRequest {
     /// Reads a request body.
     ///
@@ -133,8 +203,8 @@ impl TokenRequest {
     pub fn decode(body: &[u8], now: Wall) -> Result<Self, Refusal> {
         let body = BodyIn::read(body)?;
         if body.token.is_none() && body.state.is_some() {
-            body.check_state()?;
-            return Ok(Self::State { host: body.host()? });
+            let state = body.state()?;
+            return Ok(Self::State(StateRequest { host: body.host()?, state }));
         }
         body.offer(now).map(Self::Tokens)
     }
@@ -151,13 +221,13 @@ impl TokenGrant {
             return body.offer(now).map(Self::Tokens);
         }
         let host = body.host()?;
-        body.token("token", body.token.as_deref())?;
-        body.lifetime(now)?;
+        let token = body.token("token", body.token.as_deref())?;
+        let lifetime = body.lifetime(now)?;
         if body.state.is_none() {
             return Ok(Self::Bare);
         }
-        body.check_state()?;
-        Ok(Self::State { host })
+        let state = body.state()?.digest();
+        Ok(Self::State(StateGrant { host, state, token, lifetime }))
     }
 }
 
@@ -173,7 +243,30 @@ impl RefreshReply {
             token: held("token", &body.token)?,
             lifetime,
             refresh: held("refresh-token", &body.refresh_token)?,
+            dated: body.expires_in.is_none(),
         })
+    }
+}
+
+/// The body of our request to an R3 peer.
+#[must_use]
+pub fn encode_state_request(from: &OwnHost, state: &FreshSecret) -> Vec<u8> {
+    // A struct of strings always has a JSON form.
+    serde_json::to_vec(&StateRequestOut { host: from.as_str(), state: state.reveal() }).unwrap_or_default()
+}
+
+impl FreshAccess {
+    /// The body of our grant to an R3 peer; `state` is its request's.
+    #[must_use]
+    pub fn encode_grant(&self, from: &OwnHost, state: &HeldToken) -> Vec<u8> {
+        let body = StateGrantOut {
+            host: from.as_str(),
+            token: self.token.reveal(),
+            expires: self.made.plus(self.lifetime).0 / 1000,
+            state: state.reveal(),
+        };
+        // A struct of strings and integers always has a JSON form.
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 
@@ -223,11 +316,11 @@ impl<'a> BodyIn<'a> {
         lifetime(self.expires_in, self.expires, now.0 / 1000).ok_or_else(no_lifetime)
     }
 
-    fn check_state(&self) -> Result<(), Refusal> {
-        let state = self.state.as_deref().unwrap_or_default();
-        let fits =
-            (1..=STATE_BYTES_MAX).contains(&state.len()) && state.bytes().all(|b| b.is_ascii_graphic());
-        if fits { Ok(()) } else { Err(malformed("`state` is 1 to 512 visible ASCII characters".to_owned())) }
+    fn state(&self) -> Result<HeldToken, Refusal> {
+        let text = self.state.as_deref().unwrap_or_default();
+        let fits = text.len() <= STATE_BYTES_MAX;
+        let state = HeldToken::parse(text).ok().filter(|_| fits);
+        state.ok_or_else(|| malformed("`state` is 1 to 512 visible ASCII characters".to_owned()))
     }
 
     fn offer(&self, now: Wall) -> Result<TokenOffer, Refusal> {
@@ -236,6 +329,7 @@ impl<'a> BodyIn<'a> {
             token: self.token("token", self.token.as_deref())?,
             lifetime: self.lifetime(now)?,
             refresh: self.token("refresh-token", self.refresh_token.as_deref())?,
+            dated: self.expires_in.is_none(),
         })
     }
 }

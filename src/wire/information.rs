@@ -1,17 +1,32 @@
 //! The host information: how to connect to a host, and what it runs (`ymp`, "Host information").
+//!
+//! `document` writes ours, `read` takes what we need from another host's: of its `https-token` entries the one with a
+//! refresh path first. Hosts in the wild write the name in any case and other versions; what is not known is skipped.
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
 
-use super::path::Paths;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    object::{object_of_slice, object_of_str, present},
+    parameters::Parameters,
+    path::{Paths, UrlPath},
+};
 
 /// Versions of YMP and of Amorphos, its second name, that we write.
 const YMP_VERSION: &str = "0.0.0";
 /// The version of https-token that the published texts carry.
 const HTTPS_TOKEN_VERSION: &str = "0.0.0";
+/// The connection protocol that we speak.
+const HTTPS_TOKEN: &str = "https-token";
+
+/// Where it is looked for, in this order.
+pub const INFORMATION_PATHS: [&str; 4] = ["/.well-known/ymp", "/.ymp", "/.well-known/amorphos", "/.amorphos"];
 
 /// A protocol and its services, as the operator publishes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
+pub struct Offered {
     /// As written.
     pub protocol: String,
     /// Its version.
@@ -20,21 +35,32 @@ pub struct Published {
     pub services: Vec<String>,
 }
 
+/// What we take in one packet: told in our document, so that peers need not learn it from a 413.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes of a packet's body.
+    pub packet_bytes: usize,
+    /// Messages of a packet.
+    pub packet_messages: usize,
+}
+
 /// Our document. Every protocol entry carries `parameters`: old implementations reject a document where one lacks it.
 #[must_use]
-pub fn document(paths: &Paths, published: &[Published]) -> Vec<u8> {
-    let protocol = |entry: &Published| json!({"name": entry.protocol, "version": entry.version, "services": entry.services, "parameters": {}});
-    let protocols: Vec<Value> = published.iter().map(protocol).collect();
+pub fn document(paths: &Paths, taken: Taken, offered: &[Offered]) -> Vec<u8> {
+    let protocol = |entry: &Offered| json!({"name": entry.protocol, "version": entry.version, "services": entry.services, "parameters": {}});
+    let protocols: Vec<Value> = offered.iter().map(protocol).collect();
     let parameters = json!({
         "request-path": paths.request.as_str(),
         "grant-path": paths.grant.as_str(),
         "refresh-path": paths.refresh.as_str(),
         "packet-path": paths.packet.as_str(),
+        "packet-bytes": taken.packet_bytes,
+        "packet-messages": taken.packet_messages,
     });
     json!({
         "ymp-version": YMP_VERSION,
         "amorphos-version": YMP_VERSION,
-        "connection-protocols": [{"name": "https-token", "version": HTTPS_TOKEN_VERSION, "parameters": parameters}],
+        "connection-protocols": [{"name": HTTPS_TOKEN, "version": HTTPS_TOKEN_VERSION, "parameters": parameters}],
         "message-protocols": protocols,
         "service-protocols": protocols,
     })
@@ -42,24 +68,135 @@ pub fn document(paths: &Paths, published: &[Published]) -> Vec<u8> {
     .into_bytes()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::path::UrlPath;
+/// Why a document does not say how to connect; to follow "its host information".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InformationError {
+    /// No JSON object, or one of whose properties is of another type or stands twice.
+    #[error("is no valid document: {0}")]
+    Form(String),
+    /// Neither name of the protocol with its version.
+    #[error("has neither `ymp-version` nor `amorphos-version`")]
+    Version,
+    /// No `https-token` among the connection protocols.
+    #[error("has no https-token among its connection-protocols")]
+    NoHttpsToken,
+    /// Its parameters cannot be used.
+    #[error("has an https-token whose `{name}` {what}")]
+    Parameter {
+        /// Which.
+        name: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+}
 
-    #[test]
-    fn the_document_carries_the_paths_the_services_and_parameters_everywhere() {
-        let path = |text: &str| UrlPath::parse(text).unwrap();
-        let paths = Paths { request: path("/r"), grant: path("/g"), refresh: path("/f"), packet: path("/p") };
-        let published = [Published {
-            protocol: "example".into(),
-            version: "1.0.0".into(),
-            services: vec!["form".into()],
-        }];
-        let read: Value = serde_json::from_slice(&document(&paths, &published)).unwrap();
-        assert_eq!(read["connection-protocols"][0]["parameters"]["refresh-path"], "/f");
-        assert_eq!(read["message-protocols"][0]["services"][0], "form");
-        assert_eq!(read["service-protocols"][0]["parameters"], json!({}));
-        assert_eq!(read["ymp-version"], read["amorphos-version"]);
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DocumentIn<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    ymp_version: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    amorphos_version: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    connection_protocols: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ProtocolIn<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    parameters: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ParametersIn<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    request_path: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    grant_path: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    refresh_path: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    packet_path: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    packet_bytes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    packet_messages: Option<&'a RawValue>,
+}
+
+//= ymp, "Host information": of several https-token entries the one with a refresh-path first
+/// Reads a document: how its host is spoken to.
+///
+/// # Errors
+/// `InformationError`: why it does not say.
+pub fn read(body: &[u8]) -> Result<Parameters, InformationError> {
+    let document: DocumentIn<'_> = object_of_slice(body).map_err(|error| form(&error))?;
+    if document.ymp_version.is_none() && document.amorphos_version.is_none() {
+        return Err(InformationError::Version);
+    }
+    let mut first: Option<Parameters> = None;
+    let mut wrong = None;
+    for entry in document.connection_protocols {
+        // A protocol of a form that we do not know is not ours to judge.
+        let Ok(protocol) = object_of_str::<ProtocolIn<'_>>(entry.get()) else { continue };
+        if !protocol.name.is_some_and(|name| name.eq_ignore_ascii_case(HTTPS_TOKEN)) {
+            continue;
+        }
+        match parameters(protocol.parameters) {
+            Ok(found) if found.refresh_path.is_some() => return Ok(found),
+            Ok(found) => drop(first.get_or_insert(found)),
+            Err(error) => drop(wrong.get_or_insert(error)),
+        }
+    }
+    first.ok_or_else(|| wrong.unwrap_or(InformationError::NoHttpsToken))
+}
+
+fn parameters(raw: Option<&RawValue>) -> Result<Parameters, InformationError> {
+    let missing = || InformationError::Parameter { name: "parameters", what: "is missing".to_owned() };
+    let read: ParametersIn<'_> =
+        object_of_str(raw.ok_or_else(missing)?.get()).map_err(|error| form(&error))?;
+    Ok(Parameters {
+        request_path: path("request-path", read.request_path.as_deref())?,
+        grant_path: path("grant-path", read.grant_path.as_deref())?,
+        refresh_path: match &read.refresh_path {
+            Some(text) => Some(path("refresh-path", Some(text))?),
+            None => None,
+        },
+        packet_path: path("packet-path", read.packet_path.as_deref())?,
+        packet_bytes: bound(read.packet_bytes),
+        packet_messages: bound(read.packet_messages),
+    })
+}
+
+fn path(name: &'static str, text: Option<&str>) -> Result<UrlPath, InformationError> {
+    let wrong = |what: String| InformationError::Parameter { name, what };
+    match text {
+        None => Err(wrong("is missing".to_owned())),
+        Some("") => Err(wrong("is empty".to_owned())),
+        Some(text) => UrlPath::parse(text).map_err(|error| wrong(format!("is no path: {error}"))),
     }
 }
+
+/// A bound that is announced: a whole number above zero. It is no part of the published protocol, so that anything else
+/// under its name is somebody else's.
+fn bound(raw: Option<&RawValue>) -> Option<usize> {
+    raw?.get().parse().ok().filter(|bound| *bound > 0)
+}
+
+/// serde's words may quote a value of any length; its place is enough.
+fn form(error: &serde_json::Error) -> InformationError {
+    let place = format!("line {} column {}", error.line(), error.column());
+    InformationError::Form(match error.classify() {
+        serde_json::error::Category::Data => {
+            format!("a property stands twice or is of another type, {place}")
+        }
+        serde_json::error::Category::Io
+        | serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof => format!("it is not JSON, {place}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,12 @@ pub const LOCAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const LOCAL_MESSAGES_MAX: usize = 10_000;
 /// Of a peer's answer this much is read; its problem document fits, a proxy's page need not.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Of a host information this much is read (`ymp`); more is an error.
+pub const INFORMATION_BYTES_MAX: usize = 256 * 1024;
+/// A look-up of a host information, its four paths together; a stranger's has `GRANT_TIME_STRANGER`.
+pub const LOOK_UP_TIME: Duration = Duration::from_secs(20);
+/// Hosts whose information is remembered; over it those of strangers go first. A document is a few hundred bytes here.
+pub const DISCOVERIES: usize = 8 * 1024;
 /// A lifetime over 400 days counts as 400 days (`https-token`).
 pub const LIFETIME_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
 /// How long the same grant is sent again to a peer that we know.

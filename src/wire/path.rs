@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::limits::PATH_BYTES_MAX;
 
 /// Why a text is no path.
@@ -12,7 +14,8 @@ use super::limits::PATH_BYTES_MAX;
 pub struct PathError;
 
 /// A valid path: it replaces the path of the URL and is never resolved as a reference.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct UrlPath(Arc<str>);
 
 impl UrlPath {
@@ -54,6 +57,20 @@ fn only_path_characters(text: &[u8]) -> bool {
     true
 }
 
+impl TryFrom<String> for UrlPath {
+    type Error = PathError;
+
+    fn try_from(text: String) -> Result<Self, PathError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<UrlPath> for String {
+    fn from(path: UrlPath) -> Self {
+        path.as_str().to_owned()
+    }
+}
+
 impl fmt::Display for UrlPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -66,7 +83,7 @@ impl fmt::Debug for UrlPath {
     }
 }
 
-/// The four paths of a host that speaks R1 or R2.
+/// Our own four paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// Where a token is asked for.

@@ -6,37 +6,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cursor::Cursor,
+    family::{FailureRecord, FamilyRecord},
     host::PeerHost,
     packet::ServiceKey,
+    parameters::{Published, Revision},
     secret::{Digest, HeldToken},
     time::Wall,
 };
-
-/// A place in one service's inbox: grows with arrival, starts at 1. 0 stands before the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cursor(pub u64);
-
-impl Cursor {
-    /// The opaque text that apps are given: the place, and a check that it is a place of this inbox.
-    #[must_use]
-    pub fn encode(self, service: &ServiceKey) -> String {
-        format!("{:x}.{:08x}", self.0, inbox_check(service))
-    }
-
-    /// Reads what `encode` wrote; `None` for any other text and for a place of another inbox.
-    #[must_use]
-    pub fn decode(text: &str, service: &ServiceKey) -> Option<Self> {
-        let (place, _) = text.split_once('.')?;
-        let cursor = Self(u64::from_str_radix(place, 16).ok()?);
-        (cursor.encode(service) == text).then_some(cursor)
-    }
-}
-
-fn inbox_check(service: &ServiceKey) -> u32 {
-    let digest = Digest::of(service.to_string().as_bytes());
-    digest.as_bytes().iter().take(4).fold(0, |sum, byte| sum << 8 | u32::from(*byte))
-}
 
 /// A place in the outbox: grows with acceptance over all peers, starts at 1. 0 stands before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -270,6 +247,9 @@ pub struct LinkRecord {
     /// When a call last failed, and why.
     #[serde(default)]
     pub failed: Option<FailureRecord>,
+    /// Its host information, as it was found.
+    #[serde(default)]
+    pub published: Option<Published>,
 }
 
 impl LinkRecord {
@@ -285,34 +265,41 @@ impl LinkRecord {
             heard: None,
             succeeded: None,
             failed: None,
+            published: None,
         }
     }
 }
 
-/// A failure, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FailureRecord {
-    /// When.
-    pub at: Wall,
-    /// Why; holds no secret.
-    pub reason: String,
-}
-
-/// A pair that a peer gave us.
+/// What a peer gave us.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeldRecord {
     /// Shown with packets.
     pub token: HeldToken,
-    /// Shown for new ones.
-    pub refresh: HeldToken,
+    /// Shown for new ones; none with R3.
+    #[serde(default)]
+    pub refresh: Option<HeldToken>,
+    /// R2: its lifetime was written as a moment alone.
+    #[serde(default)]
+    pub dated: bool,
     /// When it came.
     pub received: Wall,
     /// When `token` runs out.
     pub expires: Wall,
     /// Whether a packet sent with it was answered with 204.
     pub confirmed: bool,
+}
+
+impl HeldRecord {
+    /// The revision that it came by.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        match (&self.refresh, self.dated) {
+            (None, _) => Revision::R3,
+            (Some(_), true) => Revision::R2,
+            (Some(_), false) => Revision::R1,
+        }
+    }
 }
 
 impl fmt::Debug for HeldRecord {
@@ -328,73 +315,13 @@ impl fmt::Debug for HeldRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RepeatRecord {
-    /// The bearer that it came with.
+    /// The bearer that it came with, or with R3 the state.
     pub ask: Digest,
     /// The token that it brought.
     pub token: Digest,
-    /// The refresh token that it brought.
-    pub refresh: Digest,
+    /// The refresh token that it brought; none with R3.
+    #[serde(default)]
+    pub refresh: Option<Digest>,
     /// How long it is remembered.
     pub expires: Wall,
 }
-
-/// One family of issued tokens, as stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FamilyRecord {
-    /// To whom it was issued: `peer:beta.test`.
-    pub subject: String,
-    /// Unique per subject.
-    pub id: u64,
-    /// When it was opened.
-    pub opened: Wall,
-    /// Offered with a grant that has not been answered yet.
-    pub offered: bool,
-    /// When it is revoked or replaced, and why; may lie a little ahead.
-    #[serde(default)]
-    pub closed: Option<FailureRecord>,
-    /// Closed for good: whatever the clock says, it does not open again.
-    #[serde(default)]
-    pub revoked: bool,
-    /// The newest pair.
-    pub current: PairRecord,
-    /// The pair before it, while the newest has not been used.
-    #[serde(default)]
-    pub previous: Option<PairRecord>,
-    /// Access tokens that are taken a little longer: what was under way at a first use.
-    #[serde(default)]
-    pub lingering: Vec<SpentRecord>,
-    /// Spent refresh tokens, oldest first, at most 64.
-    #[serde(default)]
-    pub spent: Vec<SpentRecord>,
-}
-
-/// A pair of issued tokens: digests only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PairRecord {
-    /// Counts from 0 with each rotation.
-    pub step: u32,
-    /// Digest of the access token.
-    pub access: Digest,
-    /// When it runs out.
-    pub access_until: Wall,
-    /// Digest of the refresh token.
-    pub refresh: Digest,
-    /// When it runs out.
-    pub refresh_until: Wall,
-    /// Whether either was ever used.
-    pub used: bool,
-}
-
-/// A digest and how long it is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpentRecord {
-    /// Of the token.
-    pub digest: Digest,
-    /// How long.
-    pub until: Wall,
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,8 @@
 use ymp::{
     store::{Inbox, Outbox, Settings, Store, StoreError, Vault, memory::Memory},
     wire::{
-        record::{Cursor, InboxBatch, OutboxBatch, OutboxItem, Seq, Settlement},
+        cursor::Cursor,
+        record::{InboxBatch, OutboxBatch, OutboxItem, Seq, Settlement},
         time::Wall,
     },
 };

@@ -13,10 +13,11 @@ use tempfile::TempDir;
 use ymp::{
     store::{Inbox, Outbox, Settings, Store, StoreError, Vault, embedded::Embedded, memory::Memory},
     wire::{
+        cursor::Cursor,
         host::PeerHost,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, Cursor, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
+            Accepted, Appended, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
             VaultContents, VaultWrite,
         },
         time::{Mono, Now, Wall},

@@ -5,8 +5,9 @@ use std::time::Duration;
 use ymp::{
     store::{Inbox, StoreError},
     wire::{
+        cursor::Cursor,
         packet::ServiceKey,
-        record::{Appended, Cursor, InboxBatch},
+        record::{Appended, InboxBatch},
         time::Wall,
     },
 };

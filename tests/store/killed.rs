@@ -18,9 +18,8 @@ use std::{
 use ymp::{
     store::{Inbox, Outbox, Receipt, Store as _, StoreError, Vault, embedded::Embedded},
     wire::{
-        record::{
-            Accepted, Cursor, InboxBatch, MessageState, OutboxBatch, OutboxItem, Seq, Settlement, VaultWrite,
-        },
+        cursor::Cursor,
+        record::{Accepted, InboxBatch, MessageState, OutboxBatch, OutboxItem, Seq, Settlement, VaultWrite},
         time::Wall,
     },
 };

@@ -5,8 +5,10 @@ use std::time::Duration;
 use ymp::{
     store::{Inbox, StoreError},
     wire::{
+        cursor::Cursor,
+        family::FamilyRecord,
         packet::ServiceKey,
-        record::{Accepted, Cursor, FamilyRecord, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
+        record::{Accepted, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
         time::Wall,
     },
 };

@@ -9,7 +9,7 @@ use std::{
 
 use ymp::{
     store::{Inbox, Settings, Store as _, StoreError, Vault},
-    wire::record::{Cursor, VaultWrite},
+    wire::{cursor::Cursor, record::VaultWrite},
 };
 
 use crate::{

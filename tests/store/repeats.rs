@@ -13,7 +13,8 @@ use std::{
 use ymp::{
     store::{Inbox, Store as _, embedded::Embedded},
     wire::{
-        record::{Appended, Cursor},
+        cursor::Cursor,
+        record::Appended,
         time::{Mono, Now, Wall},
     },
 };

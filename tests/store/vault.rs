@@ -1,10 +1,10 @@
 //! What `Vault` promises.
 
 use ymp::wire::{
-    record::{
-        FailureRecord, FamilyRecord, HeldRecord, LinkRecord, PairRecord, RepeatRecord, SpentRecord,
-        VaultWrite,
-    },
+    family::{FailureRecord, FamilyRecord, PairRecord, RefreshRecord, SpentRecord},
+    parameters::{Parameters, Published},
+    path::UrlPath,
+    record::{HeldRecord, LinkRecord, RepeatRecord, VaultWrite},
     secret::{Digest, HeldToken},
     time::Wall,
 };
@@ -17,8 +17,7 @@ pub(crate) fn family(subject: &str, id: u64) -> FamilyRecord {
         step: 3,
         access: digest,
         access_until: Wall(5),
-        refresh: digest,
-        refresh_until: Wall(6),
+        refresh: Some(RefreshRecord { digest, until: Wall(6) }),
         used: true,
     };
     FamilyRecord {
@@ -27,6 +26,7 @@ pub(crate) fn family(subject: &str, id: u64) -> FamilyRecord {
         opened: Wall(4),
         offered: true,
         revoked: false,
+        unsure: false,
         closed: Some(FailureRecord { at: Wall(1), reason: "stolen".into() }),
         current: pair,
         previous: Some(pair),
@@ -41,18 +41,67 @@ pub(crate) fn link(name: &str, token: &str) -> LinkRecord {
         host: host(name),
         held: vec![HeldRecord {
             token: HeldToken::parse(token).unwrap(),
-            refresh: HeldToken::parse("refresh-of-the-peer").unwrap(),
+            refresh: Some(HeldToken::parse("refresh-of-the-peer").unwrap()),
+            dated: false,
             received: Wall(1),
             expires: Wall(2),
             confirmed: true,
         }],
-        repeats: vec![RepeatRecord { ask: digest, token: digest, refresh: digest, expires: Wall(8) }],
+        repeats: vec![RepeatRecord { ask: digest, token: digest, refresh: Some(digest), expires: Wall(8) }],
         tries: 7,
         failures: 2,
         heard: Some(Wall(3)),
         succeeded: None,
         failed: Some(FailureRecord { at: Wall(1), reason: "no route".into() }),
+        published: Some(published()),
     }
+}
+
+fn published() -> Published {
+    let path = |text: &str| UrlPath::parse(text).unwrap();
+    let parameters = Parameters {
+        request_path: path("/r"),
+        grant_path: path("/g"),
+        refresh_path: None,
+        packet_path: path("/p"),
+        packet_bytes: Some(1000),
+        packet_messages: None,
+    };
+    Published { parameters, path: "/.ymp".to_owned(), fetched: Wall(3), fresh_until: Wall(9) }
+}
+
+/// What an R3 exchange leaves: tokens without refresh tokens.
+fn single() -> (LinkRecord, FamilyRecord) {
+    let mut link = link("gamma.test", "t");
+    for held in &mut link.held {
+        held.refresh = None;
+    }
+    for repeat in &mut link.repeats {
+        repeat.refresh = None;
+    }
+    let mut family = FamilyRecord { unsure: true, previous: None, ..family("peer:gamma.test", 7) };
+    family.current.refresh = None;
+    (link, family)
+}
+
+/// Records of a version that knew neither R3 nor looked anything up are read as what they were.
+#[test]
+fn records_of_an_earlier_version_are_read() {
+    let digest = vec![7; 32];
+    let family = serde_json::json!({
+        "subject": "peer:beta.test", "id": 1, "opened": 4, "offered": false, "closed": null, "previous": null,
+        "current": {"step": 0, "access": digest, "access-until": 5, "refresh": digest, "refresh-until": 6, "used": true}
+    });
+    let family: FamilyRecord = serde_json::from_value(family).unwrap();
+    assert_eq!(family.current.refresh.unwrap().until, Wall(6));
+    let link = serde_json::json!({
+        "host": "beta.test",
+        "held": [{"token": "t", "refresh": "r", "received": 1, "expires": 2, "confirmed": true}],
+        "repeats": [{"ask": digest, "token": digest, "refresh": digest, "expires": 8}]
+    });
+    let link: LinkRecord = serde_json::from_value(link).unwrap();
+    assert!(link.held[0].refresh.is_some() && link.repeats[0].refresh.is_some());
+    assert_eq!(link.published, None);
 }
 
 fn put_link(name: &str, token: &str) -> VaultWrite {
@@ -73,6 +122,14 @@ crate::promises! {
         house.restart();
         let contents = house.vault();
         assert_eq!((contents.links, contents.families), (vec![link("beta.test", "t")], vec![family("peer:beta.test", 1)]));
+    }
+
+    fn what_r3_leaves_comes_back_as_it_was_written(house) {
+        let (link, family) = single();
+        house.write(vec![VaultWrite::PutLink(Box::new(link.clone())), VaultWrite::PutFamily(Box::new(family.clone()))]);
+        house.restart();
+        let contents = house.vault();
+        assert_eq!((contents.links, contents.families), (vec![link], vec![family]));
     }
 
     fn a_later_write_replaces_an_earlier_one(house) {

@@ -61,10 +61,10 @@ async fn an_address_literal_is_called_under_a_certificate_for_it() {
 async fn a_guarded_look_up_answers_addresses_or_why_not() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
     let client = peer.client(Settings::default());
-    let host = |name: &str| PeerHost::parse(name).unwrap();
-    assert_eq!(client.addresses(&host("8.8.8.8")).await, Ok(vec!["8.8.8.8".parse().unwrap()]));
-    assert_eq!(client.addresses(&host("localhost")).await.unwrap_err().stage, CallStage::Guard);
-    let error = client.addresses(&host("no-such-name.invalid")).await.unwrap_err();
+    let named = |name: &str| Route { host: PeerHost::parse(name).unwrap(), address: None, trusted: false };
+    assert_eq!(client.addresses(&named("8.8.8.8"), true).await, Ok(vec!["8.8.8.8".parse().unwrap()]));
+    assert_eq!(client.addresses(&named("localhost:1024"), true).await.unwrap_err().stage, CallStage::Guard);
+    let error = client.addresses(&named("no-such-name.invalid"), true).await.unwrap_err();
     assert_eq!(error.stage, CallStage::Resolve, "{error}");
 }
 
@@ -151,7 +151,7 @@ async fn a_strangers_grant_shares_no_connection() {
         let route = Route { trusted: false, ..peer.pinned() };
         send(&client, &route, "/").await.unwrap();
         for number in 2..=3 {
-            let answer = client.grant(&route, "/grant", &token(), b"{}".to_vec(), TIME).await;
+            let answer = client.grant(&route, "/grant", Some(&token()), b"{}".to_vec(), TIME).await;
             assert_eq!(answer.map(|answer| answer.status), Ok(204), "{alpn}");
             assert_eq!(peer.connections(), number, "{alpn}");
         }
@@ -164,7 +164,7 @@ async fn strangers_grants_to_one_address_are_bounded_and_known_peers_are_not() {
     let client = peer.client(Settings::default());
     let route = Route { trusted: false, ..peer.pinned() };
     let bearer = token();
-    let grant = |route| client.grant(route, "/hold", &bearer, b"{}".to_vec(), TIME);
+    let grant = |route| client.grant(route, "/hold", Some(&bearer), b"{}".to_vec(), TIME);
     let (a, b, c) = tokio::join!(grant(&route), grant(&route), grant(&route));
     let refused: Vec<_> = [a, b, c].into_iter().filter_map(Result::err).collect();
     assert_eq!(refused.len(), 1);

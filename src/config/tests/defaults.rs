@@ -123,11 +123,11 @@ fn the_documented_lists_are_read() {
     let form = ServiceKey::new("example", "form");
     let pin = &config.node.peers[&PeerHost::parse("beta.test").unwrap()];
     assert!(pin.address.is_some());
-    assert_eq!(pin.refresh.as_ref().unwrap().as_str(), "/refresh");
+    assert_eq!(pin.paths.refresh.as_ref().unwrap().as_str(), "/refresh");
     assert_eq!(config.node.services, [form.clone(), ServiceKey::new("example", "repository")]);
     assert_eq!(config.node.readers[&form], ["form-app"]);
     let document = config.serve.information.unwrap();
-    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(document.bytes()).unwrap();
     assert_eq!(document["message-protocols"][0]["version"], "1.0.0");
     assert_eq!(config.access.apps[0].services, [form]);
     assert_eq!(config.access.apps[0].token.as_str(), "at least 16 characters");

@@ -158,14 +158,6 @@ fn what_may_surprise_is_a_warning() {
             "peers[0].host: is refused by `federation.deny`",
         ),
         (
-            "[[peers]]\nhost = \"b.test\"\nrequest-path = \"/r\"\ngrant-path = \"/g\"\npacket-path = \"/p\"",
-            "peers[0].refresh-path: is left out: this pins an R3 peer, which this version does not speak yet",
-        ),
-        (
-            "[[peers]]\nhost = \"b.test\"\npacket-path = \"/p\"",
-            "peers[0].request-path: request-path, grant-path, refresh-path not pinned",
-        ),
-        (
             "[[apps]]\nname = \"b\"\ntoken = \"0123456789abcdeF\"\nservices = [\"x/y\"]",
             "apps[0].services[0]: `x/y` runs here but is not published",
         ),
@@ -182,11 +174,26 @@ fn what_may_surprise_is_a_warning() {
 }
 
 #[test]
+fn any_part_of_a_peers_paths_may_be_pinned() {
+    for paths in
+        ["", "packet-path = \"/p\"", "request-path = \"/r\"\ngrant-path = \"/g\"\npacket-path = \"/p\""]
+    {
+        let apps = "[[apps]]\nname = \"b\"\ntoken = \"0123456789abcdeF\"\nadmin = true";
+        let text = format!("host = \"alpha.test\"\n[[peers]]\nhost = \"b.test\"\n{paths}\n{apps}");
+        let (config, warnings) = read_with(&text, &[]).unwrap();
+        assert_eq!(warnings, [], "{paths}");
+        let pin = &config.node.peers[&PeerHost::parse("b.test").unwrap()];
+        assert_eq!(pin.paths.packet.is_some(), paths.contains("packet"));
+        assert_eq!(pin.paths.whole().is_some(), paths.contains("request"));
+    }
+}
+
+#[test]
 fn a_service_of_an_app_runs_though_it_is_not_published() {
     let (config, _) =
         with("[[apps]]\nname = \"b\"\ntoken = \"0123456789abcdeF\"\nservices = [\"X/y\"]").unwrap();
     assert_eq!(config.node.services, [ServiceKey::new("x", "y")]);
-    let document = String::from_utf8(config.serve.information.unwrap().to_vec()).unwrap();
+    let document = String::from_utf8(config.serve.information.unwrap().bytes().to_vec()).unwrap();
     assert!(document.contains("\"message-protocols\":[]"), "{document}");
 }
 

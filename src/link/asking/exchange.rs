@@ -1,49 +1,80 @@
 //! Our requests for tokens and the grants that we would take.
 //!
 //! ```text
-//!   Idle --ask--> Asked --grant kept--> Idle
-//!                   | grant-wait over, 404, 405, not reached
-//!                   +--> Idle, and the ask is late: its grant is taken until 5 min after the request
+//!   Idle --ask--> LookingUp --found--> Asked --grant kept--> Idle
+//!                   | not found          | 404, 405: looked up anew; asked again where the parameters are others
+//!                   |                    | grant-wait over, 404, 405, not reached
+//!                   +--> Idle            +--> Idle, and the ask is late: its grant is taken until 5 min after the request
 //! ```
 //!
-//! One exchange at a time; none begins while the call of the one before is still open. Source: `https-token`, "Being
-//! granted", "Sending".
+//! One exchange at a time; none begins while the call of the one before is still open. What is asked with follows the
+//! peer's parameters: tokens (R1, R2) or a state (R3). Source: `https-token`, "Being granted", "Sending".
 
 use crate::{
     link::{
         context::Context,
         dice::{number, secret},
-        event::{CallId, Change},
+        event::{Ask as Request, CallId, Change, GrantKey, Granted},
     },
     token::family::NewPair,
     wire::{
-        exchange::{FreshPair, TokenOffer},
+        exchange::FreshPair,
+        host::PeerHost,
         limits::{FAMILIES_PER_PEER, GRANT_LATE},
-        record::RepeatRecord,
+        parameters::Form,
+        record::{HeldRecord, RepeatRecord},
         refusal::Refusal,
         secret::Digest,
-        time::{Mono, Now},
+        time::{Mono, Now, Wall},
     },
 };
+
+use super::held;
+
+/// What a grant proves itself with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Proof {
+    /// R1 and R2: our token; with the grant it opens this family.
+    Tokens { family: u64, pair: NewPair },
+    /// R3: our state.
+    State(Digest),
+}
 
 /// A request of ours whose grant we would take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ask {
-    family: u64,
-    pair: NewPair,
+    proof: Proof,
     accept_until: Mono,
 }
 
 impl Ask {
     fn is_open(&self, now: Now) -> bool {
-        now.mono < self.accept_until && now.wall < self.pair.access_until
+        let lives = match &self.proof {
+            Proof::Tokens { pair, .. } => now.wall < pair.access_until,
+            Proof::State(_) => true,
+        };
+        lives && now.mono < self.accept_until
+    }
+
+    fn key(&self) -> GrantKey {
+        match &self.proof {
+            Proof::Tokens { pair, .. } => GrantKey::Bearer(pair.access),
+            Proof::State(state) => GrantKey::State(*state),
+        }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    Asked { ask: Ask, give_up: Mono },
+    /// `gone`: the request found nobody under the parameters that were known.
+    LookingUp {
+        gone: Option<String>,
+    },
+    Asked {
+        ask: Ask,
+        give_up: Mono,
+    },
 }
 
 /// The exchange under way, and what remains of those before it.
@@ -54,7 +85,7 @@ pub(super) struct Exchange {
     calling: bool,
     late: Vec<Ask>,
     repeats: Vec<RepeatRecord>,
-    /// Rises whenever the bearers change.
+    /// Rises whenever the keys change.
     version: u64,
 }
 
@@ -62,6 +93,19 @@ pub(super) struct Exchange {
 const LATE_MAX: usize = 16;
 /// Accepted grants that are remembered at most. One outlives its use when its family is gone, and of those there are 4.
 const REPEATS_MAX: usize = 2 * FAMILIES_PER_PEER;
+
+/// What a look-up means for the exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LookedUp {
+    /// Nothing: none was awaited.
+    Nothing,
+    /// Ask now.
+    Go,
+    /// Ask anew: the parameters are others than those under which nobody was found.
+    Again,
+    /// It came to nothing, for this reason.
+    Failed(String),
+}
 
 impl Exchange {
     pub(super) fn new(repeats: Vec<RepeatRecord>) -> Self {
@@ -77,12 +121,12 @@ impl Exchange {
         self.state == State::Idle && !self.calling
     }
 
-    /// Digests of the ask tokens whose grant would be taken.
-    pub(super) fn asks(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.current().into_iter().chain(&self.late).map(|ask| ask.pair.access)
+    /// What the grants that would be taken are recognised by.
+    pub(super) fn asks(&self) -> impl Iterator<Item = GrantKey> + '_ {
+        self.current().into_iter().chain(&self.late).map(Ask::key)
     }
 
-    /// Bearers under which a grant was accepted.
+    /// Grants that were accepted.
     pub(super) fn repeats(&self) -> &[RepeatRecord] {
         &self.repeats
     }
@@ -94,34 +138,67 @@ impl Exchange {
     /// When a grant that did not come, or a late ask, is given up.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         let give_up = match &self.state {
-            State::Idle => None,
+            State::Idle | State::LookingUp { .. } => None,
             State::Asked { give_up, .. } => Some(*give_up),
         };
         self.late.iter().map(|ask| ask.accept_until).chain(give_up).min()
     }
 
-    pub(super) fn begin(&mut self, ctx: &mut Context<'_>) -> FreshPair {
-        let pair = FreshPair {
-            token: secret(ctx.dice),
-            refresh: secret(ctx.dice),
-            lifetime: ctx.settings.token_lifetime,
-            made: ctx.now.wall,
+    /// One begins: first it is looked how the peer is spoken to.
+    pub(super) fn look_up(&mut self) {
+        self.state = State::LookingUp { gone: None };
+    }
+
+    //= https-token, "Being granted": what our request is answered decides nothing, except 404 and 405
+    /// The request found nobody: its exchange is over, and whether another form or path helps is looked up.
+    pub(super) fn look_up_anew(&mut self, reason: String) {
+        self.give_up();
+        self.state = State::LookingUp { gone: Some(reason) };
+    }
+
+    /// What the look-up means, where one was awaited. `changed`: the parameters are others than before.
+    pub(super) fn on_found(&mut self, failure: Option<String>, changed: bool) -> LookedUp {
+        let State::LookingUp { gone } = &mut self.state else { return LookedUp::Nothing };
+        let gone = gone.take();
+        if failure.is_none() && gone.is_none() {
+            return LookedUp::Go;
+        }
+        self.state = State::Idle;
+        if failure.is_none() && changed {
+            return LookedUp::Again;
+        }
+        LookedUp::Failed(gone.or(failure).unwrap_or_default())
+    }
+
+    pub(super) fn begin(&mut self, form: Form, ctx: &mut Context<'_>) -> Request {
+        let now = ctx.now.wall;
+        let (proof, request) = match form {
+            Form::Tokens => {
+                let pair = FreshPair {
+                    token: secret(ctx.dice),
+                    refresh: secret(ctx.dice),
+                    lifetime: ctx.settings.token_lifetime,
+                    made: now,
+                };
+                let (access, refresh) = (pair.token.digest(), pair.refresh.digest());
+                let new = NewPair::new(access, pair.lifetime, refresh, ctx.settings.refresh_lifetime, now);
+                (Proof::Tokens { family: number(ctx.dice), pair: new }, Request::Tokens(pair))
+            }
+            Form::State => {
+                let state = secret(ctx.dice);
+                (Proof::State(state.digest()), Request::State(state))
+            }
         };
-        let (access, refresh) = (pair.token.digest(), pair.refresh.digest());
-        let ask = Ask {
-            family: number(ctx.dice),
-            pair: NewPair::new(access, pair.lifetime, refresh, ctx.settings.refresh_lifetime, ctx.now.wall),
-            accept_until: ctx.now.mono.plus(GRANT_LATE),
-        };
+        let ask = Ask { proof, accept_until: ctx.now.mono.plus(GRANT_LATE) };
         self.state = State::Asked { ask, give_up: ctx.now.mono.plus(ctx.settings.grant_wait) };
         self.calling = true;
         self.version += 1;
-        pair
+        request
     }
 
     /// The request's call ended. Whether its exchange is still waiting for a grant.
     pub(super) fn on_answered(&mut self) -> bool {
-        std::mem::take(&mut self.calling) && self.is_asking()
+        std::mem::take(&mut self.calling) && self.current().is_some()
     }
 
     /// Whether the grant did not come in time.
@@ -139,45 +216,43 @@ impl Exchange {
         }
     }
 
-    /// Judges the bearer of a grant of `asked`: what its family would be, or `None` where the grant came before.
+    /// Judges a grant that says that it is of `asked`'s: what is to be kept, or `None` where it came before.
     pub(super) fn judge<'a>(
         &self,
-        bearer: &Digest,
-        offer: &TokenOffer,
-        same_host: bool,
+        grant: &Granted,
+        asked: &PeerHost,
         keeping: impl Iterator<Item = &'a RepeatRecord>,
         now: Now,
     ) -> Result<Option<Judged>, Refusal> {
-        let brought = (offer.token.digest(), offer.refresh.digest());
-        let altered = |repeat: &RepeatRecord| (repeat.token, repeat.refresh) != brought;
-        let known = self.repeats.iter().find(|repeat| repeat.ask == *bearer && now.wall < repeat.expires);
-        let ask = self.current().into_iter().chain(&self.late).find(|ask| ask.pair.access == *bearer);
+        let (key, host) = (grant.key(), grant.host());
+        let altered = |repeat: &RepeatRecord| (repeat.token, repeat.refresh) != grant.brought();
+        let known = self.repeats.iter().find(|repeat| repeat.key() == key && now.wall < repeat.expires);
+        let ask = self.current().into_iter().chain(&self.late).find(|ask| ask.key() == key);
         let ask = ask.filter(|ask| ask.is_open(now));
         if known.is_none() && ask.is_none() {
-            return Err(Refusal::TokenUnknown);
+            return Err(key.unknown());
         }
-        if !same_host {
+        if host != asked {
             return Err(Refusal::GrantOtherHost);
         }
-        let first = keeping.into_iter().find(|repeat| repeat.ask == *bearer).or(known);
+        let first = keeping.into_iter().find(|repeat| repeat.key() == key).or(known);
         if first.is_some_and(altered) {
             return Err(Refusal::GrantAltered);
         }
         if known.is_some() {
             return Ok(None);
         }
-        let ask = ask.ok_or(Refusal::TokenUnknown)?;
-        let (token, refresh) = brought;
-        let repeat = RepeatRecord { ask: *bearer, token, refresh, expires: ask.pair.access_until };
-        Ok(Some(Judged { repeat, family: ask.family, pair: ask.pair }))
+        Ok(Some(Judged::new(grant, &ask.ok_or_else(|| key.unknown())?.proof, now)))
     }
 
     /// A grant is on disk.
     pub(super) fn on_granted(&mut self, repeat: &RepeatRecord) {
-        if self.current().is_some_and(|ask| ask.pair.access == repeat.ask) {
+        let key = repeat.key();
+        // Where it is still looked how to ask, it need not be asked any more.
+        if self.current().is_none_or(|ask| ask.key() == key) {
             self.state = State::Idle;
         }
-        self.late.retain(|ask| ask.pair.access != repeat.ask);
+        self.late.retain(|ask| ask.key() != key);
         if !self.repeats.contains(repeat) {
             self.repeats.push(*repeat);
             let over = self.repeats.len().saturating_sub(REPEATS_MAX);
@@ -205,22 +280,84 @@ impl Exchange {
 
     fn current(&self) -> Option<&Ask> {
         match &self.state {
-            State::Idle => None,
+            State::Idle | State::LookingUp { .. } => None,
             State::Asked { ask, .. } => Some(ask),
         }
+    }
+}
+
+impl GrantKey {
+    fn unknown(self) -> Refusal {
+        match self {
+            Self::Bearer(_) => Refusal::TokenUnknown,
+            Self::State(_) => Refusal::StateUnknown,
+        }
+    }
+}
+
+impl Granted {
+    fn key(&self) -> GrantKey {
+        match self {
+            Self::Tokens { bearer, .. } => GrantKey::Bearer(*bearer),
+            Self::State(grant) => GrantKey::State(grant.state),
+        }
+    }
+
+    fn host(&self) -> &PeerHost {
+        match self {
+            Self::Tokens { offer, .. } => &offer.host,
+            Self::State(grant) => &grant.host,
+        }
+    }
+
+    /// Digests of the access and the refresh token.
+    fn brought(&self) -> (Digest, Option<Digest>) {
+        match self {
+            Self::Tokens { offer, .. } => (offer.token.digest(), Some(offer.refresh.digest())),
+            Self::State(grant) => (grant.token.digest(), None),
+        }
+    }
+
+    fn held(&self, now: Now) -> HeldRecord {
+        match self {
+            Self::Tokens { offer, .. } => held::offered(offer, now),
+            Self::State(grant) => held::single(grant.token.clone(), grant.lifetime, now),
+        }
+    }
+}
+
+impl RepeatRecord {
+    /// What the grant was recognised by.
+    pub(in crate::link) fn key(&self) -> GrantKey {
+        if self.refresh.is_some() { GrantKey::Bearer(self.ask) } else { GrantKey::State(self.ask) }
     }
 }
 
 /// A grant that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Judged {
+    held: HeldRecord,
     repeat: RepeatRecord,
-    family: u64,
-    pair: NewPair,
+    opens: Option<(u64, NewPair)>,
 }
 
 impl Judged {
-    pub(super) fn into_change(self, call: CallId, held: crate::wire::record::HeldRecord) -> Change {
-        Change::Granted { call, held, repeat: self.repeat, family: self.family, pair: self.pair }
+    fn new(grant: &Granted, proof: &Proof, now: Now) -> Self {
+        let held = grant.held(now);
+        let (token, refresh) = grant.brought();
+        //= https-token, "Being granted": the record lives as long as the token
+        let remembered = |ask, expires: Wall| RepeatRecord { ask, token, refresh, expires };
+        match proof {
+            Proof::Tokens { family, pair } => Self {
+                repeat: remembered(pair.access, pair.access_until),
+                opens: Some((*family, *pair)),
+                held,
+            },
+            Proof::State(state) => Self { repeat: remembered(*state, held.expires), opens: None, held },
+        }
+    }
+
+    pub(super) fn into_change(self, call: CallId) -> Change {
+        Change::Granted { call, held: self.held, repeat: self.repeat, opens: self.opens }
     }
 }

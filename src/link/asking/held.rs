@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::{
     link::dice::{Dice, thousandths},
     wire::{
+        exchange::{RefreshReply, TokenOffer},
         record::HeldRecord,
         secret::{Digest, HeldToken},
         time::{Now, Wall},
@@ -39,6 +40,11 @@ impl Held {
         Self { record, renew_at, rejected: false, spent: false }
     }
 
+    /// What it may be refreshed with: nothing with R3, and nothing where that was refused.
+    pub(super) fn refresh(&self) -> Option<&HeldToken> {
+        self.record.refresh.as_ref().filter(|_| !self.spent)
+    }
+
     fn opens(&self, now: Wall) -> bool {
         !self.rejected && now < self.record.expires
     }
@@ -68,9 +74,14 @@ impl HeldTokens {
         self.0.iter().find(|held| held.opens(now.wall)).map(|held| held.record.expires)
     }
 
-    /// The newest, where its refresh token was not refused.
-    pub(super) fn renewable(&self) -> Option<&Held> {
-        self.0.first().filter(|held| !held.spent)
+    /// The newest.
+    pub(super) fn newest(&self) -> Option<&Held> {
+        self.0.first()
+    }
+
+    /// Whether the newest can be refreshed.
+    pub(super) fn is_refreshable(&self) -> bool {
+        self.newest().is_some_and(|held| held.refresh().is_some())
     }
 
     /// An exchange brought a pair. `false`: it was there already.
@@ -131,7 +142,24 @@ impl HeldTokens {
     }
 }
 
-/// A pair that came at `now`.
-pub(super) fn record(token: HeldToken, refresh: HeldToken, lifetime: Duration, now: Now) -> HeldRecord {
-    HeldRecord { token, refresh, received: now.wall, expires: now.wall.plus(lifetime), confirmed: false }
+/// What was offered, as it came at `now`.
+pub(super) fn offered(offer: &TokenOffer, now: Now) -> HeldRecord {
+    let pair = Some((offer.refresh.clone(), offer.dated));
+    record(offer.token.clone(), pair, offer.lifetime, now)
+}
+
+/// What a refresh brought at `now`.
+pub(super) fn renewed(reply: RefreshReply, now: Now) -> HeldRecord {
+    record(reply.token, Some((reply.refresh, reply.dated)), reply.lifetime, now)
+}
+
+/// An R3 token that came at `now`.
+pub(super) fn single(token: HeldToken, lifetime: Duration, now: Now) -> HeldRecord {
+    record(token, None, lifetime, now)
+}
+
+fn record(token: HeldToken, pair: Option<(HeldToken, bool)>, lifetime: Duration, now: Now) -> HeldRecord {
+    let (refresh, dated) = pair.map_or((None, true), |(refresh, dated)| (Some(refresh), dated));
+    let (received, expires) = (now.wall, now.wall.plus(lifetime));
+    HeldRecord { token, refresh, dated, received, expires, confirmed: false }
 }

@@ -1,13 +1,15 @@
 //! The tokens that a peer gave us, and how we come by new ones.
 //!
 //! ```text
-//!   exchange   Idle --ask--> Asked --grant kept--> Idle          at most one at a time; its grant is taken 5 min long
-//!                              | grant-wait over, 404, 405, not reached
-//!                              +--------> Idle (failed, backed off by the link)
+//!   exchange   Idle --ask--> LookingUp --found--> Asked --grant kept--> Idle   one at a time; its grant is taken 5 min long
+//!                              |                    | grant-wait over, 404, 405, not reached
+//!                              +--------------------+--> Idle (failed, backed off by the link)
 //!   renewal    Idle --3/4 of the lifetime, 401, wanted--> Running --new tokens kept--> Idle
 //!                                                           | no answer, 429, 5xx      | refused: exchange anew
 //!                                                           +--> Resting --> Running   +--> Idle
 //! ```
+//!
+//! What R3 brought has no refresh token: it is renewed by an exchange at the same moment, and packets go on meanwhile.
 //!
 //! On 401 the node falls back to the token before the newest, then refreshes once, then exchanges once, then the link
 //! has failed; only a 204 begins that anew. What is due next, and when, is decided in one place (`next`): what `drive`
@@ -17,13 +19,15 @@
 use super::{
     context::Context,
     dice::Dice,
-    event::{Action, CallId, Change, Fact},
+    event::{Action, CallId, Change, Fact, GrantKey, Granted},
 };
 use crate::{
     token::family::NewPair,
     wire::{
         exchange::{RefreshReply, TokenOffer},
+        host::PeerHost,
         limits::EXCHANGE_PACE,
+        parameters::{Form, Revision},
         record::{HeldRecord, RepeatRecord},
         refusal::Refusal,
         secret::{Digest, HeldToken},
@@ -31,23 +35,17 @@ use crate::{
     },
 };
 
+mod cure;
 mod exchange;
 mod held;
 mod outcome;
 mod renewal;
 
-use exchange::Exchange;
+use cure::Cure;
+use exchange::{Exchange, LookedUp};
 use held::HeldTokens;
-pub(super) use outcome::{After401, Outcome, Refused};
+pub(super) use outcome::{After401, Outcome, Refused, Unreached};
 use renewal::Renewal;
-
-/// How far the cure for 401 has come since the last 204.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Cure {
-    None,
-    Refreshed,
-    Exchanged,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -88,7 +86,7 @@ impl Asking {
         self.exchange.version()
     }
 
-    pub(super) fn asks(&self) -> impl Iterator<Item = Digest> + '_ {
+    pub(super) fn asks(&self) -> impl Iterator<Item = GrantKey> + '_ {
         self.exchange.asks()
     }
 
@@ -110,6 +108,11 @@ impl Asking {
         self.held.until(now)
     }
 
+    /// The revision by which the newest token came.
+    pub(super) fn held_revision(&self) -> Option<Revision> {
+        self.held.newest().map(|held| held.record.revision())
+    }
+
     pub(super) fn is_asking(&self) -> bool {
         self.exchange.is_asking()
     }
@@ -122,10 +125,15 @@ impl Asking {
         if self.renewal.is_under_way() {
             return;
         }
-        self.refresh_wanted = self.held.renewable().is_some();
+        self.refresh_wanted = self.held.is_refreshable();
         if !self.refresh_wanted {
-            let reason = "no token of this peer is held that could be refreshed".to_owned();
-            ctx.note(Fact::RefreshRefused(reason));
+            let reason = match self.held_revision() {
+                Some(Revision::R3) => "with R3 there is no refresh: an exchange brings a new token",
+                Some(Revision::R1 | Revision::R2) | None => {
+                    "no token of this peer is held that could be refreshed"
+                }
+            };
+            ctx.note(Fact::RefreshRefused(reason.to_owned()));
         }
     }
 
@@ -133,7 +141,7 @@ impl Asking {
     pub(super) fn drive(&mut self, mail: bool, lively: bool, ctx: &mut Context<'_>) {
         self.exchange.sweep(ctx.now);
         match self.next(mail, lively, ctx.now) {
-            Some((Step::Ask, at)) if at <= ctx.now.mono => self.ask(ctx),
+            Some((Step::Ask, at)) if at <= ctx.now.mono => self.look_up(ctx),
             Some((Step::Renew, at)) if at <= ctx.now.mono => self.renew(ctx),
             Some(_) | None => {}
         }
@@ -156,27 +164,57 @@ impl Asking {
         if self.connect_wanted && self.exchange.is_free() {
             return Some((Step::Ask, now.mono));
         }
-        if let Some(held) = self.held.renewable() {
-            let at = match self.renewal {
-                Renewal::Running { .. } | Renewal::Keeping { .. } | Renewal::Abandoned => None,
-                Renewal::Idle | Renewal::Resting { .. } if self.refresh_wanted => Some(now.mono),
-                // With nothing left to send with, a refresh that rests would hold the mail; the link's own rest is the pause.
-                Renewal::Resting { .. } if lacking => Some(now.mono),
-                Renewal::Resting { until, .. } => (mail || lively).then_some(until),
-                Renewal::Idle if lacking => Some(now.mono),
-                //= https-token, "Refreshing": a link that sent nothing for a day is refreshed when there is mail
-                Renewal::Idle => (mail || lively).then(|| now.mono.plus(held.renew_at.since(now.wall))),
-            };
-            return at.map(|at| (Step::Renew, at));
+        let step = if self.held.is_refreshable() { Step::Renew } else { Step::Ask };
+        if step == Step::Ask && !self.exchange.is_free() {
+            return None;
         }
-        let may_ask = lacking && !self.renewal.is_under_way() && self.exchange.is_free();
-        may_ask.then_some((Step::Ask, now.mono))
+        let at = match self.renewal {
+            Renewal::Running { .. } | Renewal::Keeping { .. } | Renewal::Abandoned => None,
+            Renewal::Idle | Renewal::Resting { .. } if self.refresh_wanted => Some(now.mono),
+            // With nothing left to send with, a renewal that rests would hold the mail; the link's own rest is the pause.
+            Renewal::Resting { .. } | Renewal::Idle if lacking => Some(now.mono),
+            Renewal::Resting { until, .. } => (mail || lively).then_some(until),
+            //= https-token, "Refreshing": a link that sent nothing for a day is refreshed when there is mail
+            Renewal::Idle => {
+                let newest = self.held.newest().filter(|_| mail || lively)?;
+                Some(now.mono.plus(newest.renew_at.since(now.wall)))
+            }
+        };
+        at.map(|at| (step, at))
+    }
+
+    /// How the peer is spoken to was looked up; `Err` is why it is not known. `changed`: it is otherwise than before.
+    pub(super) fn on_found(
+        &mut self,
+        found: Result<Form, String>,
+        changed: bool,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        let form = found.as_ref().ok().copied();
+        match (self.exchange.on_found(found.err(), changed), form) {
+            (LookedUp::Go, Some(form)) => {
+                let request = self.exchange.begin(form, ctx);
+                ctx.out.push_back(Action::Ask(request));
+                Outcome::Quiet
+            }
+            (LookedUp::Again, _) => {
+                self.connect_wanted = true;
+                Outcome::Quiet
+            }
+            (LookedUp::Failed(reason), _) => self.give_up(reason, ctx),
+            (LookedUp::Nothing | LookedUp::Go, _) => Outcome::Quiet,
+        }
     }
 
     /// Our request was answered: decides nothing, except where it cannot have reached the peer's grant code.
-    pub(super) fn on_asked(&mut self, failure: Option<String>, ctx: &mut Context<'_>) -> Outcome {
+    pub(super) fn on_asked(&mut self, failure: Option<Unreached>, ctx: &mut Context<'_>) -> Outcome {
         match (self.exchange.on_answered(), failure) {
-            (true, Some(reason)) => self.give_up(reason, ctx),
+            (true, Some(Unreached::Away(reason))) => self.give_up(reason, ctx),
+            (true, Some(Unreached::Gone(reason))) => {
+                self.exchange.look_up_anew(reason);
+                ctx.out.push_back(Action::LookUp);
+                Outcome::Quiet
+            }
             (true, None) | (false, _) => Outcome::Quiet,
         }
     }
@@ -192,19 +230,18 @@ impl Asking {
 
     //= https-token, "Grant a token request", MUST 1: 204 when the request is valid
     //= https-token, "Grant a token request", MUST 2: an error when it is not
-    /// Judges a grant: `Ok(Some(..))` is to be kept and then answered with 204, `Ok(None)` is a repeat. `same_host` says
-    /// whether it is of the host that was asked; `keeping` are the grants on their way to the disk.
+    /// Judges a grant: `Ok(Some(..))` is to be kept and then answered with 204, `Ok(None)` is a repeat. `asked` is the host
+    /// that was asked; `keeping` are the grants on their way to the disk.
     pub(super) fn judge_grant<'a>(
         &self,
         call: CallId,
-        bearer: &Digest,
-        offer: &TokenOffer,
-        same_host: bool,
+        grant: &Granted,
+        asked: &PeerHost,
         keeping: impl Iterator<Item = &'a RepeatRecord>,
         now: Now,
     ) -> Result<Option<Change>, Refusal> {
-        let judged = self.exchange.judge(bearer, offer, same_host, keeping, now)?;
-        Ok(judged.map(|judged| judged.into_change(call, offered(offer, now))))
+        let judged = self.exchange.judge(grant, asked, keeping, now)?;
+        Ok(judged.map(|judged| judged.into_change(call)))
     }
 
     /// A change is on disk: the tokens may be used.
@@ -214,7 +251,8 @@ impl Asking {
                 self.exchange.on_granted(repeat);
                 self.take(held, ctx);
             }
-            Change::Taken { held, .. } => self.take(held, ctx),
+            Change::Taken { held: Some(held), .. } => self.take(held, ctx),
+            Change::Taken { held: None, .. } => {}
             Change::Renewed { old, held } => {
                 self.renewal = Renewal::Idle;
                 self.refresh_wanted = false;
@@ -244,7 +282,7 @@ impl Asking {
         match reply {
             Ok(reply) => {
                 self.renewal = Renewal::Keeping { tries };
-                let held = held::record(reply.token, reply.refresh, reply.lifetime, ctx.now);
+                let held = held::renewed(reply, ctx.now);
                 (Some(Change::Renewed { old, held }), Outcome::Quiet)
             }
             Err(Refused { again: true, reason }) => (None, self.on_refresh_failed(&old, reason, ctx)),
@@ -273,7 +311,7 @@ impl Asking {
     fn on_refresh_refused(&mut self, old: &Digest, reason: String, ctx: &mut Context<'_>) {
         self.renewal = Renewal::Idle;
         self.held.spend(old);
-        if self.held.renewable().is_none() {
+        if !self.held.is_refreshable() {
             self.cure = Cure::Exchanged;
             self.connect_wanted = !self.is_asking();
         }
@@ -284,43 +322,6 @@ impl Asking {
     pub(super) fn on_confirmed(&mut self, token: &Digest) -> bool {
         self.cure = Cure::None;
         self.held.confirm(token)
-    }
-
-    //= https-token, "Sending": 401: the current token, else refresh once, exchange once, back off
-    /// A packet sent with this token was answered with 401.
-    pub(super) fn on_401(&mut self, token: &Digest, now: Now) -> After401 {
-        let shown_is_current = self.current(now).is_some_and(|current| current.digest() == *token);
-        self.held.reject(token);
-        if self.current(now).is_some() {
-            if shown_is_current {
-                // The newest one never worked: the one before it is the current one from here.
-                self.held.drop_rejected();
-            }
-            return After401::SendAgain;
-        }
-        match self.cure {
-            Cure::None if self.held.renewable().is_some() => {
-                self.cure = Cure::Refreshed;
-                self.refresh_wanted = !self.renewal.is_under_way();
-                After401::Wait
-            }
-            Cure::None | Cure::Refreshed => {
-                self.cure = Cure::Exchanged;
-                self.drop_held();
-                self.connect_wanted = !self.is_asking();
-                After401::Wait
-            }
-            // An older token: the exchange that cures it has not come to its end yet.
-            Cure::Exchanged if self.connect_wanted || self.is_asking() => {
-                self.drop_held();
-                After401::Wait
-            }
-            // The cure stays where it is: after the back-off one more exchange is the probe.
-            Cure::Exchanged => {
-                self.drop_held();
-                After401::Failed
-            }
-        }
     }
 
     /// The peer gave a sign of life while the link rested: what waits to be tried again is tried now.
@@ -345,25 +346,31 @@ impl Asking {
     }
 
     fn renew(&mut self, ctx: &mut Context<'_>) {
-        let Some(held) = self.held.renewable() else { return };
-        let (old, refresh) = (held.record.token.digest(), held.record.refresh.clone());
+        let Some(held) = self.held.newest() else { return };
+        let Some(refresh) = held.refresh().cloned() else { return };
+        let old = held.record.token.digest();
         self.refresh_wanted = false;
         self.renewal = Renewal::Running { old, tries: self.renewal.tries() };
         self.started = Some(ctx.now.mono);
         ctx.out.push_back(Action::Refresh(refresh));
     }
 
-    fn ask(&mut self, ctx: &mut Context<'_>) {
+    fn look_up(&mut self, ctx: &mut Context<'_>) {
         self.connect_wanted = false;
         self.started = Some(ctx.now.mono);
-        let pair = self.exchange.begin(ctx);
+        self.exchange.look_up();
         ctx.note(Fact::AskStarted);
-        ctx.out.push_back(Action::Ask(pair));
+        ctx.out.push_back(Action::LookUp);
     }
 
     fn give_up(&mut self, reason: String, ctx: &mut Context<'_>) -> Outcome {
         self.exchange.give_up();
         ctx.note(Fact::AskFailed(reason.clone()));
+        let renews = self.held.newest().is_some_and(|newest| newest.refresh().is_none());
+        if renews && !self.renewal.is_under_way() {
+            // It was to bring what follows this token: tried again later, also while that one lives.
+            self.renewal.rest(ctx);
+        }
         if self.current(ctx.now).is_some() { Outcome::Quiet } else { Outcome::Failed(reason) }
     }
 
@@ -374,11 +381,7 @@ impl Asking {
     }
 }
 
-fn offered(offer: &TokenOffer, now: Now) -> HeldRecord {
-    held::record(offer.token.clone(), offer.refresh.clone(), offer.lifetime, now)
-}
-
 /// What the peer's tokens become when it took our grant.
-pub(super) fn taken(offer: &TokenOffer, family: u64, pair: NewPair, now: Now) -> Change {
-    Change::Taken { held: offered(offer, now), family, pair }
+pub(super) fn taken(offer: Option<&TokenOffer>, family: u64, pair: NewPair, now: Now) -> Change {
+    Change::Taken { held: offer.map(|offer| held::offered(offer, now)), family, pair }
 }

@@ -20,6 +20,15 @@ pub(in crate::link) enum Outcome {
     Failed(String),
 }
 
+/// A request that cannot have reached the peer's grant code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::link) enum Unreached {
+    /// 404 or 405: nothing of the kind is there (any more).
+    Gone(String),
+    /// The peer was not reached.
+    Away(String),
+}
+
 /// A refresh that brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::link) struct Refused {

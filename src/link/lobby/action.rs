@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     token::family::NewPair,
     wire::{
-        exchange::{FreshPair, TokenOffer},
+        exchange::{FreshAccess, FreshPair, TokenOffer},
         host::PeerHost,
         secret::HeldToken,
     },
@@ -24,9 +24,42 @@ pub enum Ended {
     NotKept,
 }
 
+/// Our grant: the very same in each try.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// R1 and R2: under the token of the request.
+    Tokens {
+        /// Shown as bearer.
+        bearer: HeldToken,
+        /// Our pair.
+        pair: FreshPair,
+    },
+    /// R3: with the state of the request.
+    State {
+        /// Repeated in the body.
+        state: HeldToken,
+        /// Our token.
+        access: FreshAccess,
+    },
+}
+
 /// What the shell is told to do.
 #[derive(Clone, Debug)]
 pub enum Action {
+    /// Look how this host is spoken to, and which addresses it has: then `looked_up`.
+    LookUp {
+        /// Whom.
+        host: PeerHost,
+        /// Whether the host is a stranger.
+        stranger: bool,
+    },
+    /// No grant will come of a request.
+    Drop {
+        /// In whose name it came.
+        host: PeerHost,
+        /// Why.
+        reason: String,
+    },
     /// Commit these tokens as offered: then `kept`.
     Offer {
         /// To whom.
@@ -40,10 +73,8 @@ pub enum Action {
     Grant {
         /// To whom.
         host: PeerHost,
-        /// The token of the request.
-        bearer: HeldToken,
-        /// Our pair; the very same in each try.
-        pair: FreshPair,
+        /// What.
+        grant: Grant,
         /// What is left of the time for it.
         deadline: Duration,
         /// Whether the host is a stranger: its connection is not kept.
@@ -57,8 +88,8 @@ pub enum Action {
         family: u64,
         /// Its first pair.
         pair: NewPair,
-        /// What the peer offered.
-        offer: TokenOffer,
+        /// What the peer offered; nothing with R3.
+        offer: Option<TokenOffer>,
     },
     /// Drop what was offered.
     Withdraw {

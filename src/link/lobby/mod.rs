@@ -1,43 +1,47 @@
 //! Requests in hosts' names, until our grant to that host is answered. Only then is there a link.
 //!
 //! ```text
-//!   asked --> waiting --slot--> Offering --offered tokens on disk--> Calling --204--> Taking --kept--> gone
-//!                                                                      | ^   \--401, 403, other--> withdrawn, gone
-//!                                        408, 429, 5xx, no answer      v |
-//!                                                                    Resting --time over--> withdrawn, gone
+//!   asked --> waiting --slot--> LookingUp --found--> Offering --offered tokens on disk--> Calling --204--> Taking --kept--> gone
+//!                                  |                                                      | ^  \--401, 403, other--> withdrawn, gone
+//!                                  +--not found, not fitting--> dropped                   v |
+//!                                                             Resting: 408, 429, 5xx, no answer --time over--> withdrawn, gone
+//!                                                             Seeking: 404, 405, 410 --another path--> Calling, else withdrawn
 //! ```
 //!
 //! A request is a stranger's order to open a connection to a host of its choice, so everything here is bounded:
-//! hosts, waiting requests per host (by client address, taken in turn), grants under way in all, per client address,
-//! and half of them are for peers that we know. At a bound the request is dropped; its caller has its 204 already.
+//! hosts, waiting requests per host (by client address, taken in turn), look-ups and grants under way in all, per client
+//! address, and half of them are for peers that we know. At a bound the request is dropped; its caller has its 204 already.
 //! Source: `https-token`, "Being asked".
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map},
+    collections::{HashMap, VecDeque},
     time::Duration,
 };
 
 use super::{
-    dice::{Dice, number, secret},
+    dice::Dice,
+    peer::Standing,
     verdict::{self, GrantVerdict},
 };
-use crate::{
-    token::family::NewPair,
-    wire::{
-        answer::Reply,
-        exchange::FreshPair,
-        host::PeerHost,
-        limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS},
-        time::{Mono, Now},
-    },
+use crate::wire::{
+    answer::Reply,
+    exchange::{TokenOffer, TokenRequest},
+    host::PeerHost,
+    limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS},
+    parameters::Parameters,
+    time::{Mono, Now},
 };
 
 mod action;
+mod offering;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-pub use action::{Action, Ended};
+pub use action::{Action, Ended, Grant};
+use offering::{Offering, Step, misfit};
+use slots::Slots;
 pub use waiting::{Asked, Dropped, Origin};
 use waiting::{Waiter, Waiting};
 
@@ -52,65 +56,25 @@ pub struct Settings {
     pub refresh_lifetime: Duration,
 }
 
+/// A request whose turn it is.
 #[derive(Clone, Debug)]
-struct Grant {
+struct Turn {
     asked: Asked,
     /// When the request came: what it offers lives from there.
     came: Mono,
-    family: u64,
-    fresh: FreshPair,
-    pair: NewPair,
-    give_up: Mono,
-    tries: u32,
-    step: Step,
+    stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Offering,
-    Calling,
-    Resting { until: Mono },
-    Taking,
+#[derive(Clone, Debug)]
+enum Stage {
+    LookingUp,
+    Granting(Box<Offering>),
 }
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
-    grant: Option<Grant>,
+    turn: Option<Turn>,
     waiting: Waiting,
-}
-
-/// Grants under way, as limits count them.
-#[derive(Debug, Default)]
-struct Slots {
-    all: usize,
-    strangers: usize,
-    by_origin: HashMap<Origin, usize>,
-}
-
-impl Slots {
-    fn occupy(&mut self, asked: &Asked) {
-        self.all += 1;
-        self.strangers += usize::from(!asked.known);
-        *self.by_origin.entry(asked.origin).or_default() += 1;
-    }
-
-    fn release(&mut self, asked: &Asked) {
-        self.all -= 1;
-        self.strangers -= usize::from(!asked.known);
-        if let hash_map::Entry::Occupied(mut count) = self.by_origin.entry(asked.origin) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
-    //= https-token, "Being asked": one client address has at most 1/8 of all slots, half are for peers that we know
-    fn has_room(&self, asked: &Asked, all: usize) -> bool {
-        let from_there = self.by_origin.get(&asked.origin).copied().unwrap_or(0);
-        let room = self.all < all && (asked.known || self.strangers < (all / 2).max(1));
-        room && from_there < (all / 8).max(1)
-    }
 }
 
 /// The table.
@@ -126,7 +90,17 @@ pub struct Lobby {
 
 /// Hosts in whose names one client address may wait.
 const HOSTS_PER_ORIGIN: usize = LOBBY_HOSTS / 8;
-const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// How a host is spoken to, which addresses it has, and how it stands with us.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    /// How it is spoken to.
+    pub parameters: Parameters,
+    /// Where it is, as far as is known.
+    pub addresses: Vec<Origin>,
+    /// How it stands.
+    pub standing: Standing,
+}
 
 impl Lobby {
     /// An empty one.
@@ -146,8 +120,8 @@ impl Lobby {
     ///
     /// # Errors
     /// `Dropped` says why nothing will come of it.
-    pub fn asked(&mut self, asked: Asked, now: Now, dice: &mut dyn Dice) -> Result<(), Dropped> {
-        let host = asked.offer.host.clone();
+    pub fn asked(&mut self, asked: Asked, now: Now) -> Result<(), Dropped> {
+        let host = asked.request.host().clone();
         if !self.hosts.contains_key(&host) && self.hosts.len() >= LOBBY_HOSTS && !asked.known {
             return Err(Dropped::TableFull);
         }
@@ -155,7 +129,7 @@ impl Lobby {
             return Err(Dropped::OriginFull);
         }
         let entry = self.hosts.entry(host.clone()).or_default();
-        if entry.grant.as_ref().is_some_and(|grant| grant.asked.offer == asked.offer) {
+        if entry.turn.as_ref().is_some_and(|turn| turn.asked.request == asked.request) {
             return Err(Dropped::Repeat);
         }
         let waiter = Waiter { asked, came: now.mono, until: now.mono.plus(GRANT_TIME) };
@@ -163,72 +137,78 @@ impl Lobby {
         if !self.turns.contains(&host) {
             self.turns.push_back(host);
         }
-        self.start(now, dice);
+        self.start();
         Ok(())
     }
 
+    /// What became of `Action::LookUp`; `Err` is why it is not known how the host is spoken to.
+    pub fn looked_up(
+        &mut self,
+        host: &PeerHost,
+        found: Result<LookedUp, String>,
+        now: Now,
+        dice: &mut dyn Dice,
+    ) {
+        let Some(turn) = self.hosts.get(host).and_then(|entry| entry.turn.as_ref()) else { return };
+        match (&turn.stage, found) {
+            (Stage::LookingUp, Ok(found)) => self.found(host, &found, now, dice),
+            (Stage::LookingUp, Err(reason)) => self.drop_turn(host, reason),
+            (Stage::Granting(_), found) => self.sought(host, found.ok(), now),
+        }
+    }
+
     /// What became of `Action::Offer`.
-    pub fn kept(&mut self, host: &PeerHost, kept: bool, now: Now, dice: &mut dyn Dice) {
-        let Some(grant) = self.grant_at(host, Step::Offering) else { return };
+    pub fn kept(&mut self, host: &PeerHost, kept: bool, now: Now) {
+        let Some((asked, offering)) = self.offering_at(host, &Step::Offering) else { return };
         if kept {
-            let known = grant.asked.known;
-            grant.give_up = now.mono.plus(if known { GRANT_TIME } else { GRANT_TIME_STRANGER });
+            let time = if asked.known { GRANT_TIME } else { GRANT_TIME_STRANGER };
+            offering.give_up = now.mono.plus(time);
             self.call(host, now);
         } else {
-            self.end(host, Ended::NotKept, now, dice);
+            self.end(host, Ended::NotKept);
         }
     }
 
     /// What became of `Action::Grant`.
-    pub fn answered(&mut self, host: &PeerHost, reply: &Reply, now: Now, dice: &mut dyn Dice) {
-        let Some(grant) = self.grant_at(host, Step::Calling) else { return };
+    pub fn answered(&mut self, host: &PeerHost, reply: &Reply, now: Now) {
+        let Some((_, offering)) = self.offering_at(host, &Step::Calling) else { return };
         let reason = verdict::describe(reply);
         match verdict::of_grant(reply) {
-            //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
-            GrantVerdict::Taken => {
-                grant.step = Step::Taking;
-                let (family, pair, mut offer) = (grant.family, grant.pair, grant.asked.offer.clone());
-                // It was made when it was asked.
-                offer.lifetime = offer.lifetime.saturating_sub(now.mono.since(grant.came));
-                self.out.push_back(Action::Take { host: host.clone(), family, pair, offer });
+            GrantVerdict::Taken => self.take(host, now),
+            GrantVerdict::Misused => self.end(host, Ended::Misused(reason)),
+            GrantVerdict::Refused => self.end(host, Ended::Refused(reason)),
+            //= https-token, "Being asked": any other status: both sides' tokens are dropped
+            GrantVerdict::Elsewhere => {
+                offering.step = Step::Seeking { reason };
+                self.look_up(host);
             }
-            GrantVerdict::Misused => self.end(host, Ended::Misused(reason), now, dice),
-            GrantVerdict::Refused => self.end(host, Ended::Refused(reason), now, dice),
             GrantVerdict::Again => {
-                let until = now.mono.plus(RETRY_FIRST.saturating_mul(1 << grant.tries.min(5)));
-                grant.tries += 1;
-                if until >= grant.give_up {
-                    self.end(host, Ended::Unanswered(reason), now, dice);
-                } else {
-                    grant.step = Step::Resting { until };
+                if !offering.rest(now) {
+                    self.end(host, Ended::Unanswered(reason));
                 }
             }
         }
     }
 
     /// What became of `Action::Take`.
-    pub fn finished(&mut self, host: &PeerHost, kept: bool, now: Now, dice: &mut dyn Dice) {
-        if self.grant_at(host, Step::Taking).is_none() {
+    pub fn finished(&mut self, host: &PeerHost, kept: bool) {
+        if self.offering_at(host, &Step::Taking).is_none() {
             return;
         }
         if kept {
             self.leave(host);
-            self.start(now, dice);
+            self.start();
         } else {
-            self.end(host, Ended::NotKept, now, dice);
+            self.end(host, Ended::NotKept);
         }
     }
 
     /// The moment of `wake_at` has come.
-    pub fn woken(&mut self, now: Now, dice: &mut dyn Dice) {
+    pub fn woken(&mut self, now: Now) {
         let due: Vec<_> = self
             .hosts
             .iter()
-            .filter(|(_, entry)| {
-                let rests =
-                    |grant: &Grant| matches!(grant.step, Step::Resting { until } if now.mono >= until);
-                entry.grant.as_ref().is_some_and(rests)
-            })
+            .filter(|(_, entry)| entry.rests_until().is_some_and(|until| now.mono >= until))
             .map(|(host, _)| host.clone())
             .collect();
         for host in due {
@@ -237,19 +217,16 @@ impl Lobby {
         for entry in self.hosts.values_mut() {
             entry.waiting.sweep(now.mono);
         }
-        self.hosts.retain(|_, entry| entry.grant.is_some() || !entry.waiting.is_empty());
+        self.hosts.retain(|_, entry| entry.turn.is_some() || !entry.waiting.is_empty());
         let hosts = &self.hosts;
         self.turns.retain(|host| hosts.contains_key(host));
-        self.start(now, dice);
+        self.start();
     }
 
     /// When `woken` is due.
     #[must_use]
     pub fn wake_at(&self) -> Option<Mono> {
-        let rests = self.hosts.values().filter_map(|entry| match entry.grant.as_ref()?.step {
-            Step::Resting { until } => Some(until),
-            Step::Offering | Step::Calling | Step::Taking => None,
-        });
+        let rests = self.hosts.values().filter_map(Entry::rests_until);
         let waits = self.hosts.values().flat_map(|entry| entry.waiting.iter().map(|waiter| waiter.until));
         rests.chain(waits).min()
     }
@@ -266,12 +243,12 @@ impl Lobby {
     }
 
     /// Gives free slots to hosts whose turn it is.
-    fn start(&mut self, now: Now, dice: &mut dyn Dice) {
+    fn start(&mut self) {
         let mut place = 0;
         while self.slots.all < self.settings.slots
             && let Some(host) = self.turns.get(place).cloned()
         {
-            if self.begin(&host, now, dice) {
+            if self.begin(&host) {
                 self.turns.remove(place);
                 if self.hosts.get(&host).is_some_and(|entry| !entry.waiting.is_empty()) {
                     self.turns.push_back(host);
@@ -282,37 +259,82 @@ impl Lobby {
         }
     }
 
-    /// Begins the next grant to this host, if it has none and a slot is free for it.
-    fn begin(&mut self, host: &PeerHost, now: Now, dice: &mut dyn Dice) -> bool {
-        let Some(entry) = self.hosts.get(host) else { return true };
+    /// Begins the next turn of this host, if it has none and a slot is free for it.
+    fn begin(&mut self, host: &PeerHost) -> bool {
+        let Some(entry) = self.hosts.get_mut(host) else { return true };
         let Some(next) = entry.waiting.first() else { return true };
-        if entry.grant.is_some() || !self.slots.has_room(next, self.settings.slots) {
+        if entry.turn.is_some() || !self.slots.has_room(next, self.settings.slots) {
             return false;
         }
-        let settings = &self.settings;
-        let fresh = FreshPair {
-            token: secret(dice),
-            refresh: secret(dice),
-            lifetime: settings.token_lifetime,
-            made: now.wall,
-        };
-        let (access, refresh) = (fresh.token.digest(), fresh.refresh.digest());
-        let pair = NewPair::new(access, fresh.lifetime, refresh, settings.refresh_lifetime, now.wall);
-        let family = number(dice);
-        let Some(entry) = self.hosts.get_mut(host) else { return true };
-        let Some(waiter) = entry.waiting.take_first() else { return true };
-        let (asked, came, give_up) = (waiter.asked, waiter.came, now.mono);
+        let Some(Waiter { asked, came, .. }) = entry.waiting.take_first() else { return true };
         self.slots.occupy(&asked);
-        entry.grant =
-            Some(Grant { asked, came, family, fresh, pair, give_up, tries: 0, step: Step::Offering });
-        self.out.push_back(Action::Offer { host: host.clone(), family, pair });
+        entry.turn = Some(Turn { asked, came, stage: Stage::LookingUp });
+        self.look_up(host);
         true
+    }
+
+    fn look_up(&mut self, host: &PeerHost) {
+        let Some(turn) = self.hosts.get(host).and_then(|entry| entry.turn.as_ref()) else { return };
+        self.out.push_back(Action::LookUp { host: host.clone(), stranger: !turn.asked.known });
+    }
+
+    /// It is known how the host is spoken to, and where it is: whoever asks from there goes first.
+    fn found(&mut self, host: &PeerHost, found: &LookedUp, now: Now, dice: &mut dyn Dice) {
+        let Some(entry) = self.hosts.get_mut(host) else { return };
+        let Some(turn) = &mut entry.turn else { return };
+        turn.asked.likely |= found.addresses.contains(&turn.asked.origin);
+        if !turn.asked.likely
+            && let Some(likely) = entry.waiting.take_likely(&found.addresses)
+        {
+            self.slots.release(&turn.asked);
+            self.slots.occupy(&likely.asked);
+            let asked = std::mem::replace(&mut turn.asked, likely.asked);
+            let came = std::mem::replace(&mut turn.came, likely.came);
+            entry.waiting.put_back(Waiter { asked, came, until: came.plus(GRANT_TIME) });
+        }
+        if let Some(reason) = misfit(&turn.asked, found.parameters.form(), found.standing) {
+            return self.drop_turn(host, reason.to_owned());
+        }
+        let offering = Offering::new(&turn.asked, &found.parameters, &self.settings, now, dice);
+        let (family, pair) = (offering.family, offering.pair);
+        turn.stage = Stage::Granting(Box::new(offering));
+        self.out.push_back(Action::Offer { host: host.clone(), family, pair });
+    }
+
+    /// Nobody was found under the grant path; now it is known whether there is another.
+    fn sought(&mut self, host: &PeerHost, found: Option<LookedUp>, now: Now) {
+        let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
+        let Stage::Granting(offering) = &mut turn.stage else { return };
+        let Step::Seeking { reason } = &offering.step else { return };
+        let reason = reason.clone();
+        let fits = |found: &LookedUp| misfit(&turn.asked, found.parameters.form(), found.standing).is_none();
+        match found.filter(fits) {
+            Some(found) if offering.follow(&found.parameters, now) => self.call(host, now),
+            Some(_) | None => self.end(host, Ended::Refused(reason)),
+        }
+    }
+
+    //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
+    fn take(&mut self, host: &PeerHost, now: Now) {
+        let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
+        let Stage::Granting(offering) = &mut turn.stage else { return };
+        offering.step = Step::Taking;
+        let offer = match &turn.asked.request {
+            TokenRequest::Tokens(offer) => {
+                // It was made when it was asked.
+                let lifetime = offer.lifetime.saturating_sub(now.mono.since(turn.came));
+                Some(TokenOffer { lifetime, ..offer.clone() })
+            }
+            TokenRequest::State(_) => None,
+        };
+        let (family, pair) = (offering.family, offering.pair);
+        self.out.push_back(Action::Take { host: host.clone(), family, pair, offer });
     }
 
     /// Whether this client address waits in the names of an eighth of all hosts that there is room for.
     fn is_crowded_by(&self, origin: Origin) -> bool {
         let here = |entry: &&Entry| {
-            entry.grant.as_ref().is_some_and(|grant| grant.asked.origin == origin)
+            entry.turn.as_ref().is_some_and(|turn| turn.asked.origin == origin)
                 || entry.waiting.iter().any(|waiter| waiter.asked.origin == origin)
         };
         // Below the share of one address there is nothing to count.
@@ -321,38 +343,58 @@ impl Lobby {
     }
 
     fn call(&mut self, host: &PeerHost, now: Now) {
-        let Some(grant) = self.hosts.get_mut(host).and_then(|entry| entry.grant.as_mut()) else { return };
-        grant.step = Step::Calling;
-        self.out.push_back(Action::Grant {
-            host: host.clone(),
-            bearer: grant.asked.offer.token.clone(),
-            pair: grant.fresh.clone(),
-            deadline: grant.give_up.since(now.mono),
-            stranger: !grant.asked.known,
-        });
+        let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
+        let Stage::Granting(offering) = &mut turn.stage else { return };
+        let Some(grant) = offering.grant(&turn.asked.request) else { return };
+        offering.step = Step::Calling;
+        let (deadline, stranger) = (offering.give_up.since(now.mono), !turn.asked.known);
+        self.out.push_back(Action::Grant { host: host.clone(), grant, deadline, stranger });
     }
 
-    fn end(&mut self, host: &PeerHost, ended: Ended, now: Now, dice: &mut dyn Dice) {
-        if let Some(grant) = self.leave(host) {
-            let (family, pair) = (grant.family, grant.pair);
+    fn end(&mut self, host: &PeerHost, ended: Ended) {
+        if let Some(Turn { stage: Stage::Granting(offering), .. }) = self.leave(host) {
+            let (family, pair) = (offering.family, offering.pair);
             self.out.push_back(Action::Withdraw { host: host.clone(), family, pair, ended });
         }
-        self.start(now, dice);
+        self.start();
     }
 
-    fn leave(&mut self, host: &PeerHost) -> Option<Grant> {
+    fn drop_turn(&mut self, host: &PeerHost, reason: String) {
+        if self.leave(host).is_some() {
+            self.out.push_back(Action::Drop { host: host.clone(), reason });
+        }
+        self.start();
+    }
+
+    fn leave(&mut self, host: &PeerHost) -> Option<Turn> {
         let entry = self.hosts.get_mut(host)?;
-        let grant = entry.grant.take();
-        if let Some(grant) = &grant {
-            self.slots.release(&grant.asked);
+        let turn = entry.turn.take();
+        if let Some(turn) = &turn {
+            self.slots.release(&turn.asked);
         }
         if entry.waiting.is_empty() {
             self.hosts.remove(host);
         }
-        grant
+        turn
     }
 
-    fn grant_at(&mut self, host: &PeerHost, step: Step) -> Option<&mut Grant> {
-        self.hosts.get_mut(host)?.grant.as_mut().filter(|grant| grant.step == step)
+    fn offering_at(&mut self, host: &PeerHost, step: &Step) -> Option<(&Asked, &mut Offering)> {
+        let turn = self.hosts.get_mut(host)?.turn.as_mut()?;
+        match &mut turn.stage {
+            Stage::Granting(offering) if offering.step == *step => Some((&turn.asked, offering)),
+            Stage::Granting(_) | Stage::LookingUp => None,
+        }
+    }
+}
+
+impl Entry {
+    fn rests_until(&self) -> Option<Mono> {
+        match &self.turn.as_ref()?.stage {
+            Stage::Granting(offering) => match offering.step {
+                Step::Resting { until } => Some(until),
+                Step::Offering | Step::Calling | Step::Seeking { .. } | Step::Taking => None,
+            },
+            Stage::LookingUp => None,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use crate::wire::{exchange::TokenOffer, limits::WAITING_PER_HOST, time::Mono};
+use crate::wire::{exchange::TokenRequest, limits::WAITING_PER_HOST, time::Mono};
 
 /// A client address as limits count it: IPv6 by /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +27,8 @@ impl Origin {
 pub struct Asked {
     /// Who sent it.
     pub origin: Origin,
-    /// What it offers, and in whose name.
-    pub offer: TokenOffer,
+    /// What it is, and in whose name.
+    pub request: TokenRequest,
     /// The host is configured or linked.
     pub known: bool,
     /// The client address is likely the host's own: it goes first.
@@ -81,6 +81,25 @@ impl Waiting {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter> {
         self.0.iter()
+    }
+
+    /// The host's own addresses are known: what came from one of them goes first. The first of these is given back, where
+    /// there is one.
+    pub(super) fn take_likely(&mut self, addresses: &[Origin]) -> Option<Waiter> {
+        for waiter in &mut self.0 {
+            waiter.asked.likely |= addresses.contains(&waiter.asked.origin);
+        }
+        self.0.make_contiguous().sort_by_key(|waiter| !waiter.asked.likely);
+        if self.0.front()?.asked.likely { self.0.pop_front() } else { None }
+    }
+
+    /// Puts one back that had its turn already: the next turn of its kind is its own.
+    pub(super) fn put_back(&mut self, waiter: Waiter) {
+        if self.0.iter().any(|each| each.asked.origin == waiter.asked.origin) {
+            return;
+        }
+        let place = self.0.iter().position(|each| !each.asked.likely).unwrap_or(self.0.len());
+        self.0.insert(place, waiter);
     }
 
     /// Whose time is over goes.

@@ -19,6 +19,7 @@ impl Peer {
         self.asking.forget();
         self.families.clear();
         self.rest = None;
+        self.gone = None;
         self.forgotten = !self.keeping.is_empty();
         let later = self.keeping.split_off(self.keeping.len().min(1));
         for change in later {
@@ -42,12 +43,23 @@ impl Peer {
     }
 
     fn hand_over(&mut self, ctx: &mut Context<'_>) {
-        let Some(change) = self.keeping.front() else { return };
-        if let Change::Granted { family, .. } | Change::Taken { family, .. } = change {
+        while let Some(change) = self.keeping.front() {
+            let Some((family, pair)) = change.opens() else {
+                self.outed.clear();
+                break;
+            };
             // Now, so that the disk and the memory agree on which family made room.
-            self.outed = self.families.make_room(*family, ctx.now.wall);
+            let room = self.families.make_room(family, pair.unsure, ctx.now.wall);
+            self.outed = room.dropped;
+            if room.fits {
+                break;
+            }
+            ctx.out.push_back(Action::Untaken { family });
+            self.keeping.pop_front();
         }
-        ctx.out.push_back(Action::Keep(change.clone()));
+        if let Some(change) = self.keeping.front() {
+            ctx.out.push_back(Action::Keep(change.clone()));
+        }
     }
 
     pub(super) fn on_kept(&mut self, ctx: &mut Context<'_>) {
@@ -57,16 +69,21 @@ impl Peer {
         }
         self.asking.on_kept(&change, ctx);
         match change {
-            Change::Granted { call, family, pair, .. } => {
-                self.families.open(family, pair, ctx.now.wall);
+            Change::Granted { call, opens, .. } => {
+                if let Some((family, pair)) = opens {
+                    self.families.open(family, pair, ctx.now.wall);
+                }
                 ctx.note(Fact::GrantAccepted);
                 ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
                 self.come_up(ctx);
             }
-            Change::Taken { family, pair, .. } => {
+            Change::Taken { held, family, pair } => {
                 self.families.open(family, pair, ctx.now.wall);
                 ctx.note(Fact::GrantTaken);
-                self.come_up(ctx);
+                //= https-token, "The three published revisions": an R3 peer's 204 for our grant proves nothing
+                if held.is_some() {
+                    self.come_up(ctx);
+                }
             }
             Change::Renewed { .. } => {}
         }

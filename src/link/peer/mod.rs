@@ -5,7 +5,8 @@
 //! time, so that what is written never lacks what was written before; while one is on its way nothing else of the link
 //! is written.
 //!
-//! `keeping`: changes on their way to the disk. `history`: failures, successes, rests. `record`: the machine as it is stored.
+//! `keeping`: changes on their way to the disk. `history`: failures, successes, rests. `finding`: how the peer is spoken to.
+//! `record`: the machine as it is stored. `look`: what operators and other machines are shown.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,7 +14,7 @@ use super::{
     asking::{After401, Asking, Outcome, Refused, taken},
     context::Context,
     dice::Dice,
-    event::{Action, CallId, Change, Event, Fact},
+    event::{Action, CallId, Change, Event, Fact, GrantKey, Granted},
     health::{Health, Rest},
     sending::{Sending, Sent},
     settings::Settings,
@@ -25,18 +26,22 @@ use crate::{
         family::{Door, Family, Subject},
     },
     wire::{
-        answer::{CallStage, Refreshed, Reply},
-        exchange::TokenOffer,
+        answer::{Refreshed, Reply},
         host::PeerHost,
-        record::VaultWrite,
+        parameters::Found,
+        record::{RepeatRecord, VaultWrite},
         secret::Digest,
-        time::{Mono, Now, Wall},
+        time::{Mono, Now},
     },
 };
 
+mod finding;
 mod history;
 mod keeping;
+mod look;
 mod record;
+
+pub use look::{Look, Standing};
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +54,10 @@ pub struct Peer {
     sending: Sending,
     health: Health,
     families: Families,
+    /// How the peer is spoken to, as far as is known.
+    found: Option<Found>,
+    /// A packet found nobody, for this reason, and it is looked up whether the path is another one by now.
+    gone: Option<String>,
     rest: Option<Rest>,
     /// The next try was brought forward by a sign of life.
     cut: bool,
@@ -67,21 +76,6 @@ pub struct Peer {
     out: VecDeque<Action>,
 }
 
-/// What operators are shown of a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// An exchange is under way.
-    pub asking: bool,
-    /// When the token that we send with runs out.
-    pub held_until: Option<Wall>,
-    /// When the next try is due, while it rests.
-    pub rests_until: Option<Mono>,
-    /// When the newest token of ours runs out.
-    pub given_until: Option<Wall>,
-    /// Families of ours that stand open.
-    pub families: usize,
-}
-
 impl Peer {
     /// A peer of which nothing is known.
     #[must_use]
@@ -94,6 +88,8 @@ impl Peer {
             sending: Sending::new(),
             health: Health::default(),
             families,
+            found: None,
+            gone: None,
             rest: None,
             cut: false,
             keeping: VecDeque::new(),
@@ -129,42 +125,15 @@ impl Peer {
         &self.health
     }
 
-    /// Digests under which a grant of this peer would be answered by it: asks, and grants that may come again.
-    pub fn grant_bearers(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.asking.asks().chain(self.asking.repeats().iter().map(|repeat| repeat.ask))
+    /// What a grant of this peer is recognised by: asks, and grants that may come again.
+    pub fn grant_keys(&self) -> impl Iterator<Item = GrantKey> + '_ {
+        self.asking.asks().chain(self.asking.repeats().iter().map(RepeatRecord::key))
     }
 
-    /// Rises whenever `grant_bearers` may have changed.
+    /// Rises whenever `grant_keys` may have changed.
     #[must_use]
     pub fn asks_version(&self) -> u64 {
         self.asking.version()
-    }
-
-    /// What operators are shown.
-    #[must_use]
-    pub fn look(&self, now: Now) -> Look {
-        Look {
-            asking: self.asking.is_asking(),
-            held_until: self.asking.held_until(now),
-            rests_until: self.rest.map(|rest| rest.until),
-            given_until: self.families.open_until(now.wall),
-            families: self.families.iter().filter(|family| family.open_until() > now.wall).count(),
-        }
-    }
-
-    /// Whether nothing is known or under way: the machine may be dropped.
-    #[must_use]
-    pub fn is_blank(&self, now: Now) -> bool {
-        let look = self.look(now);
-        !look.asking
-            && look.held_until.is_none()
-            && look.families == 0
-            && self.families.iter().count() == 0
-            && !self.sending.has_mail()
-            && self.keeping.is_empty()
-            && self.asking.held_records().is_empty()
-            && self.asking.repeats().is_empty()
-            && self.asking.asks().next().is_none()
     }
 
     /// Whether it knows of mail that waits.
@@ -177,8 +146,10 @@ impl Peer {
     pub fn handle(&mut self, event: Event, now: Now, dice: &mut dyn Dice) {
         let settings = Arc::clone(&self.settings);
         let mut out = std::mem::take(&mut self.out);
-        let mut ctx = Context { now, dice, settings: &settings, out: &mut out };
+        let bounds = self.bounds();
+        let mut ctx = Context { now, dice, settings: &settings, bounds, out: &mut out };
         self.apply(event, &mut ctx);
+        ctx.bounds = self.bounds();
         self.drive(&mut ctx);
         if self.save && self.keeping.is_empty() {
             self.save = false;
@@ -196,7 +167,7 @@ impl Peer {
     #[must_use]
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let rest = self.rest.filter(|_| self.sending.has_mail()).map(|rest| rest.until);
-        let mail = self.sending.has_mail() && self.rest.is_none();
+        let mail = self.sending.has_mail() && self.rest.is_none() && self.gone.is_none();
         let asking = self.asking.wake_at(mail, self.sending.is_lively(now), now);
         rest.into_iter().chain(asking).min()
     }
@@ -228,11 +199,14 @@ impl Peer {
             Event::Asked(reply) => {
                 // A grant that is being kept proves that the request arrived, whatever its call came to.
                 let granted = self.keeping.iter().any(|change| matches!(change, Change::Granted { .. }));
-                let outcome = self.asking.on_asked(unreached(&reply).filter(|_| !granted), ctx);
+                let outcome = self.asking.on_asked(finding::unreached(&reply).filter(|_| !granted), ctx);
                 self.on_outcome(outcome, ctx);
             }
-            Event::GrantArrived { call, bearer, offer } => self.on_grant(call, bearer, &offer, ctx),
-            Event::GrantTaken { family, pair, offer } => self.keep(taken(&offer, family, pair, ctx.now), ctx),
+            Event::Found(found) => self.on_found(found, ctx),
+            Event::GrantArrived { call, grant } => self.on_grant(call, &grant, ctx),
+            Event::GrantTaken { family, pair, offer } => {
+                self.keep(taken(offer.as_ref(), family, pair, ctx.now), ctx);
+            }
             Event::Refreshed(reply) => self.on_refreshed(reply, ctx),
             Event::Kept => self.on_kept(ctx),
             Event::NotKept => self.on_not_kept(ctx),
@@ -250,7 +224,7 @@ impl Peer {
         if self.rest.is_some_and(|rest| ctx.now.mono >= rest.until) {
             self.rest = None;
         }
-        let awake = self.rest.is_none();
+        let awake = self.rest.is_none() && self.gone.is_none();
         if awake {
             let token = self.asking.current(ctx.now).cloned();
             self.sending.drive(token.as_ref(), ctx);
@@ -287,10 +261,8 @@ impl Peer {
                 ctx.note(Fact::PacketFailed(reason.clone()));
                 self.fail(&format!("packet: {reason}"), wait, ctx);
             }
-            Sent::Refused(reason) => {
-                ctx.note(Fact::LinkRefused(reason.clone()));
-                self.fail(&format!("packet: {reason}"), None, ctx);
-            }
+            Sent::Elsewhere(reason) => self.on_gone(reason, ctx),
+            Sent::Refused(reason) => self.refuse(&reason, ctx),
             Sent::Failed(reason) => {
                 ctx.note(Fact::PacketFailed(reason.clone()));
                 self.fail(&format!("packet: {reason}"), None, ctx);
@@ -305,13 +277,12 @@ impl Peer {
         }
     }
 
-    fn on_grant(&mut self, call: CallId, bearer: Digest, offer: &TokenOffer, ctx: &mut Context<'_>) {
+    fn on_grant(&mut self, call: CallId, grant: &Granted, ctx: &mut Context<'_>) {
         let keeping = self.keeping.iter().filter_map(|change| match change {
             Change::Granted { repeat, .. } => Some(repeat),
             Change::Taken { .. } | Change::Renewed { .. } => None,
         });
-        let same_host = offer.host == self.host;
-        let verdict = self.asking.judge_grant(call, &bearer, offer, same_host, keeping, ctx.now);
+        let verdict = self.asking.judge_grant(call, grant, &self.host, keeping, ctx.now);
         match verdict {
             Ok(Some(change)) => self.keep(change, ctx),
             Ok(None) => {
@@ -329,28 +300,15 @@ impl Peer {
                 Err(Refused { again: verdict::refresh_again(&answer), reason: answer.describe() })
             }
             Refreshed::Failed(error) => Err(Refused { again: true, reason: error.to_string() }),
+            Refreshed::Unspoken => {
+                Err(Refused { again: false, reason: "the peer has no refresh path any more".to_owned() })
+            }
         };
         let (change, outcome) = self.asking.on_refreshed(reply, ctx);
         if let Some(change) = change {
             self.keep(change, ctx);
         }
         self.on_outcome(outcome, ctx);
-    }
-}
-
-/// Why our request cannot have reached the peer's grant code, where that is so.
-fn unreached(reply: &Reply) -> Option<String> {
-    match reply {
-        Ok(answer) if matches!(answer.status, 404 | 405) => Some(format!("request: {}", answer.describe())),
-        Ok(_) => None,
-        Err(error) => match error.stage {
-            CallStage::LookUp
-            | CallStage::Resolve
-            | CallStage::Guard
-            | CallStage::Connect
-            | CallStage::Tls => Some(format!("request: {error}")),
-            CallStage::Exchange | CallStage::Timeout => None,
-        },
     }
 }
 

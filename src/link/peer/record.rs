@@ -13,23 +13,27 @@ use crate::{
         family::{Family, Subject},
     },
     wire::{
-        record::{FamilyRecord, LinkRecord, VaultWrite},
+        family::FamilyRecord,
+        parameters::Found,
+        record::{LinkRecord, VaultWrite},
         secret::SECRET_BYTES,
         time::Now,
     },
 };
 
 impl Peer {
-    /// A peer as stored.
+    /// A peer as stored. `found` is how it is spoken to: what the record says of that, under what is pinned by now.
     #[must_use]
     pub fn from_record(
         record: LinkRecord,
+        found: Option<Found>,
         families: impl Iterator<Item = FamilyRecord>,
         settings: Arc<Settings>,
         dice: &mut dyn Dice,
     ) -> Self {
         let mut peer = Self::new(record.host, settings, dice);
         peer.asking = Asking::new(record.held, record.repeats, dice);
+        peer.found = found;
         peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
         peer.health = Health {
             tries: record.tries,
@@ -46,16 +50,24 @@ impl Peer {
     pub fn writes(&self, change: &Change, now: Now) -> Vec<VaultWrite> {
         let mut asking = self.asking.clone();
         let (mut out, mut dice) = (VecDeque::new(), NoDice);
-        asking
-            .on_kept(change, &mut Context { now, dice: &mut dice, settings: &self.settings, out: &mut out });
+        asking.on_kept(
+            change,
+            &mut Context {
+                now,
+                dice: &mut dice,
+                settings: &self.settings,
+                bounds: self.bounds(),
+                out: &mut out,
+            },
+        );
         let mut writes = vec![VaultWrite::PutLink(Box::new(self.record_with(&asking)))];
-        if let Change::Granted { family, pair, .. } | Change::Taken { family, pair, .. } = change {
+        if let Some((family, pair)) = change.opens() {
             let subject = self.families.subject();
             writes.extend(
                 self.outed.iter().map(|id| VaultWrite::DropFamily { subject: subject.to_text(), id: *id }),
             );
-            if !self.families.iter().any(|open| open.id() == *family) {
-                let family = Family::open(subject, *family, *pair, now.wall);
+            if !self.families.iter().any(|open| open.id() == family) {
+                let family = Family::open(subject, family, pair, now.wall);
                 writes.push(VaultWrite::PutFamily(Box::new(family.to_record())));
             }
         }
@@ -78,6 +90,7 @@ impl Peer {
             heard: self.health.heard,
             succeeded: self.health.succeeded,
             failed: self.health.failed.clone(),
+            published: self.found.as_ref().and_then(|found| found.published.clone()),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Machines together, and machines as tables.
 
+mod lobby;
 mod network;
 mod pair;
 mod pinned;
+mod pinned_tokens;
 mod world;

@@ -6,7 +6,7 @@ use super::world::{Back, Call, Job, World, held};
 use crate::{
     link::{
         dice::Dice as _,
-        event::{CallId, Event},
+        event::{CallId, Event, GrantKey, Granted},
         lobby::{Asked, Origin},
         peer::family_writes,
         testing::{Counter, at_ms, trouble},
@@ -14,7 +14,7 @@ use crate::{
     token::{families::NotRotated, family::NewPair},
     wire::{
         answer::{Answer, CallStage, Refreshed, Reply},
-        exchange::{FreshPair, RefreshReply},
+        exchange::{FreshPair, RefreshReply, TokenRequest},
         secret::Digest,
     },
 };
@@ -52,17 +52,19 @@ impl World {
         match call {
             Call::Request(offer) => {
                 let origin = Origin::of(std::net::Ipv4Addr::LOCALHOST.into());
-                let asked = Asked { origin, offer, known: true, likely: true };
-                let _ = self.hosts[to].lobby.asked(asked, now, &mut self.dice);
+                let request = TokenRequest::Tokens(offer);
+                let asked = Asked { origin, request, known: true, likely: true };
+                let _ = self.hosts[to].lobby.asked(asked, now);
                 self.lobby_actions(to);
                 self.reply(from, generation, &back, Ok(Answer::bare(204)));
             }
             Call::Grant(bearer, offer) => {
-                if self.hosts[to].peer.grant_bearers().any(|known| known == bearer) {
+                if self.hosts[to].peer.grant_keys().any(|known| known == GrantKey::Bearer(bearer)) {
                     self.count += 1;
                     let call = self.count;
                     self.waiting.insert(call, (from, generation));
-                    self.event(to, Event::GrantArrived { call: CallId(call), bearer, offer });
+                    let grant = Granted::Tokens { bearer, offer };
+                    self.event(to, Event::GrantArrived { call: CallId(call), grant });
                 } else {
                     self.reply(from, generation, &back, Ok(Answer::bare(401)));
                 }
@@ -104,6 +106,7 @@ impl World {
                 token: held(pair.token.reveal()),
                 lifetime: pair.lifetime,
                 refresh: held(pair.refresh.reveal()),
+                dated: false,
             }),
             Err(_) => Refreshed::Answered(Answer::bare(401)),
         };

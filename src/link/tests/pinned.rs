@@ -1,25 +1,24 @@
 //! The machines as tables: each state that stands for a kind of state, driven with each event; what comes out and where
 //! it ends. Pinned in `tests/pinned/*.txt`: a changed rule is a visible difference. `YMP_PIN=1` writes the files anew.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use crate::{
     link::{
         event::Event,
-        lobby::{Action, Asked, Lobby, Origin, Settings},
-        testing::{Bench, Counter, answered, at, fresh, host, mail, offer, pause, trouble},
+        testing::{Bench, answered, fresh, host, mail, offer, parameters, pause, trouble},
     },
-    token::family::{Admitted, Family, NewPair, Rotated, Subject},
     wire::{
         answer::{Answer, CallStage, Refreshed},
         exchange::TokenOffer,
+        parameters::{Form, Found, Parameters},
+        path::UrlPath,
         record::Seq,
         secret::Digest,
-        time::Wall,
     },
 };
 
-fn pin(name: &str, table: &str) {
+pub(super) fn pin(name: &str, table: &str) {
     let path = format!("{}/tests/pinned/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("YMP_PIN").is_some() {
         std::fs::create_dir_all(format!("{}/tests/pinned", env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -30,7 +29,7 @@ fn pin(name: &str, table: &str) {
 }
 
 /// One line of a table.
-fn line(table: &mut String, event: &str, did: &[String], next: &str) {
+pub(super) fn line(table: &mut String, event: &str, did: &[String], next: &str) {
     let did = if did.is_empty() { "-".to_owned() } else { did.join("; ") };
     writeln!(table, "  {event:<24} {did:<44} => {next}").unwrap();
 }
@@ -119,6 +118,11 @@ fn run(name: &str, states: Vec<(&str, Bench)>, events: Vec<(&str, Event)>) {
                 row(&mut table, &mut quiet, &bench, event, |bench| bench.grant_under(bearer, offered));
             }
         }
+        if bench.state.is_some() {
+            for (event, name) in [("state granted", "t9"), ("state granted again", "t1")] {
+                row(&mut table, &mut quiet, &bench, event, |bench| bench.grant_state(name, 3600));
+            }
+        }
         if !quiet.is_empty() {
             writeln!(table, "  nothing: {}", quiet.join("; ")).unwrap();
         }
@@ -171,6 +175,68 @@ fn asking() {
     run("asking", states, events);
 }
 
+/// R3, and what is looked up: the test answers the look-ups.
+#[test]
+fn finding() {
+    let here = |form| Found::pinned(parameters(form));
+    let moved = || {
+        let packet_path = UrlPath::parse("/moved").unwrap();
+        Found::pinned(Parameters { packet_path, ..parameters(Form::Tokens) })
+    };
+    let asked = || {
+        let mut bench = Bench::new();
+        bench.found = Some(Ok(here(Form::State)));
+        bench.queue([1]);
+        bench.found = None;
+        bench
+    };
+    let linked = || {
+        let mut bench = asked();
+        bench.on(Event::Asked(Ok(Answer::bare(204))));
+        bench.grant_state("t1", 3600);
+        bench.on(Event::Kept);
+        bench.pass(3);
+        bench
+    };
+    let unfound = |mut bench: Bench| {
+        bench.found = None;
+        bench
+    };
+    let renewing = || {
+        let mut bench = with(linked(), [answered(204)]);
+        bench.pass(2700);
+        bench
+    };
+    let states = vec![
+        ("it is looked up how to ask", with(unfound(Bench::new()), [Event::ConnectWanted])),
+        ("asked with a state", asked()),
+        ("a request found nobody", with(asked(), [Event::Asked(Ok(Answer::bare(404)))])),
+        ("linked by R3", linked()),
+        ("a packet found nobody", with(unfound(linked_with_mail()), [answered(404)])),
+        ("time for a new token, R3", renewing()),
+        ("... and asked", with(renewing(), [Event::Found(Ok(here(Form::State)))])),
+    ];
+    let events = vec![
+        ("connect wanted", Event::ConnectWanted),
+        ("refresh wanted", Event::RefreshWanted),
+        ("found: R1", Event::Found(Ok(here(Form::Tokens)))),
+        ("found: R3", Event::Found(Ok(here(Form::State)))),
+        ("found: moved", Event::Found(Ok(moved()))),
+        ("not found", Event::Found(Err(trouble(CallStage::Connect)))),
+        ("request: 204", Event::Asked(Ok(Answer::bare(204)))),
+        ("request: 404", Event::Asked(Ok(Answer::bare(404)))),
+        ("request: not reached", Event::Asked(Err(trouble(CallStage::Connect)))),
+        ("kept", Event::Kept),
+        ("packet: 204", answered(204)),
+        ("packet: 401", answered(401)),
+        ("packet: 404", answered(404)),
+        ("packet: 500", answered(500)),
+        ("heard", Event::Heard),
+        ("woken", Event::Woken),
+    ];
+    run("finding", states, events);
+}
+
 #[test]
 fn sending() {
     let at_fault = |index| Event::Sent(Ok(Answer { index, ..Answer::bare(400) }));
@@ -219,142 +285,4 @@ fn sending() {
         events.push((name, answered(status)));
     }
     run("sending", states, events);
-}
-
-#[test]
-fn lobby() {
-    let b = host("b.test");
-    let asked = |from: u8| Asked {
-        origin: Origin::of(std::net::Ipv4Addr::new(192, 0, 2, from).into()),
-        offer: offer(&format!("t{from}")),
-        known: true,
-        likely: false,
-    };
-    let steps: [(&str, usize); 5] =
-        [("empty", 0), ("offering", 1), ("calling", 2), ("resting", 3), ("taking", 4)];
-    let mut table =
-        "lobby: in each step of a grant, each event: what is done, and grants under way\n".to_owned();
-    for (step, depth) in steps {
-        writeln!(table, "\n{step}").unwrap();
-        for event in [
-            "asked again",
-            "asked by another",
-            "kept",
-            "not kept",
-            "204",
-            "400",
-            "401",
-            "503",
-            "no answer",
-            "done",
-            "not done",
-            "woken later",
-        ] {
-            let mut dice = Counter::default();
-            let day = Duration::from_secs(86_400);
-            let mut lobby = Lobby::new(Settings { slots: 8, token_lifetime: day, refresh_lifetime: day });
-            if depth > 0 {
-                lobby.asked(asked(1), at(0), &mut dice).unwrap();
-            }
-            if depth > 1 {
-                lobby.kept(&b, true, at(0), &mut dice);
-            }
-            if depth > 2 {
-                let status = if depth == 3 { 503 } else { 204 };
-                lobby.answered(&b, &Ok(Answer::bare(status)), at(0), &mut dice);
-            }
-            drop(lobby.actions());
-            let mut said = Vec::new();
-            let now = at(1);
-            match event {
-                "asked again" => {
-                    said.extend(lobby.asked(asked(1), now, &mut dice).err().map(|why| why.to_string()))
-                }
-                "asked by another" => {
-                    said.extend(lobby.asked(asked(2), now, &mut dice).err().map(|why| why.to_string()));
-                }
-                "kept" => lobby.kept(&b, true, now, &mut dice),
-                "not kept" => lobby.kept(&b, false, now, &mut dice),
-                "no answer" => lobby.answered(&b, &Err(trouble(CallStage::Timeout)), now, &mut dice),
-                "done" => lobby.finished(&b, true, now, &mut dice),
-                "not done" => lobby.finished(&b, false, now, &mut dice),
-                "woken later" => lobby.woken(at(3), &mut dice),
-                status => lobby.answered(&b, &Ok(Answer::bare(status.parse().unwrap())), now, &mut dice),
-            }
-            said.extend(lobby.actions().map(|action| match action {
-                Action::Offer { .. } => "offer".to_owned(),
-                Action::Grant { .. } => "grant".to_owned(),
-                Action::Take { .. } => "take".to_owned(),
-                Action::Withdraw { ended, .. } => format!("withdraw: {ended:?}"),
-            }));
-            let wake = lobby.wake_at().map_or("no wake".to_owned(), |at| format!("wake at {} ms", at.0));
-            line(&mut table, event, &said, &format!("{} under way, {wake}", lobby.under_way()));
-        }
-    }
-    pin("lobby", &table);
-}
-
-#[test]
-fn family() {
-    let t0 = Wall(0);
-    let digest = |name: &str| Digest::of(name.as_bytes());
-    let pair = |n: u32, now: Wall| {
-        let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
-        NewPair::new(digest(&format!("a{n}")), hour, digest(&format!("r{n}")), day, now)
-    };
-    let admit = |family: &Family, name: &str, now: Wall| match family.admit(&digest(name), now) {
-        Admitted::First(next) => *next,
-        Admitted::Known | Admitted::Unknown => family.clone(),
-    };
-    let rotate = |family: &Family, name: &str, n: u32, now: Wall| match family.rotate(
-        &digest(name),
-        pair(n, now),
-        now,
-    ) {
-        Rotated::Fresh(next) | Rotated::Replayed(next) => *next,
-        Rotated::Unknown => family.clone(),
-    };
-    let opened = Family::open(&Subject::Peer(host("b.test")), 1, pair(0, t0), t0);
-    let used = admit(&opened, "a0", t0);
-    let rotated = rotate(&used, "r0", 1, t0);
-    let again = rotate(&rotated, "r0", 2, t0);
-    let first_use = admit(&rotated, "a1", t0);
-    let twice = rotate(&rotated, "r1", 2, t0);
-    let states = [
-        ("opened", opened),
-        ("used", used.clone()),
-        ("rotated, the new pair is unused", rotated),
-        ("rotated again with the old token", again.clone()),
-        ("the new pair is used", first_use.clone()),
-        ("rotated twice", twice),
-        ("replayed", rotate(&again, "r1", 9, t0)),
-        ("a newer family is used", used.wind_down(t0)),
-    ];
-    let mut table =
-        "family: in each state, each token shown: at once, after 31 s, after an hour, after a day\n"
-            .to_owned();
-    for (state, family) in states {
-        writeln!(table, "\n{state}").unwrap();
-        for token in ["a0", "a1", "a2", "r0", "r1", "r2", "none"] {
-            let outcomes = [0, 31, 3600, 86_400].map(|seconds| {
-                let now = Wall(seconds * 1000);
-                if token.starts_with('a') {
-                    match family.admit(&digest(token), now) {
-                        Admitted::Known => "admitted",
-                        Admitted::First(_) => "admitted, first use",
-                        Admitted::Unknown => "unknown",
-                    }
-                } else {
-                    match family.rotate(&digest(token), pair(8, now), now) {
-                        Rotated::Fresh(_) => "fresh pair",
-                        Rotated::Replayed(_) => "replay: closed",
-                        Rotated::Unknown => "unknown",
-                    }
-                }
-            });
-            let cells: Vec<_> = outcomes.iter().map(|outcome| format!("{outcome:<20}")).collect();
-            writeln!(table, "  {token:<5} {}", cells.join(" ").trim_end()).unwrap();
-        }
-    }
-    pin("family", &table);
 }

@@ -9,17 +9,19 @@ use std::{
 
 use crate::{
     link::{
-        event::{Action, Change, Event},
+        event::{Action, Ask, Change, Event},
         lobby::{self, Lobby},
         peer::Peer,
         settings::Settings,
-        testing::{Counter, at_ms, host, mail, settings},
+        testing::{Counter, at_ms, host, mail, parameters, settings},
     },
-    token::family::{NewPair, Subject},
+    token::family::Subject,
     wire::{
         answer::{Answer, Reply},
         exchange::{FreshPair, TokenOffer},
-        record::{FamilyRecord, LinkRecord, Mail, VaultWrite},
+        family::FamilyRecord,
+        parameters::{Form, Found},
+        record::{LinkRecord, Mail, VaultWrite},
         secret::{Digest, HeldToken},
     },
 };
@@ -159,7 +161,7 @@ impl World {
         (ms, self.count)
     }
 
-    fn later(&mut self, place: usize, ms: u64, job: Job) {
+    pub(super) fn later(&mut self, place: usize, ms: u64, job: Job) {
         let key = self.key(ms);
         self.jobs.insert(key, (place, self.hosts[place].generation, job));
     }
@@ -195,7 +197,7 @@ impl World {
                 for place in 0..2 {
                     self.event(place, Event::Woken);
                     let now = at_ms(self.ms);
-                    self.hosts[place].lobby.woken(now, &mut self.dice);
+                    self.hosts[place].lobby.woken(now);
                     self.lobby_actions(place);
                 }
             }
@@ -210,11 +212,11 @@ impl World {
         match job {
             Job::Event(event) => self.event(place, event),
             Job::LobbyKept(kept) => {
-                self.hosts[place].lobby.kept(&host(name(1 - place)), kept, now, &mut self.dice);
+                self.hosts[place].lobby.kept(&host(name(1 - place)), kept, now);
                 self.lobby_actions(place);
             }
             Job::LobbyAnswered(reply) => {
-                self.hosts[place].lobby.answered(&host(name(1 - place)), &reply, now, &mut self.dice);
+                self.hosts[place].lobby.answered(&host(name(1 - place)), &reply, now);
                 self.lobby_actions(place);
             }
             Job::Kept(kept, change, writes) => self.kept(place, kept, &change, writes),
@@ -233,7 +235,6 @@ impl World {
     }
 
     fn kept(&mut self, place: usize, kept: bool, change: &Change, writes: Vec<VaultWrite>) {
-        let now = at_ms(self.ms);
         if kept {
             self.write(place, writes);
         }
@@ -242,7 +243,7 @@ impl World {
             if kept {
                 self.settle_offer(place, pair);
             }
-            self.hosts[place].lobby.finished(&host(name(1 - place)), kept, now, &mut self.dice);
+            self.hosts[place].lobby.finished(&host(name(1 - place)), kept);
             self.lobby_actions(place);
         }
     }
@@ -255,7 +256,8 @@ impl World {
         node.offered.clear();
         let link = node.link.clone().unwrap_or_else(|| LinkRecord::new(other));
         let families: Vec<_> = node.families.values().cloned().collect();
-        node.peer = Peer::from_record(link, families.into_iter(), Arc::new(world_settings()), &mut self.dice);
+        node.peer =
+            Peer::from_record(link, None, families.into_iter(), Arc::new(world_settings()), &mut self.dice);
         if !node.outbox.is_empty() {
             self.event(place, Event::MailQueued);
         }
@@ -285,7 +287,14 @@ impl World {
     fn act(&mut self, place: usize, action: Action) {
         let soon = self.ms + 1 + self.roll(5);
         match action {
-            Action::Ask(pair) => self.call(place, Call::Request(offer(place, &pair)), Back::Asked),
+            Action::LookUp => {
+                let found = Found::pinned(parameters(Form::Tokens));
+                self.later(place, soon, Job::Event(Event::Found(Ok(found))));
+            }
+            Action::Ask(Ask::Tokens(pair)) => {
+                self.call(place, Call::Request(offer(place, &pair)), Back::Asked);
+            }
+            Action::Ask(Ask::State(_)) | Action::Untaken { .. } => panic!("nobody speaks R3 here"),
             Action::Refresh(token) => self.call(place, Call::Refresh(token.digest()), Back::Refreshed),
             Action::Send { token, mail } => {
                 self.packets += 1;
@@ -328,45 +337,19 @@ impl World {
             Action::Note(_) => {}
         }
     }
-
-    pub(super) fn lobby_actions(&mut self, place: usize) {
-        let actions: Vec<_> = self.hosts[place].lobby.actions().collect();
-        for action in actions {
-            match action {
-                lobby::Action::Offer { pair, .. } => {
-                    let digests = [*pair.access.as_bytes(), *pair.refresh.as_bytes()];
-                    self.hosts[place].offered.extend(digests);
-                    let kept = !self.is_bad(self.weather.disk);
-                    self.later(place, self.ms + 2, Job::LobbyKept(kept));
-                }
-                lobby::Action::Grant { bearer, pair, .. } => {
-                    self.call(place, Call::Grant(bearer.digest(), offer(place, &pair)), Back::Granted);
-                }
-                lobby::Action::Take { family, pair, offer, .. } => {
-                    self.event(place, Event::GrantTaken { family, pair, offer });
-                }
-                lobby::Action::Withdraw { pair, .. } => self.settle_offer(place, &pair),
-            }
-        }
-    }
-
-    fn settle_offer(&mut self, place: usize, pair: &NewPair) {
-        let offered = &mut self.hosts[place].offered;
-        offered.remove(pair.access.as_bytes());
-        offered.remove(pair.refresh.as_bytes());
-    }
 }
 
 pub(super) fn held(text: &str) -> HeldToken {
     HeldToken::parse(text).unwrap()
 }
 
-fn offer(from: usize, pair: &FreshPair) -> TokenOffer {
+pub(super) fn offer(from: usize, pair: &FreshPair) -> TokenOffer {
     TokenOffer {
         host: host(name(from)),
         token: held(pair.token.reveal()),
         lifetime: pair.lifetime,
         refresh: held(pair.refresh.reveal()),
+        dated: false,
     }
 }
 

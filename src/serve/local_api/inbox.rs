@@ -22,10 +22,11 @@ use crate::{
         stop::Stopping,
     },
     wire::{
+        cursor::Cursor,
         limits::{PAGE_BYTES_MAX, PAGE_MESSAGES, PAGE_MESSAGES_MAX, POLL_TIME_MAX},
         object::object_of_slice,
         packet::ServiceKey,
-        record::{Cursor, InboxEntry},
+        record::InboxEntry,
         refusal::Refusal,
     },
 };

@@ -13,8 +13,9 @@ use super::{
 use crate::{
     store::StoreError,
     wire::{
+        cursor::Cursor,
         packet::ServiceKey,
-        record::{Appended, Cursor, InboxBatch, InboxEntry},
+        record::{Appended, InboxBatch, InboxEntry},
         time::Wall,
     },
 };

@@ -33,12 +33,13 @@ use self::{
 use crate::{
     store::{Inbox, Outbox, Receipt, Settings, StoreError, Vault},
     wire::{
+        cursor::Cursor,
         host::PeerHost,
         limits::INBOX_READ_BYTES,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, Cursor, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch,
-            Seq, Settlement, VaultContents, VaultWrite, Waiting,
+            Accepted, Appended, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
+            Settlement, VaultContents, VaultWrite, Waiting,
         },
         time::Wall,
     },

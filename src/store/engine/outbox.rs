@@ -16,10 +16,10 @@ use super::{
 use crate::{
     store::StoreError,
     wire::{
+        cursor::Cursor,
         host::PeerHost,
         record::{
-            Accepted, Cursor, InboxEntry, MessageState, MessageStatus, OutboxBatch, OutboxItem, Seq,
-            Settlement,
+            Accepted, InboxEntry, MessageState, MessageStatus, OutboxBatch, OutboxItem, Seq, Settlement,
         },
         time::Wall,
     },

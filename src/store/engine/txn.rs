@@ -14,12 +14,7 @@ use super::{
 };
 use crate::{
     store::StoreError,
-    wire::{
-        host::PeerHost,
-        packet::ServiceKey,
-        record::{Cursor, InboxEntry},
-        time::Wall,
-    },
+    wire::{cursor::Cursor, host::PeerHost, packet::ServiceKey, record::InboxEntry, time::Wall},
 };
 
 /// Entries that one commit deletes for trimming, pruning or sweeping: some milliseconds of work, so that nobody waits.

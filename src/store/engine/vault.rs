@@ -17,8 +17,9 @@ use super::{
 use crate::{
     store::StoreError,
     wire::{
+        family::FamilyRecord,
         host::PeerHost,
-        record::{FamilyRecord, HeldRecord, LinkRecord, VaultContents, VaultWrite},
+        record::{HeldRecord, LinkRecord, VaultContents, VaultWrite},
     },
 };
 

@@ -5,4 +5,5 @@ mod hostile;
 mod refreshing;
 mod resting;
 mod sending;
+mod state;
 mod storing;

@@ -11,7 +11,8 @@ use crate::{
     },
     token::family::{Family, NewPair},
     wire::{
-        record::{FamilyRecord, LinkRecord, VaultWrite},
+        family::FamilyRecord,
+        record::{LinkRecord, VaultWrite},
         secret::Digest,
     },
 };
@@ -42,7 +43,7 @@ impl Disk {
     fn restart(&self, bench: &mut Bench) {
         let link = self.link.clone().unwrap_or_else(|| LinkRecord::new(bench.peer.host().clone()));
         let families = self.families.clone().into_iter();
-        bench.peer = Peer::from_record(link, families, Arc::new(settings()), &mut bench.dice);
+        bench.peer = Peer::from_record(link, None, families, Arc::new(settings()), &mut bench.dice);
     }
 }
 
@@ -50,8 +51,8 @@ fn taken(n: u64) -> (Event, Change) {
     let name = format!("t{n}");
     let pair = pair(&name);
     let offer = offer(&name);
-    let change = crate::link::asking::taken(&offer, n, pair, crate::link::testing::at(0));
-    (Event::GrantTaken { family: n, pair, offer }, change)
+    let change = crate::link::asking::taken(Some(&offer), n, pair, crate::link::testing::at(0));
+    (Event::GrantTaken { family: n, pair, offer: Some(offer) }, change)
 }
 
 fn pair(name: &str) -> NewPair {
@@ -123,7 +124,7 @@ fn an_ask_is_not_stored_and_its_grant_is_unknown_after_a_restart() {
     let mut bench = Bench::new();
     bench.queue([1]);
     let record = bench.peer.record();
-    bench.peer = Peer::from_record(record, std::iter::empty(), Arc::new(settings()), &mut bench.dice);
+    bench.peer = Peer::from_record(record, None, std::iter::empty(), Arc::new(settings()), &mut bench.dice);
     assert_eq!(bench.grant("t1"), ["answer 1: token-unknown"]);
     assert_eq!(bench.on(Event::MailQueued), ["ask"]);
 }

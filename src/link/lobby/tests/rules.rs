@@ -1,109 +1,19 @@
-//! `https-token`, "Being asked": what the table of requests decides.
+//! Turns, bounds, and what each answer to a grant means.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use super::{Action, Asked, Dropped, Ended, Lobby, Origin, Settings};
+use crate::link::lobby::{Action, Asked, Dropped, Grant};
 use crate::{
-    link::testing::{Counter, at_ms, host, offer, trouble},
+    link::testing::{host, trouble},
     wire::{
-        answer::{Answer, CallStage, Reply},
-        exchange::TokenOffer,
+        answer::{Answer, CallStage},
+        exchange::TokenRequest,
         host::PeerHost,
         secret::Digest,
-        time::Now,
     },
 };
 
-struct Table {
-    lobby: Lobby,
-    dice: Counter,
-    ms: u64,
-}
-
-fn short(action: &Action) -> String {
-    match action {
-        Action::Offer { host, .. } => format!("offer {host}"),
-        Action::Grant { host, deadline, stranger, .. } => {
-            format!("grant {host} in {} s{}", deadline.as_secs(), if *stranger { ", a stranger" } else { "" })
-        }
-        Action::Take { host, .. } => format!("take {host}"),
-        Action::Withdraw { host, ended, .. } => match ended {
-            Ended::Misused(_) => format!("withdraw {host}: misused"),
-            Ended::Refused(_) => format!("withdraw {host}: refused"),
-            Ended::Unanswered(_) => format!("withdraw {host}: unanswered"),
-            Ended::NotKept => format!("withdraw {host}: not kept"),
-        },
-    }
-}
-
-fn asked(name: &str, from: &str, known: bool) -> Asked {
-    let offer = TokenOffer { host: host(name), ..offer(&format!("t-{name}-{from}")) };
-    Asked { origin: Origin::of(from.parse::<IpAddr>().unwrap()), offer, known, likely: false }
-}
-
-impl Table {
-    fn new(slots: usize) -> Self {
-        let settings = Settings {
-            slots,
-            token_lifetime: Duration::from_secs(3600),
-            refresh_lifetime: Duration::from_secs(86_400),
-        };
-        Self { lobby: Lobby::new(settings), dice: Counter::default(), ms: 0 }
-    }
-
-    fn now(&self) -> Now {
-        at_ms(self.ms)
-    }
-
-    fn did(&mut self) -> Vec<String> {
-        self.lobby.actions().map(|action| short(&action)).collect()
-    }
-
-    fn ask(&mut self, name: &str, from: &str, known: bool) -> Result<Vec<String>, Dropped> {
-        self.ask_as(asked(name, from, known))
-    }
-
-    fn ask_as(&mut self, asked: Asked) -> Result<Vec<String>, Dropped> {
-        let now = self.now();
-        self.lobby.asked(asked, now, &mut self.dice)?;
-        Ok(self.did())
-    }
-
-    fn kept(&mut self, name: &str, kept: bool) -> Vec<String> {
-        let now = self.now();
-        self.lobby.kept(&host(name), kept, now, &mut self.dice);
-        self.did()
-    }
-
-    fn answered(&mut self, name: &str, reply: &Reply) -> Vec<String> {
-        let now = self.now();
-        self.lobby.answered(&host(name), reply, now, &mut self.dice);
-        self.did()
-    }
-
-    fn status(&mut self, name: &str, status: u16) -> Vec<String> {
-        self.answered(name, &Ok(Answer::bare(status)))
-    }
-
-    fn finished(&mut self, name: &str, kept: bool) -> Vec<String> {
-        let now = self.now();
-        self.lobby.finished(&host(name), kept, now, &mut self.dice);
-        self.did()
-    }
-
-    fn pass(&mut self, seconds: u64) -> Vec<String> {
-        let (end, mut did) = (self.ms + seconds * 1000, Vec::new());
-        while let Some(due) = self.lobby.wake_at().filter(|due| due.0 <= end) {
-            self.ms = self.ms.max(due.0);
-            let now = self.now();
-            self.lobby.woken(now, &mut self.dice);
-            assert!(self.lobby.wake_at().is_none_or(|next| next.0 > self.ms), "it wants to be woken again");
-            did.extend(self.did());
-        }
-        self.ms = end;
-        did
-    }
-}
+use super::table::*;
 
 //= https-token, "Request a token", MUST 3: a request to grant a token request
 #[test]
@@ -145,24 +55,27 @@ fn the_very_same_grant_is_sent_again_until_its_time_is_over() {
         let mut table = Table::new(8);
         table.ask("b.test", "192.0.2.1", true).unwrap();
         let now = table.now();
-        table.lobby.kept(&host("b.test"), true, now, &mut table.dice);
+        table.lobby.kept(&host("b.test"), true, now);
         let (mut pairs, mut ended) = (Vec::<Digest>::new(), Vec::new());
         for _ in 0..100 {
-            for action in table.lobby.actions().collect::<Vec<_>>() {
+            for action in table.actions() {
                 match &action {
-                    Action::Grant { pair, .. } => {
+                    Action::Grant { grant, .. } => {
+                        let Grant::Tokens { pair, .. } = grant else { panic!("{grant:?}") };
                         pairs.push(pair.token.digest());
                         let now = table.now();
-                        table.lobby.answered(&host("b.test"), &reply, now, &mut table.dice);
+                        table.lobby.answered(&host("b.test"), &reply, now);
                     }
-                    Action::Offer { .. } | Action::Take { .. } | Action::Withdraw { .. } => {
-                        ended.push(short(&action));
-                    }
+                    Action::LookUp { .. }
+                    | Action::Drop { .. }
+                    | Action::Offer { .. }
+                    | Action::Take { .. }
+                    | Action::Withdraw { .. } => ended.push(short(&action)),
                 }
             }
             table.ms += 1000;
             let now = table.now();
-            table.lobby.woken(now, &mut table.dice);
+            table.lobby.woken(now);
         }
         assert_eq!(ended, ["withdraw b.test: unanswered"]);
         assert!(pairs.len() >= 4, "{}", pairs.len());
@@ -226,14 +139,13 @@ fn eight_client_addresses_wait_for_a_host_and_one_replaces_only_its_own_request(
     table.status("b.test", 401);
     table.kept("b.test", true);
     let now = table.now();
-    table.lobby.answered(&host("b.test"), &Ok(Answer::bare(204)), now, &mut table.dice);
+    table.lobby.answered(&host("b.test"), &Ok(Answer::bare(204)), now);
     let Some(Action::Take { offer, .. }) = table.lobby.actions().next() else { panic!("it is not taken") };
-    assert_eq!(offer.token, likely.offer.token);
+    assert_eq!(offer.map(TokenRequest::Tokens), Some(likely.request));
 }
 
 #[test]
 fn addresses_of_one_ipv6_network_count_as_one() {
-    let origin = |text: &str| Origin::of(text.parse().unwrap());
     assert_eq!(origin("2001:db8:1:2:3::4"), origin("2001:db8:1:2:ffff::1"));
     assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
     assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
@@ -299,9 +211,9 @@ fn what_was_offered_lives_from_when_it_was_asked() {
     table.ms += 7000;
     table.kept("b.test", true);
     let now = table.now();
-    table.lobby.answered(&host("b.test"), &Ok(Answer::bare(204)), now, &mut table.dice);
+    table.lobby.answered(&host("b.test"), &Ok(Answer::bare(204)), now);
     let Some(Action::Take { offer, .. }) = table.lobby.actions().last() else { panic!("it is not taken") };
-    assert_eq!(offer.lifetime, Duration::from_secs(3593));
+    assert_eq!(offer.unwrap().lifetime, Duration::from_secs(3593));
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! The look for a host's information: GET at its four paths, in their order, over one connection where the host allows it.
+//!
+//! The first 200 with a valid document wins. Redirects are not followed, 256 KiB are read, and the rules for addresses are
+//! those of any call. A host that cannot be reached is not asked three times more. Source: `ymp`, "Host information".
+
+use std::{fmt::Write as _, time::Duration};
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode, header::CACHE_CONTROL};
+use tokio::time::timeout;
+
+use super::{Call, Client, Route, answer::Raw, pool::Lane, trouble::fault};
+use crate::wire::{
+    answer::{CallError, CallStage},
+    information::{INFORMATION_PATHS, read},
+    limits::{GRANT_TIME_STRANGER, INFORMATION_BYTES_MAX, LOOK_UP_TIME},
+    parameters::Parameters,
+};
+
+/// A host information that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// How its host is spoken to.
+    pub parameters: Parameters,
+    /// Which of the four paths it was found at.
+    pub path: &'static str,
+    /// What its `Cache-Control` says, where it says something: zero where it must not be kept.
+    pub max_age: Option<Duration>,
+}
+
+impl Client {
+    /// Looks for a host's information. Ends within 20 s, within 10 s where a stranger caused it.
+    ///
+    /// # Errors
+    /// `LookUp` where it was reached and none of its four paths has a valid document: what each of them answered. The
+    /// stage that failed where it was not reached.
+    pub async fn discover(&self, route: &Route, stranger: bool) -> Result<Discovered, CallError> {
+        let deadline = if stranger { GRANT_TIME_STRANGER } else { LOOK_UP_TIME };
+        let lane = Lane::passing(&self.dialler, route, stranger, (self.clock)().mono);
+        timeout(deadline, look(route, &lane, deadline)).await.unwrap_or_else(|_| {
+            let detail = format!("no host information from {} within {} s", route.host, deadline.as_secs());
+            Err(fault(CallStage::Timeout, detail))
+        })
+    }
+}
+
+async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Discovered, CallError> {
+    let mut answers = String::new();
+    for path in INFORMATION_PATHS {
+        let get = Call {
+            method: Method::GET,
+            answer_bytes: INFORMATION_BYTES_MAX,
+            ..Call::post(route, path, Bytes::new(), deadline)
+        };
+        match judge(&ask(&get, lane).await?) {
+            Ok((parameters, max_age)) => return Ok(Discovered { parameters, path, max_age }),
+            Err(why) => {
+                let separator = if answers.is_empty() { "" } else { "; " };
+                // Writing to a String cannot fail.
+                let _ = write!(answers, "{separator}{path} {why}");
+            }
+        }
+    }
+    let detail = format!("{} has no host information: {answers}", route.host);
+    Err(fault(CallStage::LookUp, detail))
+}
+
+/// A second time only where the first went over a connection that had died since the last path.
+async fn ask(call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
+    let dials = lane.dials();
+    match call.over(lane).await {
+        Err(CallError { stage: CallStage::Exchange, .. }) if dials > 0 && lane.dials() == dials => {
+            call.over(lane).await
+        }
+        outcome => outcome,
+    }
+}
+
+fn judge(raw: &Raw) -> Result<(Parameters, Option<Duration>), String> {
+    if raw.status != StatusCode::OK {
+        return Err(format!("answered {}", raw.status.as_u16()));
+    }
+    if let Some(broken) = &raw.broken {
+        return Err(format!("broke off: {broken}"));
+    }
+    if raw.cut {
+        return Err(format!("has more than {} KiB", INFORMATION_BYTES_MAX / 1024));
+    }
+    let parameters = read(&raw.body).map_err(|error| error.to_string())?;
+    Ok((parameters, max_age(raw)))
+}
+
+/// `max-age` of `Cache-Control`; `no-store` and `no-cache` count as zero. A header that says neither says nothing.
+fn max_age(raw: &Raw) -> Option<Duration> {
+    let mut age = None;
+    for value in raw.headers.get_all(CACHE_CONTROL) {
+        for directive in value.to_str().unwrap_or_default().split(',') {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "no-store" | "no-cache" => return Some(Duration::ZERO),
+                "max-age" => {
+                    let digits = value.trim().trim_matches('"');
+                    let whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+                    // More than can be counted is more than is kept.
+                    age = whole.then(|| Duration::from_secs(digits.parse().unwrap_or(u64::MAX)));
+                }
+                _ => {}
+            }
+        }
+    }
+    age
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{HeaderMap, Version, header::HeaderValue};
+
+    use super::*;
+
+    fn raw(status: u16, body: &str) -> Raw {
+        Raw {
+            status: StatusCode::from_u16(status).unwrap(),
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+            broken: None,
+            cut: false,
+        }
+    }
+
+    const GOOD: &str = r#"{"ymp-version":"0.0.0","connection-protocols":[{"name":"https-token","version":"0.0.0",
+        "parameters":{"request-path":"/r","grant-path":"/g","packet-path":"/p"}}]}"#;
+
+    #[test]
+    fn what_each_path_answers_is_said_in_a_few_words() {
+        for (raw, words) in [
+            (raw(404, ""), "answered 404"),
+            (raw(301, GOOD), "answered 301"),
+            (raw(200, "<html>"), "is no valid document: it is not JSON, line 1 column 1"),
+            (raw(200, "{}"), "has neither `ymp-version` nor `amorphos-version`"),
+            (Raw { cut: true, ..raw(200, GOOD) }, "has more than 256 KiB"),
+        ] {
+            assert_eq!(judge(&raw).unwrap_err(), words);
+        }
+        assert_eq!(judge(&raw(200, GOOD)).unwrap().0.packet_path.as_str(), "/p");
+    }
+
+    #[test]
+    fn cache_control_is_read_as_others_write_it() {
+        let age = |values: &[&str]| {
+            let mut raw = raw(200, GOOD);
+            for value in values {
+                raw.headers.append(CACHE_CONTROL, HeaderValue::from_str(value).unwrap());
+            }
+            max_age(&raw).map(|age| age.as_secs())
+        };
+        assert_eq!(age(&[]), None);
+        assert_eq!(age(&["public"]), None);
+        assert_eq!(age(&["max-age=600"]), Some(600));
+        assert_eq!(age(&["Public, MAX-AGE=\"600\""]), Some(600));
+        assert_eq!(age(&["public", "max-age=7"]), Some(7));
+        assert_eq!(age(&["max-age=600, no-store"]), Some(0));
+        assert_eq!(age(&["no-cache"]), Some(0));
+        assert_eq!(age(&["max-age=-1"]), None);
+        assert_eq!(age(&["max-age=99999999999999999999999999"]), Some(u64::MAX));
+    }
+}

@@ -1,0 +1,51 @@
+//! What is done when a packet is answered with 401: the token before the newest, else refresh once, exchange once, back off.
+
+use super::{After401, Asking};
+use crate::wire::{secret::Digest, time::Now};
+
+/// How far the cure for 401 has come since the last 204.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cure {
+    None,
+    Refreshed,
+    Exchanged,
+}
+
+impl Asking {
+    //= https-token, "Sending": 401: the current token, else refresh once, exchange once, back off
+    /// A packet sent with this token was answered with 401.
+    pub(in crate::link) fn on_401(&mut self, token: &Digest, now: Now) -> After401 {
+        let shown_is_current = self.current(now).is_some_and(|current| current.digest() == *token);
+        self.held.reject(token);
+        if self.current(now).is_some() {
+            if shown_is_current {
+                // The newest one never worked: the one before it is the current one from here.
+                self.held.drop_rejected();
+            }
+            return After401::SendAgain;
+        }
+        match self.cure {
+            Cure::None if self.held.is_refreshable() => {
+                self.cure = Cure::Refreshed;
+                self.refresh_wanted = !self.renewal.is_under_way();
+                After401::Wait
+            }
+            Cure::None | Cure::Refreshed => {
+                self.cure = Cure::Exchanged;
+                self.drop_held();
+                self.connect_wanted = !self.is_asking();
+                After401::Wait
+            }
+            // An older token: the exchange that cures it has not come to its end yet.
+            Cure::Exchanged if self.connect_wanted || self.is_asking() => {
+                self.drop_held();
+                After401::Wait
+            }
+            // The cure stays where it is: after the back-off one more exchange is the probe.
+            Cure::Exchanged => {
+                self.drop_held();
+                After401::Failed
+            }
+        }
+    }
+}

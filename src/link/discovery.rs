@@ -1,0 +1,203 @@
+//! What is known of how one host is spoken to, and when it is looked up anew.
+//!
+//! ```text
+//!   look:   fresh --> use it          stale, or a path of it answered that nothing is there --> fetch
+//!           a fetch failed within the last minute --> what is known, else the failure
+//! ```
+//!
+//! A stale document keeps a working link alive while the fetch fails. What a stranger's look-up came to by our own bounds
+//! is not remembered for the peers that we know. Source: `ymp`, "Host information".
+
+use std::time::Duration;
+
+use crate::wire::{
+    answer::CallError,
+    parameters::Published,
+    time::{Mono, Now},
+};
+
+/// A document is taken at least so long, and a failure remembered.
+pub const FRESH_MIN: Duration = Duration::from_secs(5 * 60);
+/// ... and at most so long.
+pub const FRESH_MAX: Duration = Duration::from_secs(24 * 3600);
+/// ... and so long where nothing is said.
+pub const FRESH_UNSAID: Duration = Duration::from_secs(3600);
+/// A failed look-up is remembered so long.
+const FAILURE_TIME: Duration = Duration::from_secs(60);
+/// A document that is fresh is doubted at most this often: a host whose paths answer 404 and whose document changes all
+/// the time does not make us fetch without end.
+const DOUBT_PACE: Duration = Duration::from_secs(10);
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// This is how.
+    Use(Published),
+    /// Fetch, then `fetched`.
+    Fetch,
+    /// It could not be found out a moment ago.
+    Failed(CallError),
+}
+
+/// What is known of one host.
+#[derive(Clone, Debug, Default)]
+pub struct Discovery {
+    known: Option<Published>,
+    /// What failed a moment ago, and until when that is remembered: for us, and for strangers.
+    failed: [Option<(CallError, Mono)>; 2],
+    /// A path of it answered that nothing is there.
+    doubted: bool,
+    last_doubt: Option<Mono>,
+}
+
+impl Discovery {
+    /// With what was known before a restart.
+    #[must_use]
+    pub fn of(known: Published) -> Self {
+        Self { known: Some(known), ..Self::default() }
+    }
+
+    /// What is known, fresh or stale.
+    #[must_use]
+    pub fn known(&self) -> Option<&Published> {
+        self.known.as_ref()
+    }
+
+    /// Whether it is time to fetch.
+    #[must_use]
+    pub fn is_due(&self, now: Now) -> bool {
+        matches!(self.look(false, now), Look::Fetch)
+    }
+
+    /// What to do; `stranger` says that a stranger caused the look.
+    #[must_use]
+    pub fn look(&self, stranger: bool, now: Now) -> Look {
+        let fresh = self.known.as_ref().filter(|known| now.wall < known.fresh_until && !self.doubted);
+        if let Some(known) = fresh {
+            return Look::Use(known.clone());
+        }
+        match (&self.failed[usize::from(stranger)], &self.known) {
+            (Some((_, until)), Some(known)) if now.mono < *until => Look::Use(known.clone()),
+            (Some((error, until)), None) if now.mono < *until => Look::Failed(error.clone()),
+            _ => Look::Fetch,
+        }
+    }
+
+    /// A fetch came to this. A stranger's failure may be of the bounds that strangers have: it is remembered for them alone.
+    pub fn fetched(&mut self, outcome: Result<Published, CallError>, stranger: bool, now: Now) {
+        match outcome {
+            Ok(published) => {
+                *self = Self { known: Some(published), last_doubt: self.last_doubt, ..Self::default() }
+            }
+            Err(error) => {
+                self.doubted &= stranger;
+                self.failed[usize::from(stranger)] = Some((error, now.mono.plus(FAILURE_TIME)));
+            }
+        }
+    }
+
+    //= https-token, "Sending": 404, 405, 410: look the parameters up anew
+    /// A path of it answered 404, 405 or 410.
+    pub fn doubt(&mut self, now: Now) {
+        if self.last_doubt.is_none_or(|last| now.mono.since(last) >= DOUBT_PACE) {
+            self.last_doubt = Some(now.mono);
+            self.doubted = true;
+        }
+    }
+
+    /// Whether nothing of it is worth remembering.
+    #[must_use]
+    pub fn is_over(&self, now: Now) -> bool {
+        let fresh = self.known.as_ref().is_some_and(|known| now.wall < known.fresh_until);
+        !fresh && self.failed.iter().flatten().all(|(_, until)| now.mono >= *until)
+    }
+}
+
+/// How long a document is taken whose `Cache-Control` says this.
+#[must_use]
+pub fn freshness(max_age: Option<Duration>) -> Duration {
+    max_age.map_or(FRESH_UNSAID, |age| age.clamp(FRESH_MIN, FRESH_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        link::testing::{at, trouble},
+        wire::{answer::CallStage, parameters::Parameters, path::UrlPath, time::Wall},
+    };
+
+    fn published(packet: &str, fresh_until: Wall) -> Published {
+        let path = |text: &str| UrlPath::parse(text).unwrap();
+        let parameters = Parameters {
+            request_path: path("/r"),
+            grant_path: path("/g"),
+            refresh_path: None,
+            packet_path: path(packet),
+            packet_bytes: None,
+            packet_messages: None,
+        };
+        Published { parameters, path: "/.ymp".to_owned(), fetched: Wall(0), fresh_until }
+    }
+
+    fn failure() -> CallError {
+        trouble(CallStage::Connect)
+    }
+
+    #[test]
+    fn a_document_is_used_while_it_is_fresh() {
+        let mut host = Discovery::default();
+        assert_eq!(host.look(false, at(0)), Look::Fetch);
+        let document = published("/p", at(300).wall);
+        host.fetched(Ok(document.clone()), false, at(0));
+        assert_eq!(host.look(false, at(299)), Look::Use(document));
+        assert_eq!(host.look(false, at(300)), Look::Fetch);
+    }
+
+    #[test]
+    fn a_failure_is_remembered_for_a_minute_and_a_stale_document_used_meanwhile() {
+        let mut host = Discovery::default();
+        host.fetched(Err(failure()), false, at(0));
+        assert_eq!(host.look(false, at(59)), Look::Failed(failure()));
+        assert_eq!(host.look(false, at(60)), Look::Fetch);
+        let document = published("/p", at(100).wall);
+        host.fetched(Ok(document.clone()), false, at(60));
+        host.fetched(Err(failure()), false, at(100));
+        assert_eq!(host.look(false, at(159)), Look::Use(document.clone()));
+        assert_eq!(host.look(false, at(160)), Look::Fetch);
+        assert_eq!(host.known(), Some(&document));
+    }
+
+    #[test]
+    fn what_a_strangers_look_up_came_to_is_not_remembered_for_us() {
+        let mut host = Discovery::default();
+        host.fetched(Err(failure()), true, at(0));
+        assert_eq!(host.look(true, at(1)), Look::Failed(failure()));
+        assert_eq!(host.look(false, at(1)), Look::Fetch);
+        let document = published("/p", at(300).wall);
+        host.fetched(Ok(document.clone()), true, at(1));
+        assert_eq!(host.look(false, at(2)), Look::Use(document));
+    }
+
+    #[test]
+    fn a_doubted_document_is_fetched_anew_and_not_again_for_a_while() {
+        let mut host = Discovery::of(published("/p", at(3600).wall));
+        host.doubt(at(1));
+        assert!(host.is_due(at(1)));
+        host.fetched(Ok(published("/q", at(3600).wall)), false, at(1));
+        assert!(!host.is_due(at(1)));
+        host.doubt(at(10));
+        assert!(!host.is_due(at(10)));
+        host.doubt(at(11));
+        assert!(host.is_due(at(11)));
+    }
+
+    #[test]
+    fn cache_rules_have_bounds() {
+        let second = Duration::from_secs(1);
+        assert_eq!(freshness(None), FRESH_UNSAID);
+        assert_eq!(freshness(Some(second)), FRESH_MIN);
+        assert_eq!(freshness(Some(FRESH_MIN + second)), FRESH_MIN + second);
+        assert_eq!(freshness(Some(FRESH_MAX + second)), FRESH_MAX);
+    }
+}
