@@ -150,7 +150,8 @@ async fn the_reason_of_a_look_up_that_failed_is_named() {
     for (peer, (_, words)) in peers.iter().zip(cases) {
         let reason = reason(&node, &peer.name).await;
         assert!(reason.contains(words), "{words}: {reason}");
-        assert!(reason.len() < 600, "{} bytes of a peer's words", reason.len());
+        // Four places in our own words; the 300 KiB that one of them says are not repeated.
+        assert!(reason.len() < 1000, "{} bytes", reason.len());
         assert!(peer.seen(Kind::Other).is_empty() && peer.seen(Kind::Request).is_empty());
     }
 }

@@ -65,10 +65,11 @@ async fn cell(revision: Revision, asks: Asks, http: Http) {
 async fn both_ways(node: &Node, peer: &Peer, revision: Revision, http: Http) {
     let app = node.app();
     let before = peer.received().len();
-    app.submit(&[node.message_to(BETA, "out")]).await;
-    assert_eq!(peer.receives(before + 1).await[before..], ["out"]);
+    // Waits for the commit of what they asked for; mail that comes earlier would have us ask too.
     assert_eq!(peer.send(node, &[peer.message(node, "in")]).await.status, 204);
     assert_eq!(app.receives(1).await, ["in"]);
+    app.submit(&[node.message_to(BETA, "out")]).await;
+    assert_eq!(peer.receives(before + 1).await[before..], ["out"]);
     // We refresh, they refresh.
     assert_eq!(app.verb("POST", "/v1/peers/beta.test/refresh").await.status, 200);
     app.submit(&[node.message_to(BETA, "out-2")]).await;

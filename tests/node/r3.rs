@@ -178,6 +178,7 @@ async fn a_grant_of_r1_may_carry_a_state_besides() {
     let request = asked(&node, &peer).await;
     let mut offer = peer.offer();
     offer["state"] = json!("of-no-meaning");
+    peer.gives(&offer);
     assert_eq!(peer.grants_with(&request, &offer).await.unwrap().status, 204, "the bearer tells");
     assert_eq!(node.app().link(BETA).await["sending"]["revision"], "R1");
 }
@@ -289,16 +290,18 @@ async fn a_dead_token_is_followed_by_one_new_exchange_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn an_operators_refresh_is_a_new_exchange() {
+async fn an_operator_who_wants_a_refresh_is_told_that_there_is_none() {
     let (_yard, node, peer) = r3_pair().await;
     node.app().submit(&[node.message_to(BETA, "one")]).await;
     peer.receives(1).await;
-    assert_eq!(node.app().verb("POST", "/v1/peers/beta.test/refresh").await.status, 200);
-    assert_eq!(peer.seen(Kind::Request).len(), 2);
+    let got = node.app().verb("POST", "/v1/peers/beta.test/refresh").await;
+    assert_eq!((got.status, &got.json()["step"]), (502, &json!("refresh")));
+    assert!(got.problem()["detail"].as_str().unwrap().contains("R3"), "{}", got.json());
     node.app().submit(&[node.message_to(BETA, "two")]).await;
     peer.receives(2).await;
     let shown = peer.seen(Kind::Packet);
-    assert_ne!(shown[0].bearer, shown[1].bearer, "with the new token");
+    assert_eq!(shown[0].bearer, shown[1].bearer, "the token is as good as before");
+    assert!(peer.seen(Kind::Other).is_empty());
 }
 
 #[tokio::test]

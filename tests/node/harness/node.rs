@@ -93,12 +93,7 @@ impl Node {
     }
 
     /// What stands under `[[peers]]` for a peer at this address.
-    pub(crate) fn pin_at(self, host: &str, address: SocketAddr) -> Self {
-        self.pin_as(host, &address.to_string())
-    }
-
-    /// The same with the address as written.
-    pub(crate) fn pin_as(mut self, host: &str, address: &str) -> Self {
+    pub(crate) fn pin_at(mut self, host: &str, address: SocketAddr) -> Self {
         let _ = write!(
             self.tables,
             "[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\nrequest-path = \"/request\"\n\
