@@ -114,8 +114,8 @@ where
     });
 }
 
-async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
-    let (route, parameters) = shell.way(host)?;
+async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
+    let (route, parameters) = shell.way(host).await?;
     let own = &shell.settings.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
@@ -128,7 +128,7 @@ async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
 }
 
 async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refreshed {
-    let (route, parameters) = match shell.way(host) {
+    let (route, parameters) = match shell.way(host).await {
         Ok(way) => way,
         Err(error) => return Refreshed::Failed(error),
     };
@@ -142,7 +142,7 @@ async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refr
 }
 
 async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
-    let (route, parameters) = shell.way(host)?;
+    let (route, parameters) = shell.way(host).await?;
     directory::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
     let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;

@@ -19,7 +19,7 @@ use crate::{
         lobby::Origin,
     },
     wire::{
-        answer::{CallError, CallStage, Reply},
+        answer::{CallError, Reply},
         host::PeerHost,
         limits::DISCOVERIES,
         parameters::{Found, PinnedPaths, Published},
@@ -188,10 +188,4 @@ pub(super) fn tell(shell: &Arc<Shell>, host: &PeerHost, found: Result<Found, Cal
     {
         drive(shell, &slot, Event::Found(Ok(found)));
     }
-}
-
-/// Why a host cannot be called: it was never found out how.
-pub(super) fn unknown(host: &PeerHost) -> CallError {
-    let detail = format!("it is not known how {host} is spoken to: its host information was not found yet");
-    CallError { stage: CallStage::LookUp, detail }
 }
