@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Error, PeerPin, Settings,
+    answering::Waiters,
     clock::SystemDice,
     directory::{self, Directory},
     registry::{Registry, Slot},
@@ -57,6 +58,8 @@ pub(super) struct Shell {
     pub(super) timer: Timer,
     /// Callers of grants that wait for the disk.
     pub(super) grants: DashMap<CallId, oneshot::Sender<GrantAnswer>>,
+    /// Requests of apps that wait for their answers.
+    pub(super) waiters: Waiters,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
     /// Lines that others can cause.
@@ -124,6 +127,7 @@ impl Shell {
             lobby: Mutex::new(lobby),
             timer: Timer::default(),
             grants: DashMap::new(),
+            waiters: Waiters::default(),
             readers,
             lines: Lines::default(),
             paces: DashMap::new(),

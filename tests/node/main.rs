@@ -15,6 +15,7 @@ mod commands;
 mod crash;
 mod doors;
 mod drain;
+mod events;
 mod exchange;
 mod granted;
 mod harness;
@@ -23,6 +24,7 @@ mod local_api;
 mod packets;
 mod privacy;
 mod refreshed;
+mod requests;
 mod sending;
 mod versions;
 

@@ -5,8 +5,6 @@
 //!
 //! `POST /v1/dead/{id}/retry`: 202, its time to live starts anew. `DELETE /v1/dead/{id}`: 204. Neither needs a body.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,6 +16,7 @@ use crate::{
         views::{rfc3339, rfc3339_option},
     },
     serve::{
+        content::Content,
         peer_api::carry_on,
         query::Query,
         respond::{Answer, Fault, json, no_content},
@@ -84,7 +83,7 @@ pub(super) async fn retry(node: &Node, call: &Call<'_>, id: String) -> Result<An
     visible(node, call.app, &id)?;
     let node = node.clone();
     carry_on(async move { node.retry_dead(&id).await }).await?;
-    let mut answer = Answer::new(Full::<Bytes>::default());
+    let mut answer = Answer::new(Content::default());
     *answer.status_mut() = StatusCode::ACCEPTED;
     Ok(answer)
 }

@@ -6,6 +6,8 @@
 //! | GET /v1/messages/{id} | the same, admins | 200 |
 //! | GET /v1/inbox/{protocol}/{service}?max=&wait= | apps of the service | 200 |
 //! | POST /v1/inbox/{protocol}/{service}/ack | apps of the service | 204 |
+//! | GET /v1/inbox/{protocol}/{service}/events | apps of the service | 200, a stream |
+//! | POST /v1/requests?wait= | apps of the sending service | 200, 504 |
 //! | GET /v1/dead?max= | admins all, apps those of their services | 200 |
 //! | POST /v1/dead/{id}/retry, DELETE /v1/dead/{id} | the same | 202, 204 |
 //! | GET /v1/peers, GET /v1/peers/{host} | admins | 200 |
@@ -41,9 +43,11 @@ use crate::{
 };
 
 mod dead;
+mod events;
 mod inbox;
 mod messages;
 mod peers;
+mod requests;
 
 /// The local face. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +70,8 @@ enum Route {
     Message(String),
     Inbox(ServiceKey),
     Ack(ServiceKey),
+    Events(ServiceKey),
+    Requests,
     Dead,
     DeadOne(String),
     DeadRetry(String),
@@ -87,6 +93,8 @@ impl Route {
             ["messages", id] => Self::Message(id.to_owned()),
             ["inbox", protocol, service] => Self::Inbox(ServiceKey::new(protocol, service)),
             ["inbox", protocol, service, "ack"] => Self::Ack(ServiceKey::new(protocol, service)),
+            ["inbox", protocol, service, "events"] => Self::Events(ServiceKey::new(protocol, service)),
+            ["requests"] => Self::Requests,
             ["dead"] => Self::Dead,
             ["dead", id] => Self::DeadOne(id.to_owned()),
             ["dead", id, "retry"] => Self::DeadRetry(id.to_owned()),
@@ -103,10 +111,11 @@ impl Route {
         match self {
             Self::Messages
             | Self::Ack(_)
+            | Self::Requests
             | Self::DeadRetry(_)
             | Self::PeerConnect(_)
             | Self::PeerRefresh(_) => "POST",
-            Self::Message(_) | Self::Inbox(_) | Self::Dead | Self::Peers => "GET",
+            Self::Message(_) | Self::Inbox(_) | Self::Events(_) | Self::Dead | Self::Peers => "GET",
             Self::DeadOne(_) => "DELETE",
             Self::Peer(_) => "GET, DELETE",
         }
@@ -186,6 +195,8 @@ impl LocalApi {
             Route::Message(id) => messages::show(node, &call, &id),
             Route::Inbox(service) => inbox::read(node, &call, &service, self.0.stopping.clone()).await,
             Route::Ack(service) => inbox::acknowledge(node, call, service, self.0.body_time).await,
+            Route::Events(service) => events::open(node, &call, service, self.0.stopping.clone()),
+            Route::Requests => requests::ask(node, call, self.0.body_time, self.0.stopping.clone()).await,
             Route::Dead => dead::list(node, &call).await,
             Route::DeadOne(id) => dead::delete(node, &call, id).await,
             Route::DeadRetry(id) => dead::retry(node, &call, id).await,
