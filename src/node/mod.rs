@@ -35,6 +35,7 @@ mod error;
 mod exchange;
 mod facts;
 mod granting;
+mod ignored;
 mod inbound;
 mod outbound;
 mod registry;
@@ -50,6 +51,7 @@ pub mod views;
 pub use answering::Request;
 pub use error::Error;
 use exchange::Wish;
+pub use ignored::IgnoredView;
 pub use settings::{PeerPin, Settings};
 use shell::Shell;
 pub use steering::{Steer, Steered};
@@ -294,6 +296,12 @@ impl Node {
     /// `NotFound` where there is no link and nothing is configured, `Refused(Policy)`, `Unavailable`.
     pub async fn steer(&self, host: &PeerHost, steer: Steer, who: &str) -> Result<Steered, Error> {
         steering::steer(&self.0, host, steer, who).await
+    }
+
+    /// Messages for services that do not run here, by who sent them and the names that they name; and how many beyond those
+    /// that are named.
+    pub fn ignored(&self) -> (Vec<IgnoredView>, u64) {
+        self.0.ignored.list()
     }
 
     /// Forgets what was found out about how hosts are spoken to; what is pinned stays.

@@ -138,3 +138,22 @@ async fn the_commands_say_what_they_did() {
     assert_eq!(node.ymp(&["peer", "flush"]).await.0, 0);
     assert_eq!(peer.received(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn messages_for_services_that_nobody_runs_are_shown_with_their_names() {
+    let (_yard, node, peer) = patient().await;
+    let mut stray = peer.message(&node, "s1");
+    stray["service"] = json!("nowhere");
+    let mut again = stray.clone();
+    again["id"] = json!("s2");
+    assert_eq!(peer.send(&node, &[stray, peer.message(&node, "in"), again]).await.status, 204);
+    let shown = node.app().get("/v1/ignored").await.json();
+    let one = &shown["services"][0];
+    assert_eq!(
+        (one["from"].clone(), one["service"].clone(), one["messages"].clone()),
+        (json!(BETA), json!("nowhere"), json!(2))
+    );
+    assert_eq!((shown["services"].as_array().unwrap().len(), shown["others"].clone()), (1, json!(0)));
+    let other = node.app_with(Some(super::harness::node::OTHER));
+    assert_eq!(other.get("/v1/ignored").await.status, 403);
+}

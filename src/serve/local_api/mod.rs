@@ -13,7 +13,7 @@
 //! | GET /v1/peers, GET /v1/peers/{host} | admins | 200 |
 //! | POST /v1/peers/{host}/connect, .../refresh, DELETE /v1/peers/{host} | admins | 200, 200, 204 |
 //! | POST /v1/peers/{host}/retry, pause, resume, purge, retry-dead, drop-dead, flush | admins | 200 |
-//! | DELETE /v1/discovered | admins | 200 |
+//! | DELETE /v1/discovered, GET /v1/ignored | admins | 200 |
 //!
 //! Checks, in this order: 404, 405, 401, 403, 400 (a parameter), 415, 413, 400. `/healthz`, `/readyz` and `/metrics` stand
 //! before them (`ops`). What changes something goes on when the caller goes away.
@@ -83,6 +83,7 @@ enum Route {
     PeerRefresh(String),
     PeerSteer(String, Steer),
     Discovered,
+    Ignored,
 }
 
 impl Route {
@@ -108,6 +109,7 @@ impl Route {
             ["peers", host, "refresh"] => Self::PeerRefresh(host.to_owned()),
             ["peers", host, verb] => Self::PeerSteer(host.to_owned(), Steer::of_name(verb)?),
             ["discovered"] => Self::Discovered,
+            ["ignored"] => Self::Ignored,
             _ => return None,
         })
     }
@@ -122,7 +124,12 @@ impl Route {
             | Self::PeerConnect(_)
             | Self::PeerRefresh(_)
             | Self::PeerSteer(..) => "POST",
-            Self::Message(_) | Self::Inbox(_) | Self::Events(_) | Self::Dead | Self::Peers => "GET",
+            Self::Message(_)
+            | Self::Inbox(_)
+            | Self::Events(_)
+            | Self::Dead
+            | Self::Peers
+            | Self::Ignored => "GET",
             Self::DeadOne(_) | Self::Discovered => "DELETE",
             Self::Peer(_) => "GET, DELETE",
         }
@@ -214,6 +221,7 @@ impl LocalApi {
             Route::PeerRefresh(host) => peers::refresh(node, &call, &host).await,
             Route::PeerSteer(host, steer) => peers::steer(node, &call, &host, steer).await,
             Route::Discovered => peers::flush(node, &call),
+            Route::Ignored => peers::ignored(node, &call),
         }
     }
 }

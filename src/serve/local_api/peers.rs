@@ -14,6 +14,9 @@
 //! | `retry-dead`, `drop-dead` | all its dead messages are queued again, or deleted for good |
 //! | `flush` | what was found out about how it is spoken to is forgotten |
 //!
+//! `GET /v1/ignored`: `{"services":[{"from","protocol","service","messages","last-at"}],"others"}`: messages since the start of the
+//! node for services that nobody runs here; `others` counts those beyond 256 names.
+//!
 //! `DELETE /v1/discovered`: that of all hosts, `{"hosts"}`. Each change is logged with the app that made it.
 
 use hyper::StatusCode;
@@ -21,7 +24,7 @@ use serde::Serialize;
 
 use super::Call;
 use crate::{
-    node::{self, Node, Steer, Steered, views::PeerView},
+    node::{self, IgnoredView, Node, Steer, Steered, views::PeerView},
     serve::{
         peer_api::carry_on,
         query::{Query, fault},
@@ -39,6 +42,12 @@ struct SteeredOut {
 #[derive(Serialize)]
 struct FlushedOut {
     hosts: usize,
+}
+
+#[derive(Serialize)]
+struct IgnoredOut {
+    services: Vec<IgnoredView>,
+    others: u64,
 }
 
 #[derive(Serialize)]
@@ -89,6 +98,12 @@ pub(super) fn flush(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
     let hosts = node.flush_discovered();
     tracing::info!(who = %call.app.name, what = "flush", hosts, "an operator flushes what was discovered");
     Ok(json(StatusCode::OK, &FlushedOut { hosts }))
+}
+
+pub(super) fn ignored(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
+    check(call)?;
+    let (services, others) = node.ignored();
+    Ok(json(StatusCode::OK, &IgnoredOut { services, others }))
 }
 
 /// Who did it: what comes of it is logged by the node.
