@@ -126,7 +126,7 @@ fn start(shell: &Arc<Shell>, action: Action) {
                 perform(&shell_then);
                 // A grant that was refused makes no link, and so none to note it at.
                 if let (Ok(answer), Some(slot)) = (&reply, shell_then.registry.find(&host)) {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
             });
         }
@@ -176,8 +176,14 @@ async fn look_up(shell: &Arc<Shell>, host: &PeerHost, stranger: bool) {
     perform(shell);
 }
 
-async fn send(shell: &Shell, host: &PeerHost, grant: &Grant, deadline: Duration, stranger: bool) -> Reply {
-    let (mut route, parameters) = shell.way(host)?;
+async fn send(
+    shell: &Arc<Shell>,
+    host: &PeerHost,
+    grant: &Grant,
+    deadline: Duration,
+    stranger: bool,
+) -> Reply {
+    let (mut route, parameters) = shell.way(host).await?;
     route.trusted = route.trusted && !stranger;
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
     let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());

@@ -16,6 +16,7 @@ mod crash;
 mod discovery;
 mod doors;
 mod drain;
+mod events;
 mod exchange;
 mod granted;
 mod harness;
@@ -30,7 +31,9 @@ mod privacy;
 mod r3;
 mod reference;
 mod refreshed;
+mod requests;
 mod sending;
+mod steering;
 mod strange_requests;
 mod versions;
 
