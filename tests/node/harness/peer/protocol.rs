@@ -74,8 +74,9 @@ impl Peer {
         self.token()
     }
 
-    /// Sends messages with the newest token.
+    /// Sends messages with the newest token; waits for the first, which it has a moment after the node took its grant.
     pub(crate) async fn send(&self, node: &Node, messages: &[Value]) -> Got {
+        eventually("the peer has a token", || async { (self.pairs_held() > 0).then_some(()) }).await;
         let token = self.token();
         self.send_with(node, &token, messages).await
     }
