@@ -318,3 +318,15 @@ async fn a_peers_204_for_our_grant_proves_nothing_until_it_sends() {
     assert_eq!(peer.send_with(&node, &token, &[peer.message(&node, "in-2")]).await.status, 204);
     assert_eq!(node.app().receives(2).await, ["in", "in-2"]);
 }
+
+#[tokio::test]
+async fn strangers_requests_do_not_close_a_token_that_the_peer_has_not_used_yet() {
+    let (_yard, node, peer) = r3_pair().await;
+    let token = peer.link(&node).await;
+    for n in 0..12 {
+        let forged = json!({"host": BETA, "state": format!("forged-{n}")});
+        assert_eq!(node.post("/request").elsewhere().json(&forged).send().await.status, 204);
+        peer.sees(Kind::Grant, n + 2).await;
+    }
+    assert_eq!(peer.send_with(&node, &token, &[]).await.status, 204);
+}
