@@ -35,11 +35,12 @@ pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
     // Families change when something is kept, asks by their version: else the index stands.
     let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
     peer.handle(event, now, &mut Shell::dice());
-    for action in peer.actions() {
-        perform(shell, slot, &mut peer, action);
-    }
+    // Before anything leaves: a grant may come before this thread goes on, and what a 204 makes valid is used at once.
     if kept || asks != peer.asks_version() {
         shell.registry.reindex(slot, &peer);
+    }
+    for action in peer.actions() {
+        perform(shell, slot, &mut peer, action);
     }
     shell.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
 }

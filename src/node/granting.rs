@@ -131,6 +131,10 @@ fn start(shell: &Arc<Shell>, action: Action) {
                 shell_then.directory.heed(&host, &reply, shell_then.now());
                 shell_then.lobby().answered(&host, &reply, shell_then.now());
                 perform(&shell_then);
+                // A grant that was refused makes no link, and so none to note it at.
+                if let (Ok(answer), Some(slot)) = (&reply, shell_then.registry.find(&host)) {
+                    slot.heard_over(answer);
+                }
             });
         }
         Action::Take { host, family, pair, offer } => {
