@@ -61,6 +61,7 @@ pub(super) struct Lane {
 impl Lane {
     fn open(dialler: &Arc<Dialler>, route: &Route, now: Mono) -> Self {
         let mut builder = builder();
+        //= HT-SEND-30: 90 s
         builder.pool_max_idle_per_host(IDLE_MAX).pool_idle_timeout(IDLE_TIME);
         Self::with(&builder, dialler, route, false, now)
     }
@@ -95,7 +96,7 @@ impl Lane {
     }
 }
 
-//= https-token, "Sending": PING every 20 s with 10 s to answer while a request is open, idle ones close after 90 s
+//= HT-ASK-25: no proxy is asked
 fn builder() -> Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder
@@ -104,6 +105,7 @@ fn builder() -> Builder {
         .http1_max_buf_size(HEAD_BYTES_MAX)
         .http2_initial_stream_window_size(WINDOW_BYTES)
         .http2_initial_connection_window_size(WINDOW_BYTES)
+        //= HT-SEND-28: 20 s, 10 s
         .http2_keep_alive_interval(PING_EVERY)
         .http2_keep_alive_timeout(PING_TIME)
         .http2_keep_alive_while_idle(false);
@@ -128,6 +130,7 @@ impl Lanes {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.sweep(now);
         if let Some(lane) = inner.lanes.get_mut(route)
+            //= HT-SEND-31: renewed
             && now.since(lane.opened) < LANE_TIME
         {
             lane.used = now;
@@ -184,6 +187,7 @@ mod tests {
         assert!(!lane.is_same(&lanes.of(&strange, &dialler, Mono(1))));
     }
 
+    //= HT-SEND-31
     #[tokio::test]
     async fn a_lane_is_renewed_after_ten_minutes_and_an_unused_one_forgotten() {
         let (lanes, dialler) = (Lanes::default(), dialler());

@@ -89,6 +89,7 @@ impl Parts {
         })
     }
 
+    //= NODE-CONF-08: open, or listed
     /// What `node` must know.
     pub(super) fn node(&self) -> node::Settings {
         let listed = self.federation.listed.then(|| self.peers.keys().cloned().collect());
@@ -114,6 +115,7 @@ impl Parts {
         }
     }
 
+    //= NODE-CONF-11: in both directions
     /// What `serve` must know.
     pub(super) fn serve(&self) -> serve::Settings {
         let taken =

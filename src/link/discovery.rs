@@ -22,6 +22,7 @@ pub const FRESH_MIN: Duration = Duration::from_secs(5 * 60);
 pub const FRESH_MAX: Duration = Duration::from_secs(24 * 3600);
 /// ... and so long where nothing is said.
 pub const FRESH_UNSAID: Duration = Duration::from_secs(3600);
+//= YMP-INFO-15: a minute
 /// A failed look-up is remembered so long.
 const FAILURE_TIME: Duration = Duration::from_secs(60);
 /// A document that is fresh is doubted at most this often: a host whose paths answer 404 and whose document changes all
@@ -96,7 +97,7 @@ impl Discovery {
         }
     }
 
-    //= https-token, "Sending": 404, 405, 410: look the parameters up anew
+    //= HT-SEND-15: looked up anew
     /// A path of it answered 404, 405 or 410.
     pub fn doubt(&mut self, now: Now) {
         if self.last_doubt.is_none_or(|last| now.mono.since(last) >= DOUBT_PACE) {
@@ -113,6 +114,7 @@ impl Discovery {
     }
 }
 
+//= YMP-INFO-14: 5 min to 24 h, else 1 h
 /// How long a document is taken whose `Cache-Control` says this.
 #[must_use]
 pub fn freshness(max_age: Option<Duration>) -> Duration {
@@ -144,6 +146,7 @@ mod tests {
         trouble(CallStage::Connect)
     }
 
+    //= YMP-INFO-14
     #[test]
     fn a_document_is_used_while_it_is_fresh() {
         let mut host = Discovery::default();
@@ -154,6 +157,7 @@ mod tests {
         assert_eq!(host.look(false, at(300)), Look::Fetch);
     }
 
+    //= YMP-INFO-15
     #[test]
     fn a_failure_is_remembered_for_a_minute_and_a_stale_document_used_meanwhile() {
         let mut host = Discovery::default();
@@ -192,6 +196,7 @@ mod tests {
         assert!(host.is_due(at(11)));
     }
 
+    //= YMP-INFO-14
     #[test]
     fn cache_rules_have_bounds() {
         let second = Duration::from_secs(1);

@@ -22,6 +22,7 @@ use crate::{
     },
 };
 
+//= NODE-API-39: host, service, reply-to
 /// What an answer must be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AnswerKey {
@@ -52,6 +53,7 @@ impl Drop for Request {
 }
 
 impl Waiters {
+    //= NODE-API-40: a copy
     /// An answer is on disk.
     pub(super) fn tell(&self, key: &AnswerKey, answer: &Bytes) {
         if let Some(waiting) = self.0.get(key) {

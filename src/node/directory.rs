@@ -109,6 +109,7 @@ impl Directory {
 pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> Result<Found, CallError> {
     let route = shell.road(host)?;
     let pins = shell.pins(host);
+    //= NODE-PIN-02: not looked up
     if let Some(parameters) = pins.whole() {
         return Ok(Found::pinned(parameters));
     }
@@ -137,7 +138,7 @@ pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> R
     seat.book().fetched(fetched.clone(), stranger, now);
     match (fetched, seat.book().known()) {
         (Ok(published), _) => Ok(Found::published(published, &pins)),
-        //= ymp, "Host information": a stale document keeps a working link alive while the fetch fails
+        // A stale document keeps a working link alive while the fetch fails.
         (Err(_), Some(stale)) => Ok(Found::published(stale.clone(), &pins)),
         (Err(error), None) => Err(error),
     }

@@ -22,6 +22,7 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     all
 }
 
+//= HT-PKT-19, NODE-API-28, NODE-API-36
 #[tokio::test]
 async fn no_token_is_logged_answered_or_stored_in_the_clear() {
     let yard = Yard::new();

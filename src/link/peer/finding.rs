@@ -60,12 +60,13 @@ impl Peer {
         found.as_ref().is_ok_and(|found| known != Some(&found.parameters))
     }
 
-    //= https-token, "Sending": 404, 405, 410: look the parameters up anew, then as refused
+    //= HT-SEND-15: looked up anew
     pub(super) fn on_gone(&mut self, reason: String, ctx: &mut Context<'_>) {
         self.gone = Some(reason);
         ctx.out.push_back(Action::LookUp);
     }
 
+    //= HT-SEND-16: backs off, mail stays
     /// The peer refuses the link: it backs off, and the mail stays.
     pub(super) fn refuse(&mut self, reason: &str, ctx: &mut Context<'_>) {
         ctx.note(Fact::LinkRefused(reason.to_owned()));
@@ -73,6 +74,7 @@ impl Peer {
     }
 }
 
+//= HT-GRANT-14: 404 and 405 alone
 /// Why our request cannot have reached the peer's grant code, where that is so.
 pub(super) fn unreached(reply: &Reply) -> Option<Unreached> {
     match reply {

@@ -53,6 +53,7 @@ struct DeadOne<'a> {
 pub(super) async fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
     let query = Query::read(call.query, &["max"])?;
     let max = query.count("max", LISTED, PAGE_MESSAGES_MAX)?;
+    //= NODE-API-32: all, or its own
     let senders = (!call.app.admin).then_some(call.app.services.as_slice());
     Ok(page(&node.dead(senders, max).await?))
 }

@@ -34,12 +34,14 @@ pub(super) fn show(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, F
     Ok(json(StatusCode::OK, &node.peer(&host).ok_or_else(unknown)?))
 }
 
+//= NODE-API-29: and wait
 pub(super) async fn connect(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
     let (node, host) = (node.clone(), named(call, host)?);
     let view = carry_on(async move { node.connect(&host).await }).await?;
     Ok(json(StatusCode::OK, &view))
 }
 
+//= NODE-API-30: now
 pub(super) async fn refresh(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
     let (node, host) = (node.clone(), named(call, host)?);
     let view = carry_on(async move { node.refresh(&host).await }).await?;

@@ -63,6 +63,7 @@ fn give(bench: &mut Bench, family: u64, unsure: bool) -> Vec<String> {
     did
 }
 
+//= HT-REV-16, HT-GRANT-06
 #[test]
 fn a_state_is_granted_before_the_request_is_answered_and_gives_one_direction() {
     let mut bench = asked();
@@ -75,6 +76,7 @@ fn a_state_is_granted_before_the_request_is_answered_and_gives_one_direction() {
     assert!(bench.peer.is_linked());
 }
 
+//= HT-REV-12, HT-GRANT-04, HT-GRANT-06, HT-GRANT-07, HT-GRANT-08, HT-GRANT-11
 #[test]
 fn the_table_of_r3_grants() {
     let mut bench = asked();
@@ -98,6 +100,7 @@ fn the_table_of_r3_grants() {
     assert_eq!(bench.arrives(grant(state, "t1")), ["answer 9: state-unknown"]);
 }
 
+//= HT-GRANT-16
 #[test]
 fn a_state_is_taken_for_five_minutes_and_no_longer() {
     let mut bench = asked();
@@ -112,6 +115,7 @@ fn a_state_is_taken_for_five_minutes_and_no_longer() {
     assert!(!bench.peer.grant_keys().any(|known| known == GrantKey::State(state)));
 }
 
+//= HT-REV-18
 #[test]
 fn a_token_without_a_refresh_token_is_followed_by_a_new_request_and_packets_go_on() {
     let mut bench = linked(1000);
@@ -170,6 +174,7 @@ fn a_401_is_cured_by_one_exchange_and_then_the_link_has_failed() {
     assert!(bench.peer.look(bench.now()).rests_until.is_some());
 }
 
+//= HT-REV-01
 #[test]
 fn a_peer_that_goes_from_r3_to_r1_and_back_is_followed() {
     let mut bench = linked(1000);
@@ -189,6 +194,7 @@ fn a_peer_that_goes_from_r3_to_r1_and_back_is_followed() {
     assert_eq!(bench.did.last().unwrap(), "ask with a state");
 }
 
+//= HT-REV-17
 #[test]
 fn the_204_of_an_r3_peer_for_our_grant_proves_nothing() {
     let mut bench = Bench::new();
@@ -225,6 +231,7 @@ fn what_anybody_could_have_caused_takes_the_place_of_its_own_kind_only() {
     }
 }
 
+//= HT-SEND-15
 #[test]
 fn a_packet_that_finds_nobody_is_sent_again_at_once_where_the_path_is_another_by_now() {
     for status in [404, 405, 410] {
@@ -324,6 +331,7 @@ fn announcing(packet_bytes: Option<usize>, packet_messages: Option<usize>) -> Be
     bench
 }
 
+//= HT-SEND-03
 #[test]
 fn a_peer_is_sent_no_more_than_it_announces() {
     let mut bench = announcing(None, Some(2));
