@@ -19,7 +19,7 @@ use std::{
 };
 
 use hyper::Uri;
-use rustls::client::Resumption;
+use rustls::{ProtocolVersion, client::Resumption};
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::Semaphore,
@@ -37,7 +37,7 @@ use super::{
 use crate::{
     tls::server_name,
     wire::{
-        answer::{CallError, CallStage},
+        answer::{CallError, CallStage, TlsVersion},
         host::{HostKind, PeerHost},
     },
 };
@@ -208,8 +208,14 @@ impl Dialler {
             return Err(fault(CallStage::Tls, format!("{name} cannot stand in a certificate")));
         };
         let stream = self.tls.connect(server_name, tcp).await.map_err(|error| trouble::tls(name, &error))?;
-        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Line::new(stream, h2, place))
+        let session = stream.get_ref().1;
+        let h2 = session.alpn_protocol() == Some(b"h2");
+        let tls = match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => Some(TlsVersion::Tls13),
+            Some(ProtocolVersion::TLSv1_2) => Some(TlsVersion::Tls12),
+            Some(_) | None => None,
+        };
+        Ok(Line::new(stream, h2, tls, place))
     }
 }
 

@@ -130,6 +130,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             broken: None,
             cut: false,
+            tls: None,
         }
     }
 

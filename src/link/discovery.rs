@@ -97,6 +97,11 @@ impl Discovery {
         }
     }
 
+    /// What failed a moment ago is not remembered any more.
+    pub fn forgive(&mut self) {
+        self.failed = [None, None];
+    }
+
     //= HT-SEND-15: looked up anew
     /// A path of it answered 404, 405 or 410.
     pub fn doubt(&mut self, now: Now) {

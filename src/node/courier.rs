@@ -51,14 +51,20 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
             Event::Found(directory::look_up(&shell, &host, false).await)
         }),
         Action::Ask(request) => {
-            call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &request).await) })
+            call(shell, slot, |shell, slot| async move {
+                let reply = ask(&shell, &host, &request).await;
+                if let Ok(answer) = &reply {
+                    slot.heard_over(answer);
+                }
+                Event::Asked(reply)
+            });
         }
         Action::Untaken { family } => slot.settle_take(family, false),
         Action::Refresh(token) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
                 if let Refreshed::Answered(answer) = &reply {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
                 Event::Refreshed(reply)
             });
@@ -74,7 +80,7 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
             call(shell, slot, |shell, slot| async move {
                 let reply = send(&shell, &host, &token, &mail).await;
                 if let Ok(answer) = &reply {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
                 Event::Sent(reply)
             });

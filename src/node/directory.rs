@@ -87,6 +87,23 @@ impl Directory {
         }
     }
 
+    /// A look-up that failed a moment ago may be made again at once.
+    pub(super) fn forgive(&self, host: &PeerHost) {
+        if let Some(seat) = self.seats.get(host) {
+            seat.book().forgive();
+        }
+    }
+
+    /// Forgets what was found out about one host, or about all; how many it were.
+    pub(super) fn flush(&self, host: Option<&PeerHost>) -> usize {
+        let before = self.seats.len();
+        match host {
+            Some(host) => drop(self.seats.remove(host)),
+            None => self.seats.clear(),
+        }
+        before.saturating_sub(self.seats.len())
+    }
+
     /// Forgets what is over of hosts without a link.
     pub(super) fn sweep(&self, now: Now, keeps: impl Fn(&PeerHost) -> bool) {
         // Whoever fetches holds one too.

@@ -120,6 +120,8 @@ fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
         packet.messages.into_iter().partition(|message| shell.readers.contains_key(&message.service));
     if let Some(first) = others.first() {
         shell.metrics.messages_ignored.add(others.len() as u64);
+        let now = shell.now().wall;
+        others.iter().for_each(|message| shell.ignored.count(host, &message.service, now));
         let Some(unsaid) = shell.lines.ignored.say(shell.now().mono) else { return kept(ours) };
         let (messages, service, id) = (others.len(), shown(&first.service.to_string()), shown(&first.id));
         tracing::info!(peer = %host, messages, ?service, ?id, unsaid, "ignored: this host does not run that service");

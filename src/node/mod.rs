@@ -1,7 +1,7 @@
 //! The shell: the only asynchronous and stateful floor. The verbs that the faces may call stand here.
 //!
 //! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
-//! - `inbound`, `outbound`, `answering`, `exchange`, `granting`: the verbs, by who calls them and about what.
+//! - `inbound`, `outbound`, `answering`, `exchange`, `granting`, `steering`: the verbs, by who calls them and about what.
 //! - `directory`: how hosts are spoken to. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
 //! - `facts`, `seldom`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
 
@@ -20,7 +20,7 @@ use crate::{
         host::{OwnHost, PeerHost},
         limits,
         packet::{Packet, ServiceKey},
-        record::{DeadMail, InboxEntry},
+        record::{DeadFilter, DeadMail, InboxEntry},
         refusal::Refusal,
         secret::ShownToken,
         time::ReadClock,
@@ -35,6 +35,7 @@ mod error;
 mod exchange;
 mod facts;
 mod granting;
+mod ignored;
 mod inbound;
 mod outbound;
 mod registry;
@@ -42,6 +43,7 @@ mod seldom;
 mod settings;
 mod shell;
 mod showing;
+mod steering;
 mod timer;
 mod upkeep;
 pub mod views;
@@ -49,8 +51,10 @@ pub mod views;
 pub use answering::Request;
 pub use error::Error;
 use exchange::Wish;
+pub use ignored::IgnoredView;
 pub use settings::{PeerPin, Settings};
 use shell::Shell;
+pub use steering::{Steer, Steered};
 use views::{Caller, DirectionState, MessageView, PeerView, Submitted};
 
 /// The node. Cheap to clone.
@@ -225,12 +229,12 @@ impl Node {
         outbound::acknowledge(&self.0, app, service, cursor).await
     }
 
-    /// Dead messages of these sending services (of all where `None`), at most `max`.
+    /// Dead messages that `filter` takes, in the order in which they died, at most `max`.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
-        outbound::dead(&self.0, senders, max).await
+    pub async fn dead(&self, filter: DeadFilter, max: usize) -> Result<Vec<DeadMail>, Error> {
+        outbound::dead(&self.0, filter, max).await
     }
 
     /// Queues a dead message again; its time to live starts anew.
@@ -284,6 +288,25 @@ impl Node {
             return Err(Error::NotFound(format!("there is no link to {host}")));
         }
         exchange::wanted(&self.0, host, Wish::Refresh).await
+    }
+
+    /// Does what an operator wants done to a link, and shows it as it is then. `who` is named in the log.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no link and nothing is configured, `Refused(Policy)`, `Unavailable`.
+    pub async fn steer(&self, host: &PeerHost, steer: Steer, who: &str) -> Result<Steered, Error> {
+        steering::steer(&self.0, host, steer, who).await
+    }
+
+    /// Messages for services that do not run here, by who sent them and the names that they name; and how many beyond those
+    /// that are named.
+    pub fn ignored(&self) -> (Vec<IgnoredView>, u64) {
+        self.0.ignored.list()
+    }
+
+    /// Forgets what was found out about how hosts are spoken to; what is pinned stays.
+    pub fn flush_discovered(&self) -> usize {
+        self.0.directory.flush(None)
     }
 
     /// Forgets the link and revokes what we gave. Mail that waits stays.

@@ -22,7 +22,7 @@ use crate::{
         cursor::Cursor,
         draft::Draft,
         packet::{Message, PACKET_FRAME_BYTES, ServiceKey},
-        record::{Accepted, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
+        record::{Accepted, DeadFilter, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
         refusal::Refusal,
         time::Wall,
     },
@@ -212,13 +212,9 @@ pub(super) async fn acknowledge(
 }
 
 /// Dead messages.
-pub(super) async fn dead(
-    shell: &Shell,
-    senders: Option<&[ServiceKey]>,
-    max: usize,
-) -> Result<Vec<DeadMail>, Error> {
-    let (store, senders) = (Arc::clone(&shell.store), senders.map(<[_]>::to_vec));
-    reading(move || store.dead(senders.as_deref(), max)).await
+pub(super) async fn dead(shell: &Shell, filter: DeadFilter, max: usize) -> Result<Vec<DeadMail>, Error> {
+    let store = Arc::clone(&shell.store);
+    reading(move || store.dead(&filter, max)).await
 }
 
 /// Reads from the disk beside the threads that serve.

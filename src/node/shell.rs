@@ -16,6 +16,7 @@ use super::{
     answering::Waiters,
     clock::SystemDice,
     directory::{self, Directory},
+    ignored::Ignored,
     registry::{Registry, Slot},
     seldom::Lines,
     timer::Timer,
@@ -62,6 +63,8 @@ pub(super) struct Shell {
     pub(super) waiters: Waiters,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    /// Messages for services that do not run here.
+    pub(super) ignored: Ignored,
     /// Lines that others can cause.
     pub(super) lines: Lines,
     /// How fast client addresses ask for tokens.
@@ -129,6 +132,7 @@ impl Shell {
             grants: DashMap::new(),
             waiters: Waiters::default(),
             readers,
+            ignored: Ignored::default(),
             lines: Lines::default(),
             paces: DashMap::new(),
             calls: AtomicU64::new(1),

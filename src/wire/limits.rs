@@ -110,6 +110,8 @@ pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const STREAM_BYTES: usize = 1024 * 1024;
 /// Requests of apps that wait for their answers; the next is a 503.
 pub const REQUESTS_WAITING: usize = 10_000;
+/// Names of services that do not run here and that peers send to: further ones are counted without their names.
+pub const IGNORED_SERVICES: usize = 256;
 /// When the node stops, requests in hand have this long.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.

@@ -26,6 +26,7 @@ mod privacy;
 mod refreshed;
 mod requests;
 mod sending;
+mod steering;
 mod versions;
 
 /// Alpha and a scripted beta that know of each other, and nothing exchanged yet.

@@ -8,10 +8,12 @@
 //! | POST /v1/inbox/{protocol}/{service}/ack | apps of the service | 204 |
 //! | GET /v1/inbox/{protocol}/{service}/events | apps of the service | 200, a stream |
 //! | POST /v1/requests?wait= | apps of the sending service | 200, 504 |
-//! | GET /v1/dead?max= | admins all, apps those of their services | 200 |
+//! | GET /v1/dead?host=&max=&after= | admins all, apps those of their services | 200 |
 //! | POST /v1/dead/{id}/retry, DELETE /v1/dead/{id} | the same | 202, 204 |
 //! | GET /v1/peers, GET /v1/peers/{host} | admins | 200 |
 //! | POST /v1/peers/{host}/connect, .../refresh, DELETE /v1/peers/{host} | admins | 200, 200, 204 |
+//! | POST /v1/peers/{host}/retry, pause, resume, purge, retry-dead, drop-dead, flush | admins | 200 |
+//! | DELETE /v1/discovered, GET /v1/ignored | admins | 200 |
 //!
 //! Checks, in this order: 404, 405, 401, 403, 400 (a parameter), 415, 413, 400. `/healthz`, `/readyz` and `/metrics` stand
 //! before them (`ops`). What changes something goes on when the caller goes away.
@@ -37,7 +39,7 @@ use super::{
 };
 use crate::{
     access::{Access, Principal},
-    node::Node,
+    node::{Node, Steer},
     telemetry::metrics::Metrics,
     wire::{limits, packet::ServiceKey, refusal::Refusal},
 };
@@ -79,6 +81,9 @@ enum Route {
     Peer(String),
     PeerConnect(String),
     PeerRefresh(String),
+    PeerSteer(String, Steer),
+    Discovered,
+    Ignored,
 }
 
 impl Route {
@@ -102,6 +107,9 @@ impl Route {
             ["peers", host] => Self::Peer(host.to_owned()),
             ["peers", host, "connect"] => Self::PeerConnect(host.to_owned()),
             ["peers", host, "refresh"] => Self::PeerRefresh(host.to_owned()),
+            ["peers", host, verb] => Self::PeerSteer(host.to_owned(), Steer::of_name(verb)?),
+            ["discovered"] => Self::Discovered,
+            ["ignored"] => Self::Ignored,
             _ => return None,
         })
     }
@@ -114,9 +122,15 @@ impl Route {
             | Self::Requests
             | Self::DeadRetry(_)
             | Self::PeerConnect(_)
-            | Self::PeerRefresh(_) => "POST",
-            Self::Message(_) | Self::Inbox(_) | Self::Events(_) | Self::Dead | Self::Peers => "GET",
-            Self::DeadOne(_) => "DELETE",
+            | Self::PeerRefresh(_)
+            | Self::PeerSteer(..) => "POST",
+            Self::Message(_)
+            | Self::Inbox(_)
+            | Self::Events(_)
+            | Self::Dead
+            | Self::Peers
+            | Self::Ignored => "GET",
+            Self::DeadOne(_) | Self::Discovered => "DELETE",
             Self::Peer(_) => "GET, DELETE",
         }
     }
@@ -205,6 +219,9 @@ impl LocalApi {
             Route::Peer(host) => peers::show(node, &call, &host),
             Route::PeerConnect(host) => peers::connect(node, &call, &host).await,
             Route::PeerRefresh(host) => peers::refresh(node, &call, &host).await,
+            Route::PeerSteer(host, steer) => peers::steer(node, &call, &host, steer).await,
+            Route::Discovered => peers::flush(node, &call),
+            Route::Ignored => peers::ignored(node, &call),
         }
     }
 }
