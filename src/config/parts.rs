@@ -147,6 +147,9 @@ impl Parts {
             private_addresses: self.federation.private_addresses,
             ports: self.federation.ports.clone(),
             call_time: limits::CALL_TIME,
+            ping_every: limits::PING_EVERY,
+            ping_time: limits::PING_TIME,
+            idle_time: limits::IDLE_TIME,
             stranger_dials_per_address: STRANGER_DIALS_PER_ADDRESS,
         }
     }

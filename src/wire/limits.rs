@@ -84,7 +84,7 @@ pub const HEADER_TIME: Duration = Duration::from_secs(10);
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// A connection without a request is closed after this (`https-token`).
 pub const IDLE_TIME: Duration = Duration::from_secs(90);
-/// HTTP/2 PING on connections that callers opened (`https-token`).
+/// HTTP/2 PING while a request is open, on connections that we opened and on those that callers opened (`https-token`).
 pub const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a PING may stay unanswered (`https-token`).
 pub const PING_TIME: Duration = Duration::from_secs(10);

@@ -224,3 +224,42 @@ async fn a_refusal_whose_body_never_ends_is_still_a_refusal() {
     let answer = client.send(&route, "/", &token(), body(), 2 * TIME).await.unwrap();
     assert_eq!((answer.status, answer.text.as_deref()), (401, Some("no such")));
 }
+
+/// A server that takes every byte and says nothing once TLS stands.
+async fn deaf(peer: &Peer) -> Route {
+    let mut config = (*identity(&peer.dir, NAME).server).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Some(Address::Socket(listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(tcp).await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    });
+    Route { address, ..peer.pinned() }
+}
+
+//= HT-SEND-28
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_loses_its_connection() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let millis = Duration::from_millis;
+    let client =
+        peer.client(Settings { ping_every: millis(100), ping_time: millis(300), ..Settings::default() });
+    assert_eq!(stage(&client, &deaf(&peer).await, "/").await.0, CallStage::Exchange, "long before 5 s");
+    assert!(send(&client, &peer.pinned(), "/hold").await.is_ok(), "one that is slow and answers keeps it");
+}
+
+//= HT-SEND-30
+#[tokio::test]
+async fn an_idle_connection_is_not_used_again() {
+    for alpn in ["h2", "http/1.1"] {
+        let peer = Peer::start(alpn, NAME, usize::MAX).await;
+        let client = peer.client(Settings { idle_time: Duration::from_millis(100), ..Settings::default() });
+        for calls in 1..=3 {
+            send(&client, &peer.pinned(), "/").await.unwrap();
+            assert_eq!(peer.connections(), calls, "{alpn}");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
