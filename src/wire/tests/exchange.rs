@@ -10,7 +10,6 @@ use crate::wire::{
         FreshAccess, FreshPair, RefreshReply, StateRequest, TokenGrant, TokenRequest, encode_state_request,
     },
     host::{OwnHost, PeerHost},
-    limits::LIFETIME_MAX,
     refusal::Refusal,
     secret::{FreshSecret, HeldToken},
     time::Wall,
@@ -18,6 +17,7 @@ use crate::wire::{
 
 const NOW: Wall = Wall(1_700_000_000_500);
 const NOW_SECONDS: u64 = 1_700_000_000;
+const DAYS_400: u64 = 400 * 24 * 3600;
 
 fn secret() -> impl Strategy<Value = FreshSecret> {
     any::<[u8; 32]>().prop_map(FreshSecret::from_chance)
@@ -28,7 +28,7 @@ fn token() -> impl Strategy<Value = String> {
 }
 
 fn lifetime() -> impl Strategy<Value = Duration> {
-    (1..=LIFETIME_MAX.as_secs()).prop_map(Duration::from_secs)
+    (1..=DAYS_400).prop_map(Duration::from_secs)
 }
 
 /// Which reader a body is for.
@@ -109,7 +109,8 @@ fn written_lifetime() -> impl Strategy<Value = (String, Option<u128>)> {
         "\"[+-][0-9]{1,4}\"",
         "\" ?[0-9]{1,4} \"",
         "\"0x[0-9]{1,4}\"",
-        "\"[0-9]{16,30}\"",
+        "\"[0-9]{16}\"",
+        "\"[0-9]{17,30}\"",
         "\"\u{664}[0-9]{1,4}\"",
     ];
     prop_oneof![
@@ -179,7 +180,7 @@ proptest! {
             (None, Some(at)) => at.saturating_sub(u128::from(NOW_SECONDS)),
             (None, None) => 0,
         };
-        let most = u128::from(LIFETIME_MAX.as_secs());
+        let most = u128::from(DAYS_400);
         let want = (valid && seconds > 0).then(|| Duration::from_secs(u64::try_from(seconds.min(most)).unwrap()));
         let text = object(&properties, "");
         let got = match TokenRequest::decode(text.as_bytes(), NOW) {
@@ -202,6 +203,35 @@ proptest! {
         all.insert(place.index(all.len() + 1), (escaped(key, at), if same { first } else { other }));
         let text = object(&all, &space);
         prop_assert!(body.read(text.as_bytes()).is_err(), "{text}");
+    }
+
+    //= HT-REV-11, HT-REV-12
+    #[test]
+    fn the_body_and_the_bearer_tell_the_revision_whatever_stands_beside((body, all) in body(), beside in token(), place: Index) {
+        let with = |keys: &[&str]| {
+            let mut all = all.clone();
+            for key in keys {
+                let value = if key.starts_with("expires") { "\"1800000000\"".to_owned() } else { quoted(&beside) };
+                all.insert(place.index(all.len() + 1), property(key, &value));
+            }
+            object(&all, "").into_bytes()
+        };
+        let read = match body {
+            Body::Request | Body::Grant => body.read(&with(&["expires", "state"])),
+            Body::StateRequest => body.read(&with(&["expires-in", "refresh-token"])),
+            Body::StateGrant => body.read(&with(&["expires-in", "refresh-token"])),
+            Body::Refresh => body.read(&with(&["host", "state"])),
+        };
+        let read = read.unwrap();
+        let want = match body {
+            Body::Request | Body::Grant => "Tokens(",
+            Body::StateRequest | Body::StateGrant => "State(",
+            Body::Refresh => "RefreshReply",
+        };
+        prop_assert!(read.starts_with(want), "{body:?}: {read}");
+        if body == Body::Grant {
+            prop_assert_eq!(TokenGrant::decode(&with(&[]), false, NOW), Ok(TokenGrant::Bare));
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::wire::{
     host::PeerHost,
-    limits::NAME_BYTES_MAX,
     packet::{Message, Packet, ServiceKey},
 };
 
@@ -26,7 +25,7 @@ struct Written {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop_oneof!["\\PC{0,12}", "[a-zA-Z]{1,8}", Just("x".repeat(NAME_BYTES_MAX))]
+    prop_oneof!["\\PC{0,12}", "[a-zA-Z]{1,8}", Just("x".repeat(512))]
 }
 
 fn message() -> impl Strategy<Value = Written> {
@@ -94,7 +93,7 @@ fn wrong_message() -> impl Strategy<Value = String> {
             (0, _) => drop(all.remove(place)),
             (2, "payload") => all[place].1 = "[]".to_owned(),
             (2, "sender") => all[place].1 = r#"{"host":"a.test","protocol":"p"}"#.to_owned(),
-            (2, _) => all[place].1 = quoted(&"x".repeat(NAME_BYTES_MAX + 1)),
+            (2, _) => all[place].1 = quoted(&"x".repeat(513)),
             (3, "id") => all[place].1 = "\"\"".to_owned(),
             (3, "host") => all[place].1 = "\"b.test:0\"".to_owned(),
             (_, "payload") => all[place].1 = "\"{}\"".to_owned(),

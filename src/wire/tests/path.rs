@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::wire::{limits::PATH_BYTES_MAX, path::UrlPath};
+use crate::wire::path::UrlPath;
 
 fn is_dots(segment: &str) -> bool {
     matches!(segment.to_lowercase().replace("%2e", ".").as_str(), "." | "..")
@@ -23,7 +23,7 @@ proptest! {
     fn any_path_of_the_grammar_is_taken_as_it_stands(path in path()) {
         let parsed = UrlPath::parse(&path).unwrap();
         prop_assert_eq!(parsed.as_str(), &path);
-        let filled = format!("{path}{}", "a".repeat(PATH_BYTES_MAX - path.len()));
+        let filled = format!("{path}{}", "a".repeat(512 - path.len()));
         prop_assert!(UrlPath::parse(&filled).is_ok());
         let over = format!("{filled}a");
         prop_assert!(UrlPath::parse(&over).is_err());
