@@ -111,6 +111,7 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
             made: now.wall,
         };
         let (access, refresh) = (fresh.token.digest(), fresh.refresh.digest());
+        //= NODE-CONF-15: with a refresh
         let pair = NewPair::new(access, fresh.lifetime, refresh, shell.settings.refresh_lifetime, now.wall);
         let mut peer = slot.lock();
         let (outcome, changes) = match peer.families_mut().rotate(&bearer.digest(), pair, now.wall) {

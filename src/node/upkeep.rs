@@ -165,6 +165,16 @@ pub(super) async fn wake(shell: Arc<Shell>) {
             }
         }
     };
+    // What was found out while nobody waited for it.
+    let found = async {
+        loop {
+            for (host, found) in shell.directory.news().await {
+                if let Some(slot) = shell.registry.find(&host) {
+                    drive(&shell, &slot, Event::Found(Ok(found)));
+                }
+            }
+        }
+    };
     //= HT-SEND-25: 50 a second after an outage
     let paced = async {
         while let Some(slot) = waiting.recv().await {
@@ -174,6 +184,7 @@ pub(super) async fn wake(shell: Arc<Shell>) {
     };
     tokio::select! {
         () = alarms => {}
+        () = found => {}
         () = paced => {}
         () = shell.drained() => {}
     }

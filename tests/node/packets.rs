@@ -112,7 +112,7 @@ async fn a_bearer_that_opens_nothing_is_401_before_the_body_is_read() {
     assert_eq!(node.app().ids().await, Vec::<String>::new());
 }
 
-//= HT-PKT-05, NODE-API-31
+//= HT-PKT-05, NODE-CONF-15, NODE-API-31
 #[tokio::test]
 async fn expired_and_revoked_tokens_are_401() {
     let yard = Yard::new();

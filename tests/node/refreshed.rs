@@ -152,7 +152,7 @@ async fn a_chain_of_refreshes_goes_on_also_over_restarts() {
     }
 }
 
-//= SEED-REFRESH-2, HT-CHK-04, HT-REF-13
+//= SEED-REFRESH-2, HT-CHK-04, HT-REF-13, NODE-CONF-15
 #[tokio::test]
 async fn unknown_missing_and_expired_refresh_tokens_are_401_with_a_challenge() {
     let yard = Yard::new();

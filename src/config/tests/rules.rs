@@ -208,6 +208,7 @@ fn only_listed_hosts_are_allowed_where_the_policy_says_so() {
     assert!(!config.node.policy.allows(&PeerHost::parse("c.test").unwrap()));
 }
 
+//= NODE-CONF-15
 #[test]
 fn lifetimes_of_seconds_are_allowed() {
     let (config, warnings) = with("[tokens]\nlifetime = \"2s\"\nrefresh-lifetime = \"250ms\"").unwrap();

@@ -179,6 +179,7 @@ impl Exchange {
                 let pair = FreshPair {
                     token: secret(ctx.dice),
                     refresh: secret(ctx.dice),
+                    //= NODE-CONF-15: with a request
                     lifetime: ctx.settings.token_lifetime,
                     made: now,
                 };
