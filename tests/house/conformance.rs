@@ -97,9 +97,9 @@ fn ids(line: &str) -> Result<Vec<&str>, String> {
     }
 }
 
-/// What a citation stands above: the first line that is neither comment nor attribute, and whether an attribute (or the
-/// store's macro, which makes tests of what takes a house) makes a test of it.
-fn cited<'a>(lines: &[&'a str], from: usize) -> (usize, &'a str, bool) {
+/// The place of what a citation stands above, the first line that is neither comment nor attribute, and its name where that
+/// is a test: by its attribute, or made by a macro (of what takes a house, the store's; of a row, one that names its tests).
+fn cited<'a>(lines: &[&'a str], from: usize) -> (usize, Option<&'a str>) {
     let (mut at, mut test, mut attribute) = (from, false, false);
     while let Some(line) = lines.get(at).map(|line| line.trim()) {
         test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
@@ -111,12 +111,15 @@ fn cited<'a>(lines: &[&'a str], from: usize) -> (usize, &'a str, bool) {
         at += 1;
     }
     let line = lines.get(at).map_or("", |line| line.trim());
-    (at + 1, line, test || (line.starts_with("fn ") && line.contains("(house) {")))
-}
-
-fn name_of(function: &str) -> Option<&str> {
-    let (_, rest) = function.split_once("fn ")?;
-    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())
+    let of_house = line.starts_with("fn ") && line.contains("(house) {");
+    let row = line.ends_with(';') && lines.iter().any(|line| line.contains("fn $name()"));
+    let name = match line.split_once("fn ") {
+        Some((_, rest)) if test || of_house => rest,
+        None if row => line,
+        Some(_) | None => "",
+    };
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    (at + 1, Some(&name[..end]).filter(|name| !name.is_empty()))
 }
 
 /// Adds what one file cites to `all`, and what is wrong with it to `wrong`.
@@ -132,13 +135,13 @@ fn collect(folder: &str, file: &File, all: &mut BTreeMap<String, Cited>, wrong: 
                 continue;
             }
         };
-        let (at, target, test) = cited(&lines, number + 1);
+        let (at, test) = cited(&lines, number + 1);
         for id in ids {
             let cited = all.entry(id.to_owned()).or_default();
-            match (number >= tests_from, test, name_of(target)) {
-                (false, _, _) => cited.lines.push(format!("{folder}/{}:{at}", file.path)),
-                (true, true, Some(name)) => cited.tests.push(name.to_owned()),
-                (true, _, _) => wrong.push(format!("{place}: {id} stands above no test")),
+            match test {
+                _ if number < tests_from => cited.lines.push(format!("{folder}/{}:{at}", file.path)),
+                Some(name) => cited.tests.push(name.to_owned()),
+                None => wrong.push(format!("{place}: {id} stands above no test")),
             }
         }
     }
@@ -286,6 +289,15 @@ fn a_citation_has_one_form_and_stands_above_what_it_is_of() {
     );
     assert_eq!((all["A-B-2"].lines.len(), all["A-B-2"].tests.len()), (1, 0));
     assert_eq!(wrong.len(), 3, "{wrong:?}");
+    let made = "macro_rules! cells {\n    async fn $name() {}\n}\ncells! {\n    //= A-B-1\n    r1_we: R1, We;\n}\n\
+                promises! {\n    //= A-B-1\n    fn a_promise(house) {\n    }\n}\n";
+    let made = File { path: "made.rs".to_owned(), text: made.to_owned() };
+    let (mut all_made, mut none) = (BTreeMap::new(), Vec::new());
+    collect("tests", &made, &mut all_made, &mut none);
+    assert_eq!(
+        (&all_made["A-B-1"].tests[..], none),
+        (&["r1_we".to_owned(), "a_promise".to_owned()][..], vec![])
+    );
     assert!(wrong[0].starts_with("src/x.rs:8: a citation is a line of its own"), "{wrong:?}");
     assert!(wrong[1].starts_with("src/x.rs:9: `nothing` is no id"), "{wrong:?}");
     assert!(wrong[2].starts_with("src/x.rs:16: A-B-2 stands above no test"), "{wrong:?}");
