@@ -52,6 +52,7 @@ fn lifetimes_have_one_reading() {
         (r#""expires-in":60,"expires":1"#, 60),
         (r#""expires-in":99999999999999999999999"#, 400 * 24 * 3600),
         (r#""expires-in":"999999999999999""#, 400 * 24 * 3600),
+        (r#""expires-in":"\u0036\u0030""#, 60),
     ] {
         assert_eq!(with_lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
     }
@@ -64,6 +65,8 @@ fn lifetimes_have_one_reading() {
         r#""expires-in":"""#,
         r#""expires-in":"1 ""#,
         r#""expires-in":"1234567890123456""#,
+        r#""expires-in":"6\n""#,
+        r#""expires-in":"\ud836""#,
         r#""expires-in":[1]"#,
         r#""expires-in":true"#,
         r#""expires":1700000000"#,

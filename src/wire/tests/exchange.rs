@@ -116,6 +116,7 @@ fn written_lifetime() -> impl Strategy<Value = (String, Option<u128>)> {
     prop_oneof![
         number().prop_map(|number| (number.to_string(), Some(number))),
         "[0-9]{1,15}".prop_map(|digits| (quoted(&digits), digits.parse().ok())),
+        ("[0-9]{1,15}", any::<usize>()).prop_map(|(digits, at)| (escaped(&digits, at), digits.parse().ok())),
         strange.prop_map(|text| (text, None)),
     ]
 }
