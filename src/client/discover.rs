@@ -1,6 +1,6 @@
 //! The look for a host's information: GET at its four paths, in their order, over one connection where the host allows it.
 //!
-//! The first 200 with a valid document wins. Redirects are not followed, 256 KiB are read, and the rules for addresses are
+//! The first 200 with a valid document wins; a path at which the host breaks the connection is one without. Redirects are not followed, 256 KiB are read, and the rules for addresses are
 //! those of any call. A host that cannot be reached is not asked three times more. Source: `ymp`, "Host information".
 
 use std::{fmt::Write as _, time::Duration};
@@ -53,7 +53,13 @@ async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Discover
             answer_bytes: INFORMATION_BYTES_MAX,
             ..Call::post(route, path, Bytes::new(), deadline)
         };
-        match judge(&ask(&get, lane).await?) {
+        let judged = match ask(&get, lane).await {
+            Ok(raw) => judge(&raw),
+            // It was reached: some break off where they serve nothing.
+            Err(CallError { stage: CallStage::Exchange, .. }) => Err("broke the connection".to_owned()),
+            Err(error) => return Err(error),
+        };
+        match judged {
             Ok((parameters, max_age)) => return Ok(Discovered { parameters, path, max_age }),
             Err(why) => {
                 let separator = if answers.is_empty() { "" } else { "; " };

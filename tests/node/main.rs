@@ -13,20 +13,28 @@ mod checks;
 mod clocks;
 mod commands;
 mod crash;
+mod discovery;
 mod doors;
 mod drain;
 mod events;
 mod exchange;
 mod granted;
 mod harness;
+mod information;
 mod lifetimes;
+mod limits;
 mod local_api;
+mod matrix;
+mod moving;
 mod packets;
 mod privacy;
+mod r3;
+mod reference;
 mod refreshed;
 mod requests;
 mod sending;
 mod steering;
+mod strange_requests;
 mod versions;
 
 /// Alpha and a scripted beta that know of each other, and nothing exchanged yet.
