@@ -39,6 +39,21 @@ enum Verb {
     /// Refresh the token that the peer gave, and wait for the outcome
     #[command(after_help = "Example:\n  ymp peer refresh beta.test")]
     Refresh(Host),
+    /// Try now, whatever the link rests for
+    #[command(after_help = "Example:\n  ymp peer retry beta.test")]
+    Retry(Host),
+    /// Send nothing to it until resumed, over restarts too; what it sends is taken
+    #[command(after_help = "Example:\n  ymp peer pause beta.test")]
+    Pause(Host),
+    /// Send again
+    #[command(after_help = "Example:\n  ymp peer resume beta.test")]
+    Resume(Host),
+    /// Set all mail that waits for it aside: see `ymp dead list --host`
+    #[command(after_help = "Example:\n  ymp peer purge beta.test")]
+    Purge(Host),
+    /// Forget what was found out about how it is spoken to, or about all hosts
+    #[command(after_help = "Examples:\n  ymp peer flush beta.test\n  ymp peer flush")]
+    Flush(MaybeHost),
     /// Forget the link, and revoke what the peer was given; mail that waits stays
     #[command(after_help = "Example:\n  ymp peer forget beta.test")]
     Forget(Host),
@@ -62,6 +77,22 @@ struct Host {
     common: Common,
 }
 
+#[derive(clap::Args, Debug)]
+struct MaybeHost {
+    /// The peer's name; all hosts unless given
+    #[arg(value_name = "HOST", value_parser = args::peer_host)]
+    host: Option<PeerHost>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What an operator's change came to.
+#[derive(Deserialize)]
+struct Steered {
+    messages: u64,
+    peer: Link,
+}
+
 /// The list, bare or under its name.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -79,6 +110,7 @@ struct Link {
     revision: Option<String>,
     negotiation: Negotiation,
     http: Option<String>,
+    tls: Option<String>,
     sending: Direction,
     receiving: Direction,
     queue: Queue,
@@ -108,6 +140,7 @@ struct Negotiation {
 #[serde(rename_all = "kebab-case")]
 struct Queue {
     messages: u64,
+    in_flight: u64,
     oldest_at: Option<String>,
 }
 
@@ -125,6 +158,14 @@ impl Peer {
                 Verb::Show(host) => one(host, Method::GET, None, out).await,
                 Verb::Connect(host) => one(host, Method::POST, Some("connect"), out).await,
                 Verb::Refresh(host) => one(host, Method::POST, Some("refresh"), out).await,
+                Verb::Retry(host) => steer(host, "retry", out).await,
+                Verb::Pause(host) => steer(host, "pause", out).await,
+                Verb::Resume(host) => steer(host, "resume", out).await,
+                Verb::Purge(host) => steer(host, "purge", out).await,
+                Verb::Flush(MaybeHost { host: Some(host), common }) => {
+                    steer(Host { host, common }, "flush", out).await
+                }
+                Verb::Flush(MaybeHost { host: None, common }) => flush(common, out).await,
                 Verb::Forget(host) => forget(host, out).await,
             }
         })
@@ -158,6 +199,30 @@ async fn one(host: Host, method: Method, verb: Option<&str>, out: &mut Out<'_>) 
     out.line(render::list(&link.entries(rooms::now()), render::width()))
 }
 
+async fn steer(host: Host, verb: &str, out: &mut Out<'_>) -> Outcome {
+    let remote = Remote::new(host.common.target)?;
+    let path = ["peers", host.host.as_str(), verb];
+    let text = remote.text(Call::new(Method::POST, &path, NEED)).await?;
+    if host.common.json {
+        return out.line(text.trim_end());
+    }
+    let steered: Steered = read(&text)?;
+    if verb == "purge" {
+        let mend = "`ymp dead retry --host` queues them again";
+        out.line(format!("{} messages were set aside: {mend}", steered.messages))?;
+    }
+    out.line(render::list(&steered.peer.entries(rooms::now()), render::width()))
+}
+
+async fn flush(common: Common, out: &mut Out<'_>) -> Outcome {
+    let remote = Remote::new(common.target)?;
+    let text = remote.text(Call::new(Method::DELETE, &["discovered"], NEED)).await?;
+    if common.json {
+        return out.line(text.trim_end());
+    }
+    out.line("forgot what was found out: each host is looked up again when it is needed")
+}
+
 async fn forget(host: Host, out: &mut Out<'_>) -> Outcome {
     let remote = Remote::new(host.common.target)?;
     remote.text(Call::new(Method::DELETE, &["peers", host.host.as_str()], NEED)).await?;
@@ -186,9 +251,20 @@ impl Link {
         ]
     }
 
+    fn over(&self) -> String {
+        match (&self.http, &self.tls) {
+            (Some(http), Some(tls)) => format!("{http}, {tls}"),
+            (Some(http), None) => http.clone(),
+            (None, _) => "unknown".to_owned(),
+        }
+    }
+
     fn entries(&self, now: Wall) -> Vec<(&'static str, String)> {
         let at = |at: &Option<String>| at.as_ref().map_or("never".to_owned(), |at| moment(at, now));
         let mut waiting = format!("{} messages", self.queue.messages);
+        if self.queue.in_flight > 0 {
+            waiting = format!("{waiting} ({} under way)", self.queue.in_flight);
+        }
         if let Some(oldest) = &self.queue.oldest_at {
             waiting = format!("{waiting}, the oldest from {}", moment(oldest, now));
         }
@@ -202,7 +278,7 @@ impl Link {
             ("configured", yes_no(self.configured)),
             ("allowed", yes_no(self.allowed)),
             ("revision", by(self.revision.as_ref(), Some(&self.negotiation.reason), "unknown")),
-            ("http", self.http.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ("over", self.over()),
             ("sending", self.sending.words(now)),
             ("sends by", self.sending.by()),
             ("receiving", format!("{}{families}", self.receiving.words(now))),
@@ -254,7 +330,10 @@ mod tests {
         node::views::{
             DirectionState, FailureView, NegotiationView, PeerView, QueueView, ReceivingView, SendingView,
         },
-        wire::{answer::HttpVersion, parameters::Revision},
+        wire::{
+            answer::{HttpVersion, TlsVersion},
+            parameters::Revision,
+        },
     };
 
     const NOW: Wall = Wall(1_700_000_000_000);
@@ -271,6 +350,7 @@ mod tests {
                 ..NegotiationView::default()
             },
             http: Some(HttpVersion::Http2),
+            tls: Some(TlsVersion::Tls13),
             sending: SendingView {
                 state: DirectionState::BackingOff,
                 expires_at: None,
@@ -285,7 +365,7 @@ mod tests {
                 revision: Some(Revision::R3),
                 reason: Some("it asked with a state"),
             },
-            queue: QueueView { messages: 3, oldest_at: Some(ago(300)) },
+            queue: QueueView { messages: 3, in_flight: 1, oldest_at: Some(ago(300)) },
             failures: 1,
             last_success_at: None,
             last_failure: Some(FailureView { at: ago(60), reason: "no route".into() }),
@@ -304,7 +384,10 @@ mod tests {
         assert_eq!(shown("receives by"), "R3: it asked with a state");
         assert_eq!(shown("sends by"), "nothing exchanged yet");
         assert_eq!(shown("revision"), "R1: pinned: a refresh-path");
-        assert_eq!(shown("waiting"), "3 messages, the oldest from 2023-11-14 22:08:20Z, 5m ago");
+        assert_eq!(
+            shown("waiting"),
+            "3 messages (1 under way), the oldest from 2023-11-14 22:08:20Z, 5m ago"
+        );
         assert_eq!(shown("last heard"), "never");
     }
 

@@ -13,7 +13,7 @@ use hyper::{
 use serde::Deserialize;
 
 use crate::wire::{
-    answer::{Answer, CallError, HttpVersion},
+    answer::{Answer, CallError, HttpVersion, TlsVersion},
     limits::RETRY_AFTER_MAX,
     time::Wall,
 };
@@ -34,6 +34,7 @@ pub(super) struct Raw {
     pub(super) broken: Option<CallError>,
     /// More came than is read.
     pub(super) cut: bool,
+    pub(super) tls: Option<TlsVersion>,
 }
 
 /// What must not come back in a peer's words.
@@ -70,6 +71,7 @@ impl Raw {
             text,
             page,
             version: if self.version == Version::HTTP_2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
+            tls: self.tls,
         }
     }
 
@@ -196,6 +198,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             broken: None,
             cut: false,
+            tls: None,
         }
     }
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 use hyper::Uri;
-use rustls::{client::Resumption, pki_types::ServerName};
+use rustls::{ClientConnection, ProtocolVersion, client::Resumption, pki_types::ServerName};
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::Semaphore,
@@ -37,7 +37,7 @@ use super::{
 use crate::{
     tls::server_name,
     wire::{
-        answer::{CallError, CallStage},
+        answer::{CallError, CallStage, TlsVersion},
         host::{HostKind, PeerHost},
     },
 };
@@ -196,8 +196,9 @@ impl Dialler {
             return Err(fault(CallStage::Tls, format!("{name} cannot stand in a certificate")));
         };
         let stream = self.handshake(server_name, tcp).await.map_err(|error| trouble::tls(name, &error))?;
-        let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-        Ok(Line::new(stream, h2, place))
+        let session = stream.get_ref().1;
+        let (h2, tls) = (session.alpn_protocol() == Some(H2), tls_version(session));
+        Ok(Line::new(stream, h2, tls, place))
     }
 
     /// TLS over an open connection, for a name.
@@ -207,6 +208,15 @@ impl Dialler {
         tcp: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
         self.tls.connect(name, tcp).await
+    }
+}
+
+/// What a handshake settled on.
+pub(super) fn tls_version(session: &ClientConnection) -> Option<TlsVersion> {
+    match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => Some(TlsVersion::Tls13),
+        Some(ProtocolVersion::TLSv1_2) => Some(TlsVersion::Tls12),
+        Some(_) | None => None,
     }
 }
 

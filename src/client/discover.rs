@@ -150,6 +150,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             broken: None,
             cut: false,
+            tls: None,
         }
     }
 

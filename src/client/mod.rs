@@ -298,7 +298,8 @@ impl Call<'_> {
             Err(fault(CallStage::Timeout, detail))
         });
         let (status, version, headers) = (head.status, head.version, head.headers);
-        Raw { status, version, headers, body, broken: broken.err(), cut }
+        let tls = head.extensions.get().copied();
+        Raw { status, version, headers, body, broken: broken.err(), cut, tls }
     }
 }
 

@@ -6,20 +6,19 @@
 
 use std::{io, net::SocketAddr};
 
-use rustls::ProtocolVersion;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     Call, Client, Route,
     answer::Raw,
-    connect::{CONNECT_TIME, H2, TRIES_MAX, knock},
+    connect::{CONNECT_TIME, H2, TRIES_MAX, knock, tls_version},
     route::Address,
     trouble,
 };
 use crate::{
     tls::{CertificateFacts, server_name, shown},
     wire::{
-        answer::{Answer, CallError, CallStage},
+        answer::{Answer, CallError, CallStage, TlsVersion},
         time::Wall,
     },
 };
@@ -49,8 +48,8 @@ pub struct Opened(TcpStream);
 /// What a TLS handshake brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Greeted {
-    /// `1.2` or `1.3`.
-    pub version: &'static str,
+    /// Its version.
+    pub version: Option<TlsVersion>,
     /// What was agreed on in ALPN, where something was.
     pub alpn: Option<String>,
     /// Whether that is HTTP/2.
@@ -119,7 +118,7 @@ impl Client {
         let session = stream.get_ref().1;
         let alpn = session.alpn_protocol();
         Ok(Greeted {
-            version: if session.protocol_version() == Some(ProtocolVersion::TLSv1_3) { "1.3" } else { "1.2" },
+            version: tls_version(session),
             http2: alpn == Some(H2),
             alpn: alpn.map(|name| String::from_utf8_lossy(name).into_owned()),
             certificate: session.peer_certificates().and_then(|chain| shown(chain.first()?)),

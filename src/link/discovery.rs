@@ -96,6 +96,11 @@ impl Discovery {
         }
     }
 
+    /// What failed a moment ago is not remembered any more.
+    pub fn forgive(&mut self) {
+        self.failed = [None, None];
+    }
+
     //= https-token, "Sending": 404, 405, 410: look the parameters up anew
     /// A path of it answered 404, 405 or 410.
     pub fn doubt(&mut self, now: Now) {

@@ -60,6 +60,8 @@ pub enum Event {
     MailNotLoaded(String),
     /// These messages' time to live is over.
     MailExpired(Vec<Seq>),
+    /// An operator sets these messages aside, for this reason.
+    MailPurged(Vec<Seq>, String),
     /// The packet of `Action::Send` came to this.
     Sent(Reply),
     /// `Action::Settle` is on disk.
@@ -96,6 +98,10 @@ pub enum Event {
     Heard,
     /// An operator wants an exchange now.
     ConnectWanted,
+    /// An operator ends the rest, whatever it is for.
+    RetryWanted,
+    /// An operator wants nothing sent, or wants it sent again.
+    PauseWanted(bool),
     /// An operator wants a refresh now.
     RefreshWanted,
     /// The moment of `wake_at` has come.

@@ -171,13 +171,18 @@ impl Sending {
 
     /// Time to live is over for these; those in flight are looked at when their packet is answered.
     pub(super) fn on_expired(&mut self, seqs: &[Seq], ctx: &mut Context<'_>) {
+        self.on_purged(seqs, EXPIRED, ctx);
+    }
+
+    /// Set aside for this reason, but for those in flight.
+    pub(super) fn on_purged(&mut self, seqs: &[Seq], reason: &str, ctx: &mut Context<'_>) {
         let in_flight = self.in_flight();
         let flying: Vec<_> = self.window.iter().take(in_flight).map(|mail| mail.seq).collect();
         let dead: Vec<_> = seqs.iter().filter(|seq| !flying.contains(seq)).copied().collect();
         let fewer = self.window.iter().take(self.suspects).filter(|mail| dead.contains(&mail.seq)).count();
         self.suspects -= fewer;
         self.window.retain(|mail| !dead.contains(&mail.seq));
-        self.condemn(dead.into_iter().map(|seq| (seq, EXPIRED.to_owned())).collect(), ctx);
+        self.condemn(dead.into_iter().map(|seq| (seq, reason.to_owned())).collect(), ctx);
     }
 
     /// Starts what can be started: a look into the outbox, or, with a token, a packet.
@@ -332,7 +337,8 @@ impl Sending {
         }
     }
 
-    fn in_flight(&self) -> usize {
+    /// Messages of the packet that is under way.
+    pub(super) fn in_flight(&self) -> usize {
         match self.phase {
             Phase::InFlight { count, .. } => count,
             Phase::Idle | Phase::Loading { .. } => 0,

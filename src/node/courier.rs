@@ -51,14 +51,20 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
             Event::Found(directory::look_up(&shell, &host, false).await)
         }),
         Action::Ask(request) => {
-            call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &request).await) })
+            call(shell, slot, |shell, slot| async move {
+                let reply = ask(&shell, &host, &request).await;
+                if let Ok(answer) = &reply {
+                    slot.heard_over(answer);
+                }
+                Event::Asked(reply)
+            });
         }
         Action::Untaken { family } => slot.settle_take(family, false),
         Action::Refresh(token) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
                 if let Refreshed::Answered(answer) = &reply {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
                 Event::Refreshed(reply)
             });
@@ -74,7 +80,7 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
             call(shell, slot, |shell, slot| async move {
                 let reply = send(&shell, &host, &token, &mail).await;
                 if let Ok(answer) = &reply {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
                 Event::Sent(reply)
             });
@@ -114,8 +120,8 @@ where
     });
 }
 
-async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
-    let (route, parameters) = shell.way(host)?;
+async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
+    let (route, parameters) = shell.way(host).await?;
     let own = &shell.settings.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
@@ -128,7 +134,7 @@ async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
 }
 
 async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refreshed {
-    let (route, parameters) = match shell.way(host) {
+    let (route, parameters) = match shell.way(host).await {
         Ok(way) => way,
         Err(error) => return Refreshed::Failed(error),
     };
@@ -142,7 +148,7 @@ async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refr
 }
 
 async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
-    let (route, parameters) = shell.way(host)?;
+    let (route, parameters) = shell.way(host).await?;
     directory::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
     let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;

@@ -19,7 +19,7 @@ use crate::{
         lobby::Origin,
     },
     wire::{
-        answer::{CallError, CallStage, Reply},
+        answer::{CallError, Reply},
         host::PeerHost,
         limits::DISCOVERIES,
         parameters::{Found, PinnedPaths, Published},
@@ -85,6 +85,23 @@ impl Directory {
         {
             seat.book().doubt(now);
         }
+    }
+
+    /// A look-up that failed a moment ago may be made again at once.
+    pub(super) fn forgive(&self, host: &PeerHost) {
+        if let Some(seat) = self.seats.get(host) {
+            seat.book().forgive();
+        }
+    }
+
+    /// Forgets what was found out about one host, or about all; how many it were.
+    pub(super) fn flush(&self, host: Option<&PeerHost>) -> usize {
+        let before = self.seats.len();
+        match host {
+            Some(host) => drop(self.seats.remove(host)),
+            None => self.seats.clear(),
+        }
+        before.saturating_sub(self.seats.len())
     }
 
     /// Forgets what is over of hosts without a link.
@@ -188,10 +205,4 @@ pub(super) fn tell(shell: &Arc<Shell>, host: &PeerHost, found: Result<Found, Cal
     {
         drive(shell, &slot, Event::Found(Ok(found)));
     }
-}
-
-/// Why a host cannot be called: it was never found out how.
-pub(super) fn unknown(host: &PeerHost) -> CallError {
-    let detail = format!("it is not known how {host} is spoken to: its host information was not found yet");
-    CallError { stage: CallStage::LookUp, detail }
 }

@@ -172,8 +172,14 @@ async fn look_up(shell: &Arc<Shell>, host: &PeerHost, stranger: bool) {
     perform(shell);
 }
 
-async fn send(shell: &Shell, host: &PeerHost, grant: &Grant, deadline: Duration, stranger: bool) -> Reply {
-    let (mut route, parameters) = shell.way(host)?;
+async fn send(
+    shell: &Arc<Shell>,
+    host: &PeerHost,
+    grant: &Grant,
+    deadline: Duration,
+    stranger: bool,
+) -> Reply {
+    let (mut route, parameters) = shell.way(host).await?;
     route.trusted = route.trusted && !stranger;
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
     let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());

@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::{
     Error,
+    answering::{AnswerKey, key_of},
     courier::drive,
     exchange::{keep_families, opened},
     registry::{At, Slot},
@@ -65,6 +68,7 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
     admission::admit(&shell.settings.host, &caller.host, &shell.settings.policy, &packet)?;
+    let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
     let services: HashSet<_> = items.iter().map(|item| item.service.clone()).collect();
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
@@ -84,7 +88,21 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     for service in &services {
         shell.wake_readers(service);
     }
+    let altered: Vec<_> = appended.altered.iter().filter_map(|place| ids.get(*place)).collect();
+    // Of a repeat with another content the first one counts.
+    for (_, key, answer) in answers.iter().filter(|(id, ..)| !altered.contains(&id)) {
+        shell.waiters.tell(key, answer);
+    }
     Ok(())
+}
+
+/// Those that may answer a request which waits, with their ids.
+fn answers(shell: &Shell, packet: &Packet) -> Vec<(Arc<str>, AnswerKey, Bytes)> {
+    if shell.waiters.is_empty() {
+        return Vec::new();
+    }
+    let answer = |message: &Message| Some((Arc::clone(&message.id), key_of(message)?, message.raw.clone()));
+    packet.messages.iter().filter_map(answer).collect()
 }
 
 /// The messages for services that run here; the others are counted, and said once for the packet.
@@ -93,6 +111,8 @@ fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
         packet.messages.into_iter().partition(|message| shell.readers.contains_key(&message.service));
     if let Some(first) = others.first() {
         shell.metrics.messages_ignored.add(others.len() as u64);
+        let now = shell.now().wall;
+        others.iter().for_each(|message| shell.ignored.count(host, &message.service, now));
         let Some(unsaid) = shell.lines.ignored.say(shell.now().mono) else { return kept(ours) };
         let (messages, service, id) = (others.len(), shown(&first.service.to_string()), shown(&first.id));
         tracing::info!(peer = %host, messages, ?service, ?id, unsaid, "ignored: this host does not run that service");

@@ -20,7 +20,12 @@ use crate::{
         peer::{Peer, issued},
     },
     token::family::{Door, NewPair},
-    wire::{answer::HttpVersion, host::PeerHost, secret::Digest, time::Mono},
+    wire::{
+        answer::{Answer, HttpVersion, TlsVersion},
+        host::PeerHost,
+        secret::Digest,
+        time::Mono,
+    },
 };
 
 /// The door that a shown token is looked up for.
@@ -88,7 +93,8 @@ pub(super) struct Slot {
     waiters: Mutex<Waiters>,
     takes: Mutex<Vec<(u64, oneshot::Sender<bool>)>>,
     pub(super) bucket: Mutex<Option<Bucket>>,
-    pub(super) http: Mutex<Option<HttpVersion>>,
+    /// What the last answered call went over.
+    pub(super) over: Mutex<Option<(HttpVersion, Option<TlsVersion>)>>,
     /// Client addresses that showed its bearer, newest last.
     origins: Mutex<Vec<(Origin, Mono)>>,
 }
@@ -104,7 +110,7 @@ impl Slot {
             waiters: Mutex::default(),
             takes: Mutex::default(),
             bucket: Mutex::default(),
-            http: Mutex::default(),
+            over: Mutex::default(),
             origins: Mutex::default(),
         }
     }
@@ -150,8 +156,8 @@ impl Slot {
         origins.iter().any(|(known, at)| *known == origin && now.since(*at) < DAY)
     }
 
-    pub(super) fn heard_over(&self, version: HttpVersion) {
-        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+    pub(super) fn heard_over(&self, answer: &Answer) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer.version, answer.tls));
     }
 }
 

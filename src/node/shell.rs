@@ -13,8 +13,10 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Error, PeerPin, Settings,
+    answering::Waiters,
     clock::SystemDice,
     directory::{self, Directory},
+    ignored::Ignored,
     registry::{Registry, Slot},
     seldom::Lines,
     timer::Timer,
@@ -34,6 +36,7 @@ use crate::{
         host::PeerHost,
         packet::ServiceKey,
         parameters::{Parameters, PinnedPaths},
+        record::LinkRecord,
         refusal::Refusal,
         time::{Mono, Now, ReadClock},
     },
@@ -56,8 +59,12 @@ pub(super) struct Shell {
     pub(super) timer: Timer,
     /// Callers of grants that wait for the disk.
     pub(super) grants: DashMap<CallId, oneshot::Sender<GrantAnswer>>,
+    /// Requests of apps that wait for their answers.
+    pub(super) waiters: Waiters,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    /// Messages for services that do not run here.
+    pub(super) ignored: Ignored,
     /// Lines that others can cause.
     pub(super) lines: Lines,
     /// How fast client addresses ask for tokens.
@@ -123,7 +130,9 @@ impl Shell {
             lobby: Mutex::new(lobby),
             timer: Timer::default(),
             grants: DashMap::new(),
+            waiters: Waiters::default(),
             readers,
+            ignored: Ignored::default(),
             lines: Lines::default(),
             paces: DashMap::new(),
             calls: AtomicU64::new(1),
@@ -159,8 +168,11 @@ impl Shell {
 
     /// The machine of this host, made where there is none.
     pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
-        self.registry
-            .slot(host, || link::peer::Peer::new(host.clone(), Arc::clone(&self.link), &mut Self::dice()))
+        self.registry.slot(host, || {
+            let found = self.directory.current(host, &self.pins(host));
+            let (blank, settings) = (LinkRecord::new(host.clone()), Arc::clone(&self.link));
+            link::peer::Peer::from_record(blank, found, std::iter::empty(), settings, &mut Self::dice())
+        })
     }
 
     /// A task that a drain waits for.
@@ -231,11 +243,15 @@ impl Shell {
         Ok(Route { host: host.clone(), address, trusted: pin.is_some() })
     }
 
-    /// How this host is reached, and how it is spoken to as far as is known.
-    pub(super) fn way(&self, host: &PeerHost) -> Result<(Route, Parameters), CallError> {
+    /// How this host is reached, and how it is spoken to: as far as is known, and looked up where nothing is.
+    pub(super) async fn way(self: &Arc<Self>, host: &PeerHost) -> Result<(Route, Parameters), CallError> {
         let route = self.road(host)?;
-        let found = self.directory.current(host, &self.pins(host));
-        Ok((route, found.ok_or_else(|| directory::unknown(host))?.parameters))
+        if let Some(found) = self.directory.current(host, &self.pins(host)) {
+            return Ok((route, found.parameters));
+        }
+        let found = directory::look_up(self, host, false).await;
+        directory::tell(self, host, found.clone());
+        Ok((route, found?.parameters))
     }
 
     /// Whether this host stands under `[[peers]]` or has a link.

@@ -31,17 +31,20 @@ pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> 
     let (look, health) = (peer.look(now), peer.health());
     let found = shell.directory.current(host, &shell.pins(host));
     let waiting = shell.store.waiting_for(host);
+    let over = slot.and_then(|slot| *slot.over.lock().unwrap_or_else(PoisonError::into_inner));
     PeerView {
         host: host.clone(),
         configured: shell.pin(host).is_some(),
         allowed: shell.settings.policy.allows(host),
         revision: found.as_ref().map(|found| spoken(found, &look)),
         negotiation: negotiation(found.as_ref()),
-        http: slot.and_then(|slot| *slot.http.lock().unwrap_or_else(PoisonError::into_inner)),
+        http: over.map(|(http, _)| http),
+        tls: over.and_then(|(_, tls)| tls),
         sending: sending(&look, now),
         receiving: receiving(&look),
         queue: QueueView {
             messages: waiting.as_ref().map_or(0, |waiting| waiting.messages),
+            in_flight: look.in_flight,
             oldest_at: waiting.map(|waiting| waiting.oldest),
         },
         failures: health.failures,
@@ -65,6 +68,7 @@ fn spoken(found: &Found, look: &Look) -> Revision {
 
 fn sending(look: &Look, now: Now) -> SendingView {
     let state = match (look.held_until, look.rests_until, look.asking) {
+        _ if look.paused => DirectionState::Paused,
         (_, Some(_), _) => DirectionState::BackingOff,
         (Some(_), None, _) => DirectionState::Linked,
         (None, None, true) => DirectionState::Asking,

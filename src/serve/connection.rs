@@ -65,8 +65,8 @@ pub(crate) async fn serve<S, H>(
         async move {
             // On HTTP/1.1 hyper itself leaves the body away.
             let headless = request.method() == Method::HEAD && protocol == Protocol::Http2;
-            let answer = handler.handle(from, request).await;
-            drop(hold);
+            let mut answer = handler.handle(from, request).await;
+            answer.body_mut().keep(hold);
             Ok::<Response<_>, Infallible>(if headless { without_body(answer) } else { answer })
         }
     });

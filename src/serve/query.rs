@@ -62,7 +62,8 @@ impl Query {
         Ok(Self(all))
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    /// The text of a parameter, where it stands.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 

@@ -28,8 +28,8 @@ use crate::wire::{
     limits,
     packet::ServiceKey,
     record::{
-        Accepted, Appended, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
-        Settlement, VaultContents, VaultWrite, Waiting,
+        Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch,
+        Seq, Settlement, VaultContents, VaultWrite, Waiting,
     },
     time::Wall,
 };
@@ -220,12 +220,12 @@ pub trait Outbox: Send + Sync {
     /// `Io`, `Damaged`, `Closed`.
     fn due(&self, now: Wall, max: usize) -> Result<Vec<(PeerHost, Seq)>, StoreError>;
 
-    /// Dead messages in the order in which they died, of the services of `senders` (all where `None`), at most `max`,
-    /// ending with the one that reaches `limits::INBOX_READ_BYTES`.
+    /// Dead messages in the order in which they died, those that `filter` takes, at most `max`, ending with the one that
+    /// reaches `limits::INBOX_READ_BYTES`.
     ///
     /// # Errors
     /// `Io`, `Damaged`, `Closed`.
-    fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, StoreError>;
+    fn dead(&self, filter: &DeadFilter, max: usize) -> Result<Vec<DeadMail>, StoreError>;
 
     /// How many dead messages there are. Cheap.
     fn dead_count(&self) -> u64;

@@ -133,6 +133,18 @@ impl Draft {
         })
     }
 
+    /// Whether it answers another message.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.written.reply_to.is_some()
+    }
+
+    /// The id of the message that it answers.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<&str> {
+        self.written.reply_to.as_deref()
+    }
+
     /// The message as it will be sent: `sender.host` exactly as our `host` setting, hosts in normal form.
     #[must_use]
     pub fn compose(&self, own: &OwnHost, id: &str) -> Bytes {

@@ -105,6 +105,12 @@ pub const PAGE_MESSAGES_MAX: usize = 10_000;
 pub const PAGE_MESSAGES: usize = 100;
 /// An answer of the local API that lists messages ends with the message that reaches this; the next call goes on there.
 pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of messages that one reader of a stream makes us hold at most, beyond the first message.
+pub const STREAM_BYTES: usize = 1024 * 1024;
+/// Requests of apps that wait for their answers; the next is a 503.
+pub const REQUESTS_WAITING: usize = 10_000;
+/// Names of services that do not run here and that peers send to: further ones are counted without their names.
+pub const IGNORED_SERVICES: usize = 256;
 /// When the node stops, requests in hand have this long.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.

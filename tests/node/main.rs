@@ -15,6 +15,7 @@ mod commands;
 mod crash;
 mod doors;
 mod drain;
+mod events;
 mod exchange;
 mod granted;
 mod harness;
@@ -23,7 +24,9 @@ mod local_api;
 mod packets;
 mod privacy;
 mod refreshed;
+mod requests;
 mod sending;
+mod steering;
 mod versions;
 
 /// Alpha and a scripted beta that know of each other, and nothing exchanged yet.

@@ -8,7 +8,7 @@ use ymp::{
         cursor::Cursor,
         family::FamilyRecord,
         packet::ServiceKey,
-        record::{Accepted, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
+        record::{Accepted, DeadFilter, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
         time::Wall,
     },
 };
@@ -25,7 +25,30 @@ fn to_ourselves(house: &House, id: &str) -> OutboxItem {
     OutboxItem { own: Some(service()), ..house.mail("alpha.test", id) }
 }
 
+fn of(sender: ServiceKey) -> DeadFilter {
+    DeadFilter { senders: Some(vec![sender]), ..DeadFilter::default() }
+}
+
 crate::promises! {
+    fn dead_messages_are_listed_by_host_and_page_by_page(house) {
+        for (seq, id) in (1..).zip(["a", "b", "c", "d"]) {
+            let host = if id == "b" { "gamma.test" } else { "beta.test" };
+            house.queue(host, &[id]);
+            house.settle(host, &[], &[seq]);
+        }
+        let ids = |filter: &DeadFilter, max| {
+            let found = house.store().dead(filter, max).unwrap();
+            (found.iter().map(|dead| dead.status.id.to_string()).collect::<Vec<_>>(), found.last().map(|dead| dead.place))
+        };
+        let mut beta = DeadFilter { host: Some(host("beta.test")), ..DeadFilter::default() };
+        let (first, last) = ids(&beta, 2);
+        assert_eq!(first, ["a", "c"]);
+        beta.after = last.unwrap();
+        assert_eq!(ids(&beta, 2).0, ["d"]);
+        beta.after = u64::MAX;
+        assert_eq!(ids(&beta, 2).0, Vec::<String>::new());
+    }
+
     fn messages_wait_in_order_per_peer(house) {
         house.queue("beta.test", &["a", "b"]);
         house.queue("gamma.test", &["c"]);
@@ -167,9 +190,9 @@ crate::promises! {
         house.settle("beta.test", &[], &[1, 2]);
         house.restart();
         assert_eq!((house.dead(), house.store().dead_count()), (vec!["c".into(), "a".into(), "b".into()], 3));
-        assert_eq!(house.store().dead(None, 2).unwrap().len(), 2);
-        assert_eq!(house.store().dead(Some(&[ServiceKey::new("mail", "x")]), 9).unwrap(), []);
-        let ours = house.store().dead(Some(&[service()]), 9).unwrap();
+        assert_eq!(house.store().dead(&DeadFilter::default(), 2).unwrap().len(), 2);
+        assert_eq!(house.store().dead(&of(ServiceKey::new("mail", "x")), 9).unwrap(), []);
+        let ours = house.store().dead(&of(service()), 9).unwrap();
         assert_eq!((ours.len(), &ours[0].raw[..]), (3, &b"c"[..]));
     }
 

@@ -54,6 +54,7 @@ pub(crate) fn link(name: &str, token: &str) -> LinkRecord {
         succeeded: None,
         failed: Some(FailureRecord { at: Wall(1), reason: "no route".into() }),
         published: Some(published()),
+        paused: true,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     client::{Address, Greeted, Opened, Resolved},
-    wire::host::HostKind,
+    wire::{answer::TlsVersion, host::HostKind},
 };
 
 /// From here on a certificate's end is worth a note.
@@ -86,7 +86,12 @@ fn leads(way: &Way, resolved: &Resolved) -> String {
 
 fn greeting(greeted: &Greeted, way: &Way) -> Vec<Step> {
     let name = way.route.host.name();
-    let tls = format!("TLS {}, and the certificate is good for {name}", greeted.version);
+    let version = match greeted.version {
+        Some(TlsVersion::Tls13) => "TLS 1.3",
+        Some(TlsVersion::Tls12) => "TLS 1.2",
+        None => "TLS",
+    };
+    let tls = format!("{version}, and the certificate is good for {name}");
     let Some(facts) = &greeted.certificate else { return vec![Step::ok("tls", tls)] };
     let days = days_until(facts.not_after, (way.clock)().wall);
     let mut steps = vec![Step::ok("tls", format!("{tls} until {} ({days} days)", day(facts.not_after)))];

@@ -34,6 +34,23 @@ impl Peer {
         }
     }
 
+    /// An operator wants the next try now: what the peer asked for is not waited for either.
+    pub(super) fn on_retry(&mut self, ctx: &mut Context<'_>) {
+        if self.rest.take().is_some() {
+            self.cut = true;
+        }
+        self.asking.hurry(ctx.now);
+    }
+
+    /// An operator wants nothing sent, or wants it sent again. What is under way ends; the peer's own calls are answered.
+    pub(super) fn on_pause(&mut self, pause: bool) {
+        self.save |= self.paused != pause;
+        self.paused = pause;
+        if pause {
+            self.sending.rest();
+        }
+    }
+
     pub(super) fn succeed(&mut self, ctx: &mut Context<'_>) {
         if self.health.failures > 0 || self.health.succeeded.is_none() {
             ctx.note(Fact::LinkUp);

@@ -58,6 +58,8 @@ pub struct Peer {
     found: Option<Found>,
     /// A packet found nobody, for this reason, and it is looked up whether the path is another one by now.
     gone: Option<String>,
+    /// An operator wants nothing sent.
+    paused: bool,
     rest: Option<Rest>,
     /// The next try was brought forward by a sign of life.
     cut: bool,
@@ -90,6 +92,7 @@ impl Peer {
             families,
             found: None,
             gone: None,
+            paused: false,
             rest: None,
             cut: false,
             keeping: VecDeque::new(),
@@ -166,9 +169,10 @@ impl Peer {
     /// When `Event::Woken` is due.
     #[must_use]
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
-        let rest = self.rest.filter(|_| self.sending.has_mail()).map(|rest| rest.until);
-        let mail = self.sending.has_mail() && self.rest.is_none() && self.gone.is_none();
-        let asking = self.asking.wake_at(mail, self.sending.is_lively(now), now);
+        let waits = self.sending.has_mail() && !self.paused;
+        let rest = self.rest.filter(|_| waits).map(|rest| rest.until);
+        let mail = self.sending.has_mail() && self.is_awake();
+        let asking = self.asking.wake_at(mail, self.is_lively(now), now);
         rest.into_iter().chain(asking).min()
     }
 
@@ -187,6 +191,7 @@ impl Peer {
                 }
             }
             Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
+            Event::MailPurged(seqs, reason) => self.sending.on_purged(&seqs, &reason, ctx),
             Event::Sent(reply) => self.on_sent(&reply, ctx),
             Event::Settled => {
                 self.stumbles = 0;
@@ -213,6 +218,8 @@ impl Peer {
             Event::Heard => self.on_heard(ctx),
             Event::ConnectWanted => self.asking.want_connect(),
             Event::RefreshWanted => self.asking.want_refresh(ctx),
+            Event::RetryWanted => self.on_retry(ctx),
+            Event::PauseWanted(pause) => self.on_pause(pause),
             Event::Woken => {
                 let outcome = self.asking.on_woken(ctx);
                 self.on_outcome(outcome, ctx);
@@ -224,13 +231,23 @@ impl Peer {
         if self.rest.is_some_and(|rest| ctx.now.mono >= rest.until) {
             self.rest = None;
         }
-        let awake = self.rest.is_none() && self.gone.is_none();
+        let awake = self.is_awake();
         if awake {
             let token = self.asking.current(ctx.now).cloned();
             self.sending.drive(token.as_ref(), ctx);
         }
         let mail = awake && self.sending.has_mail();
-        self.asking.drive(mail, self.sending.is_lively(ctx.now), ctx);
+        self.asking.drive(mail, self.is_lively(ctx.now), ctx);
+    }
+
+    /// Whether mail may be sent now.
+    fn is_awake(&self) -> bool {
+        self.rest.is_none() && self.gone.is_none() && !self.paused
+    }
+
+    /// Whether tokens are kept fresh without mail.
+    fn is_lively(&self, now: Now) -> bool {
+        !self.paused && self.sending.is_lively(now)
     }
 
     fn on_sent(&mut self, reply: &Reply, ctx: &mut Context<'_>) {
@@ -331,6 +348,7 @@ impl Peer {
     /// In a line, for the pinned tables.
     pub(crate) fn state(&self, now: Now) -> String {
         let rest = self.rest.map(|rest| if rest.may_be_cut { ", rests" } else { ", rests whatever comes" });
+        let rest = if self.paused { Some(", paused") } else { rest };
         let keeping = if self.keeping.is_empty() { "" } else { ", keeping" };
         let (asking, sending) = (self.asking.state(now), self.sending.state());
         format!("{asking}; {sending}{keeping}{}", rest.unwrap_or_default())

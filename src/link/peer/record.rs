@@ -34,6 +34,7 @@ impl Peer {
         let mut peer = Self::new(record.host, settings, dice);
         peer.asking = Asking::new(record.held, record.repeats, dice);
         peer.found = found;
+        peer.paused = record.paused;
         peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
         peer.health = Health {
             tries: record.tries,
@@ -90,6 +91,7 @@ impl Peer {
             heard: self.health.heard,
             succeeded: self.health.succeeded,
             failed: self.health.failed.clone(),
+            paused: self.paused,
             published: self.found.as_ref().and_then(|found| found.published.clone()),
         }
     }

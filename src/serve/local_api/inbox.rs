@@ -59,19 +59,24 @@ fn page(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
         if index > 0 {
             body.push(b',');
         }
-        // Neither a cursor, a time nor a host name holds a character that JSON would escape.
-        let cursor = entry.cursor.encode(service);
-        let received = rfc3339_text(entry.received);
-        let head = format!(
-            r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{}","message":"#,
-            entry.from.as_str()
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(&entry.raw);
-        body.push(b'}');
+        write_entry(&mut body, service, entry);
     }
     body.extend_from_slice(b"]}");
     Bytes::from(body)
+}
+
+/// One entry, its message as it came.
+pub(super) fn write_entry(body: &mut Vec<u8>, service: &ServiceKey, entry: &InboxEntry) {
+    // Neither a cursor, a time nor a host name holds a character that JSON would escape.
+    let cursor = entry.cursor.encode(service);
+    let received = rfc3339_text(entry.received);
+    let head = format!(
+        r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{}","message":"#,
+        entry.from.as_str()
+    );
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(&entry.raw);
+    body.push(b'}');
 }
 
 #[derive(Deserialize)]

@@ -102,7 +102,7 @@ fn not_found() -> Fault {
 }
 
 /// Reads and checks all messages of a call, or names the first at fault.
-fn drafts(body: &[u8], own: &OwnHost, app: &Principal) -> Result<Vec<Draft>, Fault> {
+pub(super) fn drafts(body: &[u8], own: &OwnHost, app: &Principal) -> Result<Vec<Draft>, Fault> {
     let raws = split(body)?;
     raws.iter().enumerate().map(|(index, raw)| draft(index, raw, own, app)).collect()
 }

@@ -7,7 +7,7 @@ use super::*;
 async fn read(fault: Fault, door: Door) -> (Answer, serde_json::Value) {
     let (head, body) = fault.answer(door).into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    (Answer::from_parts(head, Full::default()), serde_json::from_slice(&bytes).unwrap())
+    (Answer::from_parts(head, Content::default()), serde_json::from_slice(&bytes).unwrap())
 }
 
 fn malformed(index: Option<usize>) -> Refusal {
