@@ -21,6 +21,7 @@ mod events;
 mod health;
 mod inbox;
 mod init;
+mod link;
 mod output;
 mod peer;
 mod remote;
