@@ -36,8 +36,11 @@ struct Direction {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Negotiation {
     reason: String,
+    fetched_at: Option<String>,
+    fresh_until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,44 +93,91 @@ impl Link {
         if let Some(oldest) = &self.queue.oldest_at {
             waiting = format!("{waiting}, the oldest from {}", moment(oldest, now));
         }
-        let families =
-            self.receiving.families.map_or(String::new(), |count| format!(", open families: {count}"));
         let failure = self.last_failure.as_ref().map_or("never".to_owned(), |failure| {
             format!("{}: {}", moment(&failure.at, now), failure.reason)
         });
-        vec![
+        let mut entries = vec![
             ("host", self.host.clone()),
             ("configured", yes_no(self.configured)),
             ("allowed", yes_no(self.allowed)),
-            ("revision", by(self.revision.as_ref(), Some(&self.negotiation.reason), "unknown")),
-            ("over", self.over()),
-            ("sending", self.sending.words(now)),
-            ("sends by", self.sending.by()),
-            ("receiving", format!("{}{families}", self.receiving.words(now))),
-            ("receives by", self.receiving.by()),
+            ("revision", self.revision_words()),
+        ];
+        entries.extend(self.negotiation.looked_up(now).map(|words| ("looked up", words)));
+        entries.push(("over", self.over()));
+        for (name, direction) in [("sending", &self.sending), ("receiving", &self.receiving)] {
+            entries.push((name, direction.words(now)));
+            // The line above says which direction.
+            entries.extend(direction.by().map(|by| ("", by)));
+        }
+        entries.extend([
             ("waiting", waiting),
             ("failures", format!("{} since the last success", self.failures)),
             ("last success", at(&self.last_success_at)),
             ("last failure", failure),
             ("last heard", at(&self.last_heard_at)),
-        ]
+        ]);
+        entries
+    }
+
+    /// For each direction whether it is linked, and how it stands.
+    pub(super) fn directions(&self, now: Wall) -> [(bool, String); 2] {
+        [("we to it", &self.sending), ("it to us", &self.receiving)].map(|(whose, direction)| {
+            let words = direction.words(now);
+            let by = direction.by().map_or(String::new(), |by| format!("; {by}"));
+            (direction.state == "linked", format!("{whose}: {words}{by}"))
+        })
+    }
+
+    /// What did not go well of late.
+    pub(super) fn trouble(&self, now: Wall) -> Option<String> {
+        let failure = self.last_failure.as_ref().filter(|_| self.failures > 0)?;
+        let times = if self.failures == 1 { "failure" } else { "failures" };
+        Some(format!(
+            "{} {times} since the last success, the last {}: {}",
+            self.failures,
+            distance(&failure.at, now),
+            failure.reason
+        ))
+    }
+
+    /// The revision in which it is spoken to, and why.
+    fn revision_words(&self) -> String {
+        by(self.revision.as_ref(), Some(&self.negotiation.reason), "unknown")
     }
 }
 
 impl Direction {
-    fn by(&self) -> String {
-        by(self.revision.as_ref(), self.reason.as_ref(), "nothing exchanged yet")
+    /// The revision by which its token came, and how that is known; `None` where there is no token.
+    fn by(&self) -> Option<String> {
+        let known = self.revision.is_some() || self.reason.is_some();
+        known.then(|| by(self.revision.as_ref(), self.reason.as_ref(), "unknown"))
     }
 
+    /// How it stands.
     fn words(&self, now: Wall) -> String {
-        let mut words = self.state.clone();
+        let mut words = if self.state == "none" { "nothing yet".to_owned() } else { self.state.clone() };
         if let Some(at) = &self.expires_at {
             words = format!("{words}, expires {}", distance(at, now));
         }
         if let Some(at) = &self.next_try_at {
             words = format!("{words}, next try {}", distance(at, now));
         }
-        words
+        match self.families {
+            Some(count) if count > 1 => format!("{words}; tokens of {count} exchanges are good"),
+            Some(_) | None => words,
+        }
+    }
+}
+
+impl Negotiation {
+    /// When its host information was fetched, and for how long it is taken.
+    fn looked_up(&self, now: Wall) -> Option<String> {
+        let fetched = moment(self.fetched_at.as_ref()?, now);
+        let until = self.fresh_until.as_ref().map(|until| distance(until, now));
+        Some(match until {
+            Some(until) => format!("{fetched}; looked up again {until}"),
+            None => fetched,
+        })
     }
 }
 
@@ -169,7 +219,9 @@ mod tests {
             allowed: true,
             revision: Some(Revision::R1),
             negotiation: NegotiationView {
-                reason: "pinned: a refresh-path".to_owned(),
+                reason: "what is pinned has a refresh-path".to_owned(),
+                fetched_at: Some(ago(60)),
+                fresh_until: Some(Wall(NOW.0 + 3_540_000)),
                 ..NegotiationView::default()
             },
             http: Some(HttpVersion::Http2),
@@ -203,10 +255,10 @@ mod tests {
         let entries = link().entries(NOW);
         let shown = |name: &str| entries.iter().find(|(known, _)| *known == name).unwrap().1.clone();
         assert_eq!(shown("sending"), "backing-off, next try in 90s");
-        assert_eq!(shown("receiving"), "linked, open families: 2");
-        assert_eq!(shown("receives by"), "R3: it asked with a state");
-        assert_eq!(shown("sends by"), "nothing exchanged yet");
-        assert_eq!(shown("revision"), "R1: pinned: a refresh-path");
+        assert_eq!(shown("receiving"), "linked; tokens of 2 exchanges are good");
+        assert_eq!(shown(""), "R3: it asked with a state", "the other direction has no token");
+        assert_eq!(shown("revision"), "R1: what is pinned has a refresh-path");
+        assert_eq!(shown("looked up"), "2023-11-14 22:12:20Z, 60s ago; looked up again in 59m");
         assert_eq!(
             shown("waiting"),
             "3 messages (1 under way), the oldest from 2023-11-14 22:08:20Z, 5m ago"

@@ -73,7 +73,7 @@ pub async fn walk<E>(
     }
     let open = !teller.is_wrong();
     teller.skip_rest()?;
-    teller.say(dated.as_ref().map_or_else(times::unknown, times::compare))?;
+    teller.say(dated.as_ref().map_or_else(|| times::unknown(open), times::compare))?;
     let own: &OwnHost = &config.node.host;
     for step in ours::certificate(&config.tls, own, clock().wall) {
         teller.say(step)?;

@@ -55,13 +55,9 @@ fn unfit(settings: &Settings, host: &PeerHost) -> Option<Step> {
 }
 
 fn good(text: &str, host: &PeerHost, policy: &Policy) -> String {
-    let policy =
-        if policy.listed.is_some() { "listed under [[peers]]" } else { "welcome: the policy is open" };
-    if text.is_ascii() {
-        format!("{host}: {policy}")
-    } else {
-        format!("{text} is {host} on the wire: {policy}")
-    }
+    let why = if policy.listed.is_some() { "it stands under [[peers]]" } else { "federation.policy is open" };
+    let wire = if text.is_ascii() { String::new() } else { format!("{text} is {host} on the wire; ") };
+    format!("{wire}{host} is welcome: {why}")
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ impl Step {
         Self::new(name, State::Wrong, what).mended_by(mend)
     }
 
+    /// Not tested, because the way ends before it.
+    pub(super) fn beyond(name: &'static str) -> Self {
+        Self::skipped(name, "not tested: the way ends before it")
+    }
+
     /// Not tested, and why.
     pub fn skipped(name: &'static str, what: impl Display) -> Self {
         Self::new(name, State::Skipped, what)

@@ -6,7 +6,9 @@ use super::step::Step;
 use crate::wire::time::Wall;
 
 const CLOCK: &str = "clock";
-/// `Date` counts whole seconds and the answer was under way; an ordinary clock that is kept right is nearer.
+/// `Date` counts whole seconds, and the answer was under way.
+const SAME: Duration = Duration::from_secs(3);
+/// A clock that is kept right is nearer.
 const NOTE: Duration = Duration::from_secs(60);
 /// Lifetimes that are written as a date (R2, R3) become too short or too long, and certificates not valid.
 const WRONG: Duration = Duration::from_secs(300);
@@ -23,6 +25,9 @@ pub(super) struct Dated {
 pub(super) fn compare(dated: &Dated) -> Step {
     let Dated { theirs, ours } = dated;
     let apart = theirs.since(*ours).max(ours.since(*theirs));
+    if apart < SAME {
+        return Step::ok(CLOCK, "the peer's and ours agree");
+    }
     if apart <= NOTE {
         return Step::ok(CLOCK, format!("the peer's and ours are {} apart", span(apart)));
     }
@@ -38,9 +43,12 @@ pub(super) fn compare(dated: &Dated) -> Step {
     if apart <= WRONG { Step::note(CLOCK, what).mended_by(mend) } else { Step::wrong(CLOCK, what, mend) }
 }
 
-/// Nothing said what the peer's clock shows: it was not reached, or its answers carry no `Date`.
-pub(super) fn unknown() -> Step {
-    Step::skipped(CLOCK, "not compared: the peer did not say what its clock shows")
+/// Nothing said what the peer's clock shows. `reached`: it was called, and its answers carry no `Date`.
+pub(super) fn unknown(reached: bool) -> Step {
+    if !reached {
+        return Step::beyond(CLOCK);
+    }
+    Step::skipped(CLOCK, "not compared: the peer's answers do not say what its clock shows")
 }
 
 /// `2026-01-31`.
