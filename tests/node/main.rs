@@ -13,6 +13,7 @@ mod checks;
 mod clocks;
 mod commands;
 mod crash;
+mod doctor;
 mod doors;
 mod drain;
 mod events;

@@ -18,6 +18,7 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub(crate) mod broken;
 pub(crate) mod caller;
 pub(crate) mod local;
 pub(crate) mod node;
