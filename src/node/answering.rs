@@ -7,35 +7,22 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use dashmap::DashMap;
 use tokio::sync::watch;
 
-use super::{Error, outbound, shell::Shell};
+use super::{
+    Error, outbound,
+    shell::Shell,
+    waiters::{AnswerKey, key_of},
+};
 use crate::{
     store::{Inbox, StoreError},
     wire::{
         cursor::Cursor,
         draft::Draft,
-        host::PeerHost,
         limits::{INBOX_READ_BYTES, REQUESTS_WAITING},
-        packet::{Message, ServiceKey},
+        packet::Message,
     },
 };
-
-/// What an answer must be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct AnswerKey {
-    /// The host that was asked.
-    pub(super) from: PeerHost,
-    /// The service that asked.
-    pub(super) service: ServiceKey,
-    /// The id of the request.
-    pub(super) reply_to: Arc<str>,
-}
-
-/// Those who wait, by what they wait for. Several may wait for one answer: they called with the same id.
-#[derive(Default)]
-pub(super) struct Waiters(DashMap<AnswerKey, watch::Sender<Option<Bytes>>>);
 
 /// A request that was accepted, and the end at which its answer comes out. Dropped, nobody waits any more.
 pub struct Request {
@@ -46,34 +33,13 @@ pub struct Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        // The receiver that is being dropped still counts.
-        self.shell.waiters.0.remove_if(&self.key, |_, sender| sender.receiver_count() <= 1);
+        self.shell.waiters.leave(&self.key);
     }
-}
-
-impl Waiters {
-    /// An answer is on disk.
-    pub(super) fn tell(&self, key: &AnswerKey, answer: &Bytes) {
-        if let Some(waiting) = self.0.get(key) {
-            waiting.send_replace(Some(answer.clone()));
-        }
-    }
-
-    /// Whether anybody waits at all: the hot road asks no further where not.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// What message an answer would be.
-pub(super) fn key_of(message: &Message) -> Option<AnswerKey> {
-    let reply_to = message.reply_to.clone()?;
-    Some(AnswerKey { from: message.sender_host.clone(), service: message.service.clone(), reply_to })
 }
 
 /// Accepts a request, on stable storage when this ends well; who waits is there before it can be answered.
 pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Request, Error> {
-    if shell.waiters.0.len() >= REQUESTS_WAITING {
+    if shell.waiters.count() >= REQUESTS_WAITING {
         let what = format!("{REQUESTS_WAITING} requests wait for their answers already");
         return Err(Error::Unavailable { what, retry_after: Duration::from_secs(1) });
     }
@@ -82,7 +48,7 @@ pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Requ
     let key =
         AnswerKey { from: draft.host.clone(), service: draft.sender.clone(), reply_to: Arc::clone(&id) };
     let known = shell.store.status(&id)?.is_some();
-    let answer = shell.waiters.0.entry(key.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe();
+    let answer = shell.waiters.wait(&key);
     let request = Request { key, answer, shell: Arc::clone(shell) };
     outbound::submit(shell, vec![draft], None).await?;
     if known && let Some(answer) = come_already(shell, &request.key).await? {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{directory, facts, registry::Slot, shell::Shell, timer::Alarm};
+use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
     link::{
         event::{Action, Ask, Change, Event},
@@ -47,9 +47,13 @@ pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
 fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
     let host = peer.host().clone();
     match action {
-        Action::LookUp => call(shell, slot, |shell, _| async move {
-            Event::Found(directory::look_up(&shell, &host, false).await)
-        }),
+        Action::LookUp => {
+            call(
+                shell,
+                slot,
+                |shell, _| async move { Event::Found(lookup::look_up(&shell, &host, false).await) },
+            )
+        }
         Action::Ask(request) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = ask(&shell, &host, &request).await;
@@ -121,7 +125,7 @@ where
 }
 
 async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
-    let (route, parameters) = shell.way(host).await?;
+    let (route, parameters) = lookup::way(shell, host).await?;
     let own = &shell.settings.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
@@ -134,12 +138,12 @@ async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
 }
 
 async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refreshed {
-    let (route, parameters) = match shell.way(host).await {
+    let (route, parameters) = match lookup::way(shell, host).await {
         Ok(way) => way,
         Err(error) => return Refreshed::Failed(error),
     };
     let Some(path) = &parameters.refresh_path else { return Refreshed::Unspoken };
-    directory::renew(shell, host);
+    lookup::renew(shell, host);
     let refreshed = shell.client.refresh(&route, path.as_str(), token, CALL_TIME).await;
     if let Refreshed::Answered(answer) = &refreshed {
         shell.directory.heed(host, &Ok(answer.clone()), shell.now());
@@ -148,8 +152,8 @@ async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refr
 }
 
 async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
-    let (route, parameters) = shell.way(host).await?;
-    directory::renew(shell, host);
+    let (route, parameters) = lookup::way(shell, host).await?;
+    lookup::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
     let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;
     shell.directory.heed(host, &reply, shell.now());

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{courier, directory, shell::Shell, timer::Alarm};
+use super::{courier, lookup, shell::Shell, timer::Alarm};
 use crate::{
     client::Address,
     link::{
@@ -159,8 +159,8 @@ fn offer(shell: &Arc<Shell>, host: PeerHost, family: u64, pair: NewPair) {
 /// How the host is spoken to, and where it is.
 async fn look_up(shell: &Arc<Shell>, host: &PeerHost, stranger: bool) {
     let (found, addresses) =
-        tokio::join!(directory::look_up(shell, host, stranger), directory::addresses(shell, host, stranger));
-    directory::tell(shell, host, found.clone());
+        tokio::join!(lookup::look_up(shell, host, stranger), lookup::addresses(shell, host, stranger));
+    lookup::tell(shell, host, found.clone());
     let now = shell.now();
     let found = found.map(|found| LookedUp {
         parameters: found.parameters,
@@ -179,7 +179,7 @@ async fn send(
     deadline: Duration,
     stranger: bool,
 ) -> Reply {
-    let (mut route, parameters) = shell.way(host).await?;
+    let (mut route, parameters) = lookup::way(shell, host).await?;
     route.trusted = route.trusted && !stranger;
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
     let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());

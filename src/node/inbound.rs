@@ -11,12 +11,12 @@ use bytes::Bytes;
 
 use super::{
     Error,
-    answering::{AnswerKey, key_of},
     courier::drive,
     exchange::{keep_families, opened},
     registry::{At, Slot},
     shell::Shell,
     views::Caller,
+    waiters::{AnswerKey, key_of},
 };
 use crate::{
     link::{

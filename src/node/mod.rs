@@ -2,7 +2,7 @@
 //!
 //! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
 //! - `inbound`, `outbound`, `answering`, `exchange`, `granting`, `steering`: the verbs, by who calls them and about what.
-//! - `directory`: how hosts are spoken to. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
+//! - `lookup`, `directory`: how hosts are spoken to. `waiters`: requests that wait for answers. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
 //! - `facts`, `seldom`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -37,6 +37,7 @@ mod facts;
 mod granting;
 mod ignored;
 mod inbound;
+mod lookup;
 mod outbound;
 mod registry;
 mod seldom;
@@ -47,6 +48,7 @@ mod steering;
 mod timer;
 mod upkeep;
 pub mod views;
+mod waiters;
 
 pub use answering::Request;
 pub use error::Error;

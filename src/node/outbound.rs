@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     Error,
-    answering::{AnswerKey, key_of},
     courier::drive,
     shell::Shell,
     views::{MessageView, Submitted},
+    waiters::{AnswerKey, key_of},
 };
 use bytes::Bytes;
 

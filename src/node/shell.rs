@@ -13,13 +13,13 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Error, PeerPin, Settings,
-    answering::Waiters,
     clock::SystemDice,
-    directory::{self, Directory},
+    directory::Directory,
     ignored::Ignored,
     registry::{Registry, Slot},
     seldom::Lines,
     timer::Timer,
+    waiters::Waiters,
 };
 use crate::{
     client::{Client, Route},
@@ -35,7 +35,7 @@ use crate::{
         answer::{CallError, CallStage},
         host::PeerHost,
         packet::ServiceKey,
-        parameters::{Parameters, PinnedPaths},
+        parameters::PinnedPaths,
         record::LinkRecord,
         refusal::Refusal,
         time::{Mono, Now, ReadClock},
@@ -241,17 +241,6 @@ impl Shell {
         let pin = self.pin(host);
         let address = pin.and_then(|pin| pin.address.clone());
         Ok(Route { host: host.clone(), address, trusted: pin.is_some() })
-    }
-
-    /// How this host is reached, and how it is spoken to: as far as is known, and looked up where nothing is.
-    pub(super) async fn way(self: &Arc<Self>, host: &PeerHost) -> Result<(Route, Parameters), CallError> {
-        let route = self.road(host)?;
-        if let Some(found) = self.directory.current(host, &self.pins(host)) {
-            return Ok((route, found.parameters));
-        }
-        let found = directory::look_up(self, host, false).await;
-        directory::tell(self, host, found.clone());
-        Ok((route, found?.parameters))
     }
 
     /// Whether this host stands under `[[peers]]` or has a link.

@@ -164,6 +164,16 @@ pub(super) async fn wake(shell: Arc<Shell>) {
             }
         }
     };
+    // What was found out while nobody waited for it.
+    let found = async {
+        loop {
+            for (host, found) in shell.directory.news().await {
+                if let Some(slot) = shell.registry.find(&host) {
+                    drive(&shell, &slot, Event::Found(Ok(found)));
+                }
+            }
+        }
+    };
     let paced = async {
         while let Some(slot) = waiting.recv().await {
             drive(&shell, &slot, Event::Woken);
@@ -172,6 +182,7 @@ pub(super) async fn wake(shell: Arc<Shell>) {
     };
     tokio::select! {
         () = alarms => {}
+        () = found => {}
         () = paced => {}
         () = shell.drained() => {}
     }
