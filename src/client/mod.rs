@@ -50,7 +50,7 @@ mod walk;
 pub use discover::{Discovered, Looked};
 pub use route::{Address, AddressError, Route};
 pub use settings::Settings;
-pub use walk::{Greeted, Opened, Probed, Resolved, Trouble};
+pub use walk::{Greeted, Opened, Probed, Resolved, Target, Trouble};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ymp/", env!("CARGO_PKG_VERSION")));
 /// Old implementations have their document under a route that answers 406 to anything narrower.

@@ -69,7 +69,6 @@ pub(super) fn tls(name: &str, error: &io::Error) -> CallError {
 
 /// What to do about a handshake that failed.
 pub(super) fn tls_mend(error: &io::Error) -> &'static str {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are rare, and one mend serves for them")]
     match cause(error) {
         Some(rustls::Error::InvalidCertificate(wrong)) => certificate_mend(wrong),
         Some(rustls::Error::AlertReceived(AlertDescription::UnrecognisedName)) => {

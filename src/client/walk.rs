@@ -4,7 +4,7 @@
 //! and this is it, halted after each step. Nothing is kept, no token is made or shown, and what is posted names no host: no
 //! peer can take it for a request, a grant or a packet.
 
-use std::{io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr};
 
 use tokio::{net::TcpStream, time::timeout};
 
@@ -32,11 +32,21 @@ pub struct Trouble {
     pub mend: String,
 }
 
+/// An address that the guard has judged, or that the operator pinned: nothing else is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target(SocketAddr);
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// Where a call would go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The addresses that calls try, in their order; at least one.
-    pub targets: Vec<SocketAddr>,
+    pub targets: Vec<Target>,
     /// Further addresses of the name, which no call tries.
     pub more: usize,
 }
@@ -80,14 +90,14 @@ impl Client {
         })?;
         let more = targets.len().saturating_sub(TRIES_MAX);
         targets.truncate(TRIES_MAX);
-        Ok(Resolved { targets, more })
+        Ok(Resolved { targets: targets.into_iter().map(Target).collect(), more })
     }
 
     /// TCP to one of its addresses.
     ///
     /// # Errors
     /// It takes no connection.
-    pub async fn knock(&self, target: SocketAddr) -> Result<Opened, Trouble> {
+    pub async fn knock(&self, Target(target): Target) -> Result<Opened, Trouble> {
         knock(target).await.map(Opened).map_err(|error| {
             let what = trouble::tcp(target, &error).detail;
             Trouble { what, mend: trouble::tcp_mend(&error).to_owned() }

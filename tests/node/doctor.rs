@@ -180,7 +180,7 @@ async fn a_path_that_is_published_and_not_there() {
     let beta = Broken::host(&yard, BETA, but(document(true), odd)).await;
     let found = looks_at(&yard, &beta).await;
     found.is_wrong_at("packet-path", &["/p answered 404", "the peer publishes a path that it"]);
-    found.shows("grant-path", "ok", &["it refuses a call without a token (401)"]);
+    found.shows("grant-path", "ok", &["answered 401 to an empty call"]);
 }
 
 #[tokio::test]

@@ -60,20 +60,14 @@ fn judge(name: &'static str, path: &UrlPath, answer: &Answer, source: Source) ->
             "a web site answers there",
             "the peer, or the proxy before it, must pass this path to the node",
         ),
-        204 if asks => {
-            Step::ok(name, format!("{path} is there: it takes calls and says nothing, as it should"))
-        }
+        204 if asks => Step::ok(name, format!("{path} is there: answered 204, as to any call")),
         200..300 if asks => Step::note(name, format!("{path} is there: {said}, where 204 is usual")),
         200..300 => {
-            Step::note(name, format!("{path} {said} to a call without a token, which is to be refused"))
+            Step::note(name, format!("{path} {said} to a call without a token, which it should refuse"))
         }
         408 | 425 | 429 | 503 => Step::note(name, format!("{path} is there, and busy: {said}")),
-        500.. => {
-            Step::note(name, format!("{path} is there: {said}, as old hosts do where a call has no content"))
-        }
-        _ => {
-            Step::ok(name, format!("{path} is there: it refuses a call without a token ({})", answer.status))
-        }
+        500.. => Step::note(name, format!("{path} is there: {said}, as old hosts do to an empty call")),
+        _ => Step::ok(name, format!("{path} is there: answered {} to an empty call", answer.status)),
     }
 }
 

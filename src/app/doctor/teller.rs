@@ -33,9 +33,9 @@ impl<'a, E> Teller<'a, E> {
 
     /// The steps that nothing can be said of, because the way ended before them.
     pub(super) fn skip_rest(&mut self) -> Result<(), E> {
-        let path = |name: &&str| name.ends_with("-path");
+        let path = |name: &str| name.ends_with("-path");
         let last = WAY.iter().rposition(|name| {
-            self.told.contains(name) || (*name == "paths" && self.told.iter().any(|told| path(&told)))
+            self.told.contains(name) || (*name == "paths" && self.told.iter().any(|told| path(told)))
         });
         for name in WAY.iter().skip(last.map_or(0, |last| last + 1)) {
             self.say(Step::beyond(name))?;
