@@ -42,7 +42,7 @@ use crate::{
     },
 };
 
-/// A look-up, waiting for its turn included. Resolvers try twice within it.
+/// A look-up, and as long for its turn. Resolvers try twice within it.
 const LOOK_UP_TIME: Duration = Duration::from_secs(5);
 /// Look-ups at once for peers that we know; the system's resolver holds a thread each.
 const LOOK_UPS: usize = 64;
@@ -138,8 +138,11 @@ impl Dialler {
     /// its thread is busy until then.
     async fn look_up(&self, name: &str, stranger: bool) -> Result<Vec<IpAddr>, CallError> {
         let turns = if stranger { &self.look_ups_strangers } else { &self.look_ups };
+        let Ok(Ok(turn)) = timeout(LOOK_UP_TIME, turns.clone().acquire_owned()).await else {
+            let detail = format!("busy: no turn to look {name} up within {} s", LOOK_UP_TIME.as_secs());
+            return Err(fault(CallStage::Busy, detail));
+        };
         let asking = async {
-            let turn = turns.clone().acquire_owned().await.map_err(io::Error::other)?;
             let name = name.to_owned();
             let task = tokio::spawn(async move {
                 let found =
@@ -178,7 +181,7 @@ impl Dialler {
                 let bound = self.settings.stranger_dials_per_address;
                 let detail =
                     format!("busy: {bound} calls that strangers asked for go to {} already", target.ip());
-                last = fault(CallStage::Guard, detail);
+                last = fault(CallStage::Busy, detail);
                 continue;
             }
             match knock(*target).await {

@@ -1,6 +1,6 @@
 //! The look for a host's information: GET at its four paths, in their order, over one connection where the host allows it.
 //!
-//! The first 200 with a valid document wins. Redirects are not followed, 256 KiB are read, and the rules for addresses are
+//! The first 200 with a valid document wins; a path at which the host breaks the connection is one without. Redirects are not followed, 256 KiB are read, and the rules for addresses are
 //! those of any call. A host that cannot be reached is not asked three times more. Source: `ymp`, "Host information".
 
 use std::time::Duration;
@@ -77,9 +77,16 @@ async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Looked, 
             answer_bytes: INFORMATION_BYTES_MAX,
             ..Call::post(route, path, Bytes::new(), deadline)
         };
-        let raw = ask(&get, lane).await?;
-        looked.date = raw.date();
-        match judge(&raw) {
+        let judged = match ask(&get, lane).await {
+            Ok(raw) => {
+                looked.date = raw.date();
+                judge(&raw)
+            }
+            // It was reached: some break off where they serve nothing.
+            Err(CallError { stage: CallStage::Exchange, .. }) => Err("broke the connection".to_owned()),
+            Err(error) => return Err(error),
+        };
+        match judged {
             Ok((parameters, max_age)) => {
                 looked.found = Some(Discovered { parameters, path, max_age });
                 break;

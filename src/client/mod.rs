@@ -117,7 +117,7 @@ impl Client {
     /// `deadline`, and within 10 s on a route that is not trusted.
     ///
     /// # Errors
-    /// `CallError` when there is no answer; stage `Guard` also when too many strangers' calls go to that address.
+    /// `CallError` when there is no answer; stage `Busy` when too many strangers' calls go to that address.
     pub async fn grant(
         &self,
         route: &Route,

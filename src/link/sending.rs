@@ -51,8 +51,13 @@ pub(super) enum Sent {
     Judged(String),
     /// The peer asks for a pause.
     Pause(Option<Duration>, String),
-    /// The path is not there (any more).
-    Elsewhere(String),
+    /// The path is not there (any more); a page says that no YMP host answers there.
+    Elsewhere {
+        /// What was answered.
+        reason: String,
+        /// By a web server.
+        page: bool,
+    },
     /// The peer refuses the link.
     Refused(String),
     /// The peer did not take it for now.
@@ -105,6 +110,11 @@ impl Sending {
     /// Whether mail waits, as far as is known here.
     pub(super) fn has_mail(&self) -> bool {
         self.more || !self.window.is_empty()
+    }
+
+    /// Whether the next message is larger than the peer says that it takes.
+    pub(super) fn is_stuck(&self, bounds: Bounds) -> bool {
+        self.phase == Phase::Idle && self.oversize(bounds).is_some()
     }
 
     /// Whether something was sent in the last day.
@@ -191,7 +201,6 @@ impl Sending {
             return;
         }
         self.drop_expired(ctx);
-        self.drop_too_large(ctx);
         if self.window.is_empty() {
             if self.more && (self.after > Seq(0) || self.settling == 0) {
                 self.more = false;
@@ -204,7 +213,7 @@ impl Sending {
             }
             return;
         }
-        let Some(token) = token else { return };
+        let Some(token) = token.filter(|_| self.oversize(ctx.bounds).is_none()) else { return };
         let count = self.next_count(ctx.bounds, ctx.now);
         let mail = self.window.iter().take(count).cloned().collect();
         self.phase = Phase::InFlight { count, token: token.digest() };
@@ -225,7 +234,9 @@ impl Sending {
             Verdict::Unauthorized => Sent::Unauthorized(token),
             Verdict::TooLarge => self.on_too_large(count, reason, ctx),
             Verdict::Faulty(index) => self.on_faulty(count, index, reason, ctx),
-            Verdict::Elsewhere => Sent::Elsewhere(reason),
+            Verdict::Elsewhere => {
+                Sent::Elsewhere { reason, page: reply.as_ref().is_ok_and(|answer| answer.page) }
+            }
             Verdict::Refused => Sent::Refused(reason),
             Verdict::Later(wait) => Sent::Pause(wait, reason),
             Verdict::Transient => Sent::Failed(reason),
@@ -311,21 +322,17 @@ impl Sending {
         self.window.iter().take(bounds.messages).take_while(fits).count()
     }
 
-    /// What is larger than the peer says that it takes is not sent: it would only be refused.
-    fn drop_too_large(&mut self, ctx: &mut Context<'_>) {
-        let bytes = ctx.bounds.bytes;
-        let is_over = |mail: &&Mail| ctx.bounds.announced && PACKET_FRAME_BYTES + mail.raw.len() > bytes;
-        let over: Vec<_> = self
-            .window
-            .iter()
-            .filter(is_over)
-            .map(|mail| (mail.seq, too_large(PACKET_FRAME_BYTES + mail.raw.len(), bytes)))
-            .collect();
-        if !over.is_empty() {
-            let gone = |mail: &Mail| over.iter().any(|(seq, _)| *seq == mail.seq);
-            self.suspects -= self.window.iter().take(self.suspects).filter(|mail| gone(mail)).count();
-            self.window.retain(|mail| !gone(mail));
-            self.condemn(over, ctx);
+    /// The first message, where it is larger than the peer says that it takes: it is not sent, it would only be refused.
+    fn oversize(&self, bounds: Bounds) -> Option<usize> {
+        let bytes = PACKET_FRAME_BYTES + self.window.front()?.raw.len();
+        (bounds.announced && bytes > bounds.bytes).then_some(bytes)
+    }
+
+    /// Sets the first message aside where it is larger than the peer says that it takes; within the rule of ten.
+    pub(super) fn condemn_oversize(&mut self, ctx: &mut Context<'_>) -> Sent {
+        match self.oversize(ctx.bounds).filter(|_| self.phase == Phase::Idle) {
+            Some(bytes) => self.condemn_at(0, too_large(bytes, ctx.bounds.bytes), ctx),
+            None => Sent::Nothing,
         }
     }
 

@@ -34,11 +34,12 @@ pub fn of_packet(reply: &Reply) -> Verdict {
         204 => Verdict::Delivered,
         // Also a proxy may say when to come back.
         408 | 425 | 429 | 503 => Verdict::Later(answer.wait()),
+        // Also where the page is a web server's: what it was moved to is looked up, and nothing is refused for it.
+        404 | 405 | 410 => Verdict::Elsewhere,
         _ if answer.page => Verdict::Transient,
         401 => Verdict::Unauthorized,
         413 => Verdict::TooLarge,
         400 | 409 | 422 => Verdict::Faulty(answer.index),
-        404 | 405 | 410 => Verdict::Elsewhere,
         400..=499 => Verdict::Refused,
         _ => Verdict::Transient,
     }

@@ -16,7 +16,7 @@ use crate::{
     link::{
         admission::Bucket,
         event::GrantKey,
-        lobby::Origin,
+        lobby::{Origin, Took},
         peer::{Peer, issued},
     },
     token::family::{Door, NewPair},
@@ -91,7 +91,7 @@ pub(super) struct Slot {
     peer: Mutex<Peer>,
     indexed: Mutex<HashSet<(At, Digest)>>,
     waiters: Mutex<Waiters>,
-    takes: Mutex<Vec<(u64, oneshot::Sender<bool>)>>,
+    takes: Mutex<Vec<(u64, oneshot::Sender<Took>)>>,
     pub(super) bucket: Mutex<Option<Bucket>>,
     /// What the last answered call went over.
     pub(super) over: Mutex<Option<(HttpVersion, Option<TlsVersion>)>>,
@@ -121,18 +121,18 @@ impl Slot {
     }
 
     /// Ends when the link that a taken grant makes is on disk, or could not be kept.
-    pub(super) fn awaits_take(&self, family: u64) -> oneshot::Receiver<bool> {
+    pub(super) fn awaits_take(&self, family: u64) -> oneshot::Receiver<Took> {
         let (sender, receiver) = oneshot::channel();
         self.takes.lock().unwrap_or_else(PoisonError::into_inner).push((family, sender));
         receiver
     }
 
     /// Tells who awaits this take.
-    pub(super) fn settle_take(&self, family: u64, kept: bool) {
+    pub(super) fn settle_take(&self, family: u64, took: Took) {
         let mut takes = self.takes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = takes.iter().position(|(id, _)| *id == family) {
             // Who went away drains.
-            let _ = takes.swap_remove(place).1.send(kept);
+            let _ = takes.swap_remove(place).1.send(took);
         }
     }
 

@@ -168,8 +168,12 @@ impl Shell {
 
     /// The machine of this host, made where there is none.
     pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
+        if let Some(slot) = self.registry.find(host) {
+            return slot;
+        }
+        // Before the registry is held: it and the directory are never held together.
+        let found = self.directory.current(host, &self.pins(host));
         self.registry.slot(host, || {
-            let found = self.directory.current(host, &self.pins(host));
             let (blank, settings) = (LinkRecord::new(host.clone()), Arc::clone(&self.link));
             link::peer::Peer::from_record(blank, found, std::iter::empty(), settings, &mut Self::dice())
         })

@@ -167,8 +167,9 @@ pub(super) async fn wake(shell: Arc<Shell>) {
     // What was found out while nobody waited for it.
     let found = async {
         loop {
-            for (host, found) in shell.directory.news().await {
-                if let Some(slot) = shell.registry.find(&host) {
+            for host in shell.directory.news().await {
+                let found = shell.directory.current(&host, &shell.pins(&host));
+                if let (Some(found), Some(slot)) = (found, shell.registry.find(&host)) {
                     drive(&shell, &slot, Event::Found(Ok(found)));
                 }
             }

@@ -71,7 +71,8 @@ impl Families {
 
     //= https-token, "Being asked": at most 4 families per peer, the oldest never used goes first
     /// Forgets what is over, and one more where a family `id` would be one too many: the oldest that is unsure, else the
-    /// oldest never used, else the oldest. One that is `unsure` itself takes the place of its own kind only.
+    /// oldest never used, else the oldest. One that is `unsure` itself takes the place only of its own kind, and of those of
+    /// which nothing was used before the access token ran out.
     pub fn make_room(&mut self, id: u64, unsure: bool, now: Wall) -> Room {
         let mut room = Room { dropped: self.sweep(now).dropped, fits: true };
         while self.open.len() >= FAMILIES_PER_PEER && self.open.iter().all(|family| family.id() != id) {
@@ -79,7 +80,7 @@ impl Families {
                 let unused = self.open.iter().position(|family| !family.is_used());
                 (!unsure).then(|| unused.unwrap_or(0))
             };
-            let Some(place) = self.open.iter().position(Family::is_unsure).or_else(sure) else {
+            let Some(place) = self.open.iter().position(|family| yields(family, now)).or_else(sure) else {
                 room.fits = false;
                 break;
             };
@@ -92,7 +93,8 @@ impl Families {
     #[must_use]
     pub fn has_room_for_unsure(&self, now: Wall) -> bool {
         let stands = |family: &&Family| !family.is_over(now);
-        self.open.iter().filter(stands).count() < FAMILIES_PER_PEER || self.open.iter().any(Family::is_unsure)
+        self.open.iter().filter(stands).count() < FAMILIES_PER_PEER
+            || self.open.iter().any(|family| yields(family, now))
     }
 
     /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
@@ -163,6 +165,11 @@ impl Families {
             *family = next;
         }
     }
+}
+
+/// Whether a family makes room for any other.
+fn yields(family: &Family, now: Wall) -> bool {
+    family.is_unsure() || (!family.is_used() && family.open_until() <= now)
 }
 
 /// What making room came to.
@@ -267,5 +274,20 @@ mod tests {
         record.offered = true;
         let all = Families::from_records(families().subject, [record].into_iter());
         assert_eq!(all.iter().count(), 0);
+    }
+
+    #[test]
+    fn what_nobody_used_before_its_token_ran_out_yields_to_anything() {
+        let mut all = families();
+        for id in 1..=4 {
+            all.open(id, pair(&id.to_string()), T0);
+        }
+        let unsure = NewPair::single(digest("s"), Duration::from_secs(60), true, T0);
+        assert!(!all.has_room_for_unsure(T0));
+        assert!(!all.make_room(5, true, T0).fits);
+        let later = T0.plus(Duration::from_secs(3601));
+        assert!(all.has_room_for_unsure(later));
+        all.open(5, unsure, later);
+        assert_eq!(all.iter().map(Family::id).collect::<Vec<_>>(), [2, 3, 4, 5]);
     }
 }

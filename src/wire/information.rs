@@ -21,6 +21,9 @@ const HTTPS_TOKEN_VERSION: &str = "0.0.0";
 /// The connection protocol that we speak.
 const HTTPS_TOKEN: &str = "https-token";
 
+/// An announced `packet-bytes` below it is not believed: hardly a message would fit.
+const PACKET_BYTES_FLOOR: usize = 1024;
+
 /// Where it is looked for, in this order.
 pub const INFORMATION_PATHS: [&str; 4] = ["/.well-known/ymp", "/.ymp", "/.well-known/amorphos", "/.amorphos"];
 
@@ -116,7 +119,8 @@ struct ParametersIn<'a> {
     request_path: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
     grant_path: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    /// `null` is none: some write what they lack.
+    #[serde(borrow, default)]
     refresh_path: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
     packet_path: Option<Cow<'a, str>>,
@@ -165,8 +169,8 @@ fn parameters(raw: Option<&RawValue>) -> Result<Parameters, InformationError> {
             None => None,
         },
         packet_path: path("packet-path", read.packet_path.as_deref())?,
-        packet_bytes: bound(read.packet_bytes),
-        packet_messages: bound(read.packet_messages),
+        packet_bytes: bound(read.packet_bytes, PACKET_BYTES_FLOOR),
+        packet_messages: bound(read.packet_messages, 1),
     })
 }
 
@@ -179,10 +183,10 @@ fn path(name: &'static str, text: Option<&str>) -> Result<UrlPath, InformationEr
     }
 }
 
-/// A bound that is announced: a whole number above zero. It is no part of the published protocol, so that anything else
-/// under its name is somebody else's.
-fn bound(raw: Option<&RawValue>) -> Option<usize> {
-    raw?.get().parse().ok().filter(|bound| *bound > 0)
+/// A bound that is announced: a whole number. It is no part of the published protocol, so that anything else under its
+/// name, or less than makes sense, is somebody else's, or a slip.
+fn bound(raw: Option<&RawValue>, floor: usize) -> Option<usize> {
+    raw?.get().parse().ok().filter(|bound| *bound >= floor)
 }
 
 /// serde's words may quote a value of any length; its place is enough.

@@ -112,7 +112,7 @@ async fn the_request_path_is_204_whatever_is_wrong() {
         denied.offer().to_string(),
         json!({"host": "stranger.test:22", "token": "t", "expires-in": 60, "refresh-token": "r"}).to_string(),
         json!({"host": "[::1]", "token": "t", "expires-in": 60, "refresh-token": "r"}).to_string(),
-        json!({"host": BETA, "state": "abc"}).to_string(),
+        json!({"host": BETA, "state": "with space"}).to_string(),
         "x".repeat(17 * 1024),
         "x".repeat(3_000_000),
     ];

@@ -48,10 +48,6 @@ fn feed(node: &Node, to: &str, count: usize) -> tokio::task::JoinHandle<()> {
     })
 }
 
-fn in_order(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("m{n:05}")).collect()
-}
-
 async fn all_arrives_over_kills(seed: u64, kills: usize, tokens: &str) {
     const COUNT: usize = 300;
     let mut chance = Chance(seed);

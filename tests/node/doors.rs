@@ -118,18 +118,15 @@ async fn a_message_that_no_packet_holds_is_named() {
 
 #[tokio::test]
 async fn forged_requests_without_end_do_not_become_calls_without_end() {
-    // Pinned under another address than the forger's, so that the forger is not taken for the host itself.
-    let yard = Yard::new();
-    let peer = Peer::start(&yard, BETA).await;
-    let pin = format!("localhost:{}", peer.address.port());
-    let node = Node::new(&yard, ALPHA).pin_as(BETA, &pin).started().await;
+    let (_yard, node, peer) = pair().await;
     peer.always(Kind::Grant, Does::status(401));
     let start = now();
     for n in 0..200 {
         let offer = json!({
             "host": BETA, "token": format!("forged-{n}"), "expires-in": 60, "refresh-token": format!("forged-r-{n}")
         });
-        assert_eq!(node.post("/request").json(&offer).send().await.status, 204);
+        // From the peer's own address he would be taken for the peer.
+        assert_eq!(node.post("/request").elsewhere().json(&offer).send().await.status, 204);
     }
     node.app().counts("ymp_token_requests_in_total", 200).await;
     let calls = peer.seen(Kind::Grant).len() as u64;

@@ -101,7 +101,9 @@ async fn a_grant_in_another_name_than_was_asked_is_403_and_the_exchange_waits_on
 async fn a_grant_of_wrong_shape_is_400_and_the_exchange_waits_on() {
     let (_yard, node, peer) = pair().await;
     let request = asked(&node, &peer).await;
-    let good = peer.offer();
+    let mut good = peer.offer();
+    // A good one beside it does not cure a bad `expires-in`.
+    good["expires"] = json!(unix_seconds() + 3600);
     let with = |name: &str, value: Value| {
         let mut offer = good.clone();
         offer[name] = value;

@@ -6,32 +6,16 @@ use serde_json::json;
 
 use super::{harness::*, pair};
 
-/// Sends a message every 50 ms until the peer was asked for so many refreshes; returns how many were sent.
-async fn flow(node: &Node, peer: &Peer, refreshes: usize) -> usize {
-    let app = node.app();
-    let mut sent = 0;
-    within(Duration::from_secs(40), "the refreshes come", || {
-        sent += 1;
-        let (app, message) = (app.clone(), numbered(ALPHA, BETA, sent - 1));
-        async move {
-            app.submit(&[message]).await;
-            tokio::time::sleep(Duration::from_millis(30)).await;
-            (peer.seen(Kind::Refresh).len() >= refreshes).then_some(())
-        }
-    })
-    .await;
-    sent
-}
-
-fn in_order(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("m{n:05}")).collect()
+/// Sends messages until the peer was asked for so many refreshes; returns how many were sent.
+async fn flow_over(node: &Node, peer: &Peer, refreshes: usize) -> usize {
+    flow(node, BETA, "the refreshes come", || peer.seen(Kind::Refresh).len() >= refreshes).await
 }
 
 #[tokio::test]
 async fn a_chain_of_refreshes_while_messages_flow_loses_none() {
     let (_yard, node, peer) = pair().await;
     peer.lifetime(3);
-    let sent = flow(&node, &peer, 5).await;
+    let sent = flow_over(&node, &peer, 5).await;
     assert_eq!(peer.receives(sent).await, in_order(sent));
     assert_eq!(peer.seen(Kind::Request).len(), 1, "the chain held: no new exchange");
     let refreshes = peer.seen(Kind::Refresh);
@@ -116,7 +100,7 @@ async fn a_refused_refresh_is_followed_by_a_new_exchange_and_nothing_is_lost() {
     for status in [401, 400, 403] {
         peer.next(Kind::Refresh, Does::status(status));
     }
-    let sent = flow(&node, &peer, 4).await;
+    let sent = flow_over(&node, &peer, 4).await;
     assert_eq!(peer.receives(sent).await, in_order(sent));
     eventually("exchanged anew", || async { (peer.seen(Kind::Request).len() >= 4).then_some(()) }).await;
 }

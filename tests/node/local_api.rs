@@ -117,7 +117,8 @@ async fn limits_of_the_local_api_are_413_and_parameters_400() {
     let many: Vec<_> = (0..10_001).map(|n| numbered(ALPHA, BETA, n)).collect();
     assert_eq!(app.post("/v1/messages", &json!({"messages": many})).await.status, 413);
     assert_eq!(app.post("/v1/messages", &json!({"messages": many[..10_000]})).await.status, 202);
-    let large = message(ALPHA, BETA, "large", &json!({"x": "x".repeat(9 << 20)}));
+    // Just over 8 MiB: of more than that the answer may not arrive, because so much is read and thrown away.
+    let large = message(ALPHA, BETA, "large", &json!({"x": "x".repeat(8 << 20)}));
     assert_eq!(app.post("/v1/messages", &large).await.status, 413);
     let over_a_packet = message(ALPHA, BETA, "large", &json!({"x": "x".repeat(2 << 20)}));
     assert_eq!(app.post("/v1/messages", &over_a_packet).await.status, 413);
@@ -176,7 +177,7 @@ async fn no_token_or_a_wrong_one_is_401_and_an_app_may_do_only_what_is_its_own()
     let got = other.post("/v1/messages", &node.message_to(BETA, "not-mine")).await;
     assert_eq!((got.status, &got.problem()["index"]), (403, &json!(0)));
     assert_eq!(other.get("/v1/inbox/example/other").await.status, 200);
-    assert_eq!(other.get("/v1/dead").await.json(), json!({"messages": []}));
+    assert_eq!(other.get("/v1/dead").await.json()["messages"], json!([]));
 }
 
 #[tokio::test]

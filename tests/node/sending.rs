@@ -6,10 +6,6 @@ use serde_json::{Value, json};
 
 use super::{harness::*, pair};
 
-fn in_order(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("m{n:05}")).collect()
-}
-
 fn many(count: usize) -> Vec<Value> {
     (0..count).map(|n| numbered(ALPHA, BETA, n)).collect()
 }
@@ -124,6 +120,8 @@ async fn a_sign_of_life_brings_one_probe_forward() {
     let slow = "retry-min = \"60s\"\nretry-max = \"60s\"\nretry-max-silent = \"60s\"";
     let node = Node::new(&yard, ALPHA).pin(&peer).with("delivery", slow).started().await;
     peer.link(&node).await;
+    // Waits for the commit of what the peer asked for; mail that comes earlier would have us ask, and that is a sign of life.
+    assert_eq!(peer.send(&node, &[]).await.status, 204);
     peer.next(Kind::Packet, Does::status(500));
     node.app().submit(&[node.message_to(BETA, "probe")]).await;
     eventually("the link rests", || async {

@@ -65,7 +65,7 @@ async fn look(way: &Way) -> (Step, Option<Found>, Option<Dated>) {
 fn missing(missed: &[(&'static str, String)]) -> Step {
     let what = format!("there is none: {}", answers(missed));
     // What answers with a document has one to mend.
-    let there = missed.iter().any(|(_, why)| !why.starts_with("answered "));
+    let there = missed.iter().any(|(_, why)| !why.starts_with("answered ") && !why.starts_with("broke "));
     let mend = if there {
         "the peer's operator must mend the document; until then its paths can be pinned under [[peers]]"
     } else {

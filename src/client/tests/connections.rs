@@ -168,7 +168,7 @@ async fn strangers_grants_to_one_address_are_bounded_and_known_peers_are_not() {
     let (a, b, c) = tokio::join!(grant(&route), grant(&route), grant(&route));
     let refused: Vec<_> = [a, b, c].into_iter().filter_map(Result::err).collect();
     assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].stage, CallStage::Guard);
+    assert_eq!(refused[0].stage, CallStage::Busy);
     assert!(refused[0].detail.starts_with("busy"), "{}", refused[0].detail);
     let mut again = grant(&route).await;
     // A connection gives its place back when it has closed, which is soon after its call.

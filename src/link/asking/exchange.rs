@@ -248,10 +248,11 @@ impl Exchange {
     /// A grant is on disk.
     pub(super) fn on_granted(&mut self, repeat: &RepeatRecord) {
         let key = repeat.key();
-        // Where it is still looked how to ask, it need not be asked any more.
-        if self.current().is_none_or(|ask| ask.key() == key) {
-            self.state = State::Idle;
+        // Whichever it answers: what is being asked for is there. A grant of the one that waits is taken all the same.
+        if self.current().is_some_and(|ask| ask.key() != key) {
+            self.give_up();
         }
+        self.state = State::Idle;
         self.late.retain(|ask| ask.key() != key);
         if !self.repeats.contains(repeat) {
             self.repeats.push(*repeat);

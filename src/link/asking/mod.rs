@@ -43,7 +43,7 @@ mod renewal;
 
 use cure::Cure;
 use exchange::{Exchange, LookedUp};
-use held::HeldTokens;
+use held::{Held, HeldTokens};
 pub(super) use outcome::{After401, Outcome, Refused, Unreached};
 use renewal::Renewal;
 
@@ -366,8 +366,8 @@ impl Asking {
     fn give_up(&mut self, reason: String, ctx: &mut Context<'_>) -> Outcome {
         self.exchange.give_up();
         ctx.note(Fact::AskFailed(reason.clone()));
-        let renews = self.held.newest().is_some_and(|newest| newest.refresh().is_none());
-        if renews && !self.renewal.is_under_way() {
+        let due = |newest: &Held| newest.refresh().is_none() && newest.renew_at <= ctx.now.wall;
+        if self.held.newest().is_some_and(due) && !self.renewal.is_under_way() {
             // It was to bring what follows this token: tried again later, also while that one lives.
             self.renewal.rest(ctx);
         }

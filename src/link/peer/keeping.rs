@@ -19,7 +19,7 @@ impl Peer {
         self.asking.forget();
         self.families.clear();
         self.rest = None;
-        self.gone = None;
+        self.seeking = None;
         self.forgotten = !self.keeping.is_empty();
         let later = self.keeping.split_off(self.keeping.len().min(1));
         for change in later {
@@ -79,7 +79,7 @@ impl Peer {
             }
             Change::Taken { held, family, pair } => {
                 self.families.open(family, pair, ctx.now.wall);
-                ctx.note(Fact::GrantTaken);
+                ctx.note(Fact::GrantTaken { surely: held.is_some() });
                 //= https-token, "The three published revisions": an R3 peer's 204 for our grant proves nothing
                 if held.is_some() {
                     self.come_up(ctx);
