@@ -54,6 +54,8 @@ use crate::{
     },
 };
 
+pub mod doctor;
+
 /// Why the node did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode, Version,
-    header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER},
 };
 use serde::Deserialize;
 
@@ -73,6 +73,11 @@ impl Raw {
             version: if self.version == Version::HTTP_2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
             tls: self.tls,
         }
+    }
+
+    /// The clock of whoever answered, where it says what it shows.
+    pub(super) fn date(&self) -> Option<Wall> {
+        self.header(DATE).and_then(http_date)
     }
 
     fn words(&self, problem: &Problem) -> Option<String> {
@@ -167,10 +172,15 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
         // More digits than can be counted are more than an hour.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-        Wall(u64::try_from(date.as_millisecond()).unwrap_or(0)).since(now)
+        http_date(value)?.since(now)
     };
     Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// A date as HTTP writes it (RFC 9110).
+fn http_date(value: &str) -> Option<Wall> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
+    Some(Wall(u64::try_from(date.as_millisecond()).unwrap_or(0)))
 }
 
 #[cfg(test)]

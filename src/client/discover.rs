@@ -3,7 +3,7 @@
 //! The first 200 with a valid document wins; a path at which the host breaks the connection is one without. Redirects are not followed, 256 KiB are read, and the rules for addresses are
 //! those of any call. A host that cannot be reached is not asked three times more. Source: `ymp`, "Host information".
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode, header::CACHE_CONTROL};
@@ -15,6 +15,7 @@ use crate::wire::{
     information::{INFORMATION_PATHS, read},
     limits::{GRANT_TIME_STRANGER, INFORMATION_BYTES_MAX, LOOK_UP_TIME},
     parameters::Parameters,
+    time::Wall,
 };
 
 /// A host information that was found.
@@ -28,6 +29,17 @@ pub struct Discovered {
     pub max_age: Option<Duration>,
 }
 
+/// What a look for a host's information came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The paths that had none, in their order, and why: words to follow the path.
+    pub missed: Vec<(&'static str, String)>,
+    /// The first valid document.
+    pub found: Option<Discovered>,
+    /// The host's clock, where its last answer says what it shows.
+    pub date: Option<Wall>,
+}
+
 impl Client {
     /// Looks for a host's information. Ends within 20 s, within 10 s where a stranger caused it.
     ///
@@ -35,6 +47,19 @@ impl Client {
     /// `LookUp` where it was reached and none of its four paths has a valid document: what each of them answered. The
     /// stage that failed where it was not reached.
     pub async fn discover(&self, route: &Route, stranger: bool) -> Result<Discovered, CallError> {
+        let looked = self.look(route, stranger).await?;
+        looked.found.ok_or_else(|| {
+            let missed: Vec<_> = looked.missed.iter().map(|(path, why)| format!("{path} {why}")).collect();
+            let detail = format!("{} has no host information: {}", route.host, missed.join("; "));
+            fault(CallStage::LookUp, detail)
+        })
+    }
+
+    /// As `discover`, with what each path answered.
+    ///
+    /// # Errors
+    /// The stage that failed where the host was not reached.
+    pub async fn look(&self, route: &Route, stranger: bool) -> Result<Looked, CallError> {
         let deadline = if stranger { GRANT_TIME_STRANGER } else { LOOK_UP_TIME };
         let lane = Lane::passing(&self.dialler, route, stranger, (self.clock)().mono);
         timeout(deadline, look(route, &lane, deadline)).await.unwrap_or_else(|_| {
@@ -44,8 +69,8 @@ impl Client {
     }
 }
 
-async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Discovered, CallError> {
-    let mut answers = String::new();
+async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Looked, CallError> {
+    let mut looked = Looked { missed: Vec::new(), found: None, date: None };
     //= YMP-INFO-01: the first valid one wins
     for path in INFORMATION_PATHS {
         let get = Call {
@@ -54,22 +79,23 @@ async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Discover
             ..Call::post(route, path, Bytes::new(), deadline)
         };
         let judged = match ask(&get, lane).await {
-            Ok(raw) => judge(&raw),
+            Ok(raw) => {
+                looked.date = raw.date();
+                judge(&raw)
+            }
             // It was reached: some break off where they serve nothing.
             Err(CallError { stage: CallStage::Exchange, .. }) => Err("broke the connection".to_owned()),
             Err(error) => return Err(error),
         };
         match judged {
-            Ok((parameters, max_age)) => return Ok(Discovered { parameters, path, max_age }),
-            Err(why) => {
-                let separator = if answers.is_empty() { "" } else { "; " };
-                // Writing to a String cannot fail.
-                let _ = write!(answers, "{separator}{path} {why}");
+            Ok((parameters, max_age)) => {
+                looked.found = Some(Discovered { parameters, path, max_age });
+                break;
             }
+            Err(why) => looked.missed.push((path, why)),
         }
     }
-    let detail = format!("{} has no host information: {answers}", route.host);
-    Err(fault(CallStage::LookUp, detail))
+    Ok(looked)
 }
 
 /// A second time only where the first went over a connection that had died since the last path.

@@ -45,10 +45,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod walk;
 
-pub use discover::Discovered;
+pub use discover::{Discovered, Looked};
 pub use route::{Address, AddressError, Route};
 pub use settings::Settings;
+pub use walk::{Greeted, Opened, Probed, Resolved, Target, Trouble};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ymp/", env!("CARGO_PKG_VERSION")));
 /// Old implementations have their document under a route that answers 406 to anything narrower.

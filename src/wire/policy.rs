@@ -41,12 +41,30 @@ pub struct Policy {
     pub deny: Vec<DenyPattern>,
 }
 
+/// Why the policy refuses a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwelcome {
+    /// It, or a name above it, is denied.
+    Denied,
+    /// Only listed hosts are welcome, and it is not listed.
+    Unlisted,
+}
+
 impl Policy {
     /// Whether this host federates with `host`.
     #[must_use]
     pub fn allows(&self, host: &PeerHost) -> bool {
-        !self.deny.iter().any(|pattern| pattern.matches(host))
-            && self.listed.as_ref().is_none_or(|listed| listed.contains(host))
+        self.refusal(host).is_none()
+    }
+
+    /// Why this host does not federate with `host`, where it does not.
+    #[must_use]
+    pub fn refusal(&self, host: &PeerHost) -> Option<Unwelcome> {
+        if self.deny.iter().any(|pattern| pattern.matches(host)) {
+            return Some(Unwelcome::Denied);
+        }
+        let unlisted = self.listed.as_ref().is_some_and(|listed| !listed.contains(host));
+        unlisted.then_some(Unwelcome::Unlisted)
     }
 }
 
@@ -83,7 +101,7 @@ mod tests {
         let listed = Some([host("a.test"), host("b.test")].into());
         let policy = Policy { listed, deny: vec![DenyPattern::parse("b.test").unwrap()] };
         assert!(policy.allows(&host("a.test")));
-        assert!(!policy.allows(&host("b.test")));
-        assert!(!policy.allows(&host("c.test")));
+        assert_eq!(policy.refusal(&host("b.test")), Some(Unwelcome::Denied));
+        assert_eq!(policy.refusal(&host("c.test")), Some(Unwelcome::Unlisted));
     }
 }
