@@ -42,6 +42,7 @@ impl Serve {
     }
 }
 
+//= NODE-SERVE-01: the real ports
 /// What scripts wait for.
 fn ready_line(host: &OwnHost, peer: SocketAddr, local: SocketAddr) -> String {
     format!("ready host={host} peer={peer} local={local}")
@@ -64,6 +65,7 @@ fn end_with_parent() -> Outcome {
 mod tests {
     use super::*;
 
+    //= NODE-SERVE-01
     #[test]
     fn the_ready_line_is_the_documented_one() {
         let host = OwnHost::parse("alpha.test").unwrap();

@@ -70,6 +70,7 @@ pub(super) struct Dialler {
 impl Dialler {
     pub(super) fn new(settings: Settings, tls: &rustls::ClientConfig) -> Self {
         let mut tls = tls.clone();
+        //= SEED-HTTP-1: both versions
         tls.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
         // A resumed session shows no certificate, and a renewed connection is there to see it again.
         tls.resumption = Resumption::disabled();
@@ -83,6 +84,7 @@ impl Dialler {
         }
     }
 
+    //= HT-ASK-22: on the address that is dialled
     /// The addresses that a host's own name leads to and that may be dialled; at least one.
     pub(super) async fn addresses(&self, host: &PeerHost, stranger: bool) -> Result<Vec<IpAddr>, CallError> {
         let found = match host.kind() {
@@ -120,10 +122,12 @@ impl Dialler {
 
     pub(super) async fn targets(&self, route: &Route, stranger: bool) -> Result<Vec<SocketAddr>, CallError> {
         let (addresses, port) = match &route.address {
+            //= NODE-PIN-01: whatever the name resolves to
             Some(Address::Socket(socket)) => return Ok(vec![*socket]),
             Some(Address::Name { name, port }) => (self.look_up(name, stranger).await?, *port),
             None => {
                 let port = route.host.port();
+                //= HT-ASK-23: configured ports only
                 if !self.settings.ports.iter().any(|range| range.contains(&port)) {
                     let detail = format!("{}: port {port} is not among federation.ports", route.host);
                     return Err(fault(CallStage::Guard, detail));
@@ -192,7 +196,7 @@ impl Dialler {
         Err(last)
     }
 
-    //= https-token, "The exchange, in one picture": certificate, SNI and Host follow the name, also with a pinned address
+    //= HT-PIC-03: certificate and SNI follow the name
     async fn secure(&self, route: &Route, tcp: TcpStream, place: Option<Place>) -> Result<Line, CallError> {
         let name = route.host.name();
         let Some(server_name) = server_name(name) else {

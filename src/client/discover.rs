@@ -71,6 +71,7 @@ impl Client {
 
 async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Looked, CallError> {
     let mut looked = Looked { missed: Vec::new(), found: None, date: None };
+    //= YMP-INFO-01: the first valid one wins
     for path in INFORMATION_PATHS {
         let get = Call {
             method: Method::GET,
@@ -109,12 +110,14 @@ async fn ask(call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
 }
 
 fn judge(raw: &Raw) -> Result<(Parameters, Option<Duration>), String> {
+    //= YMP-INFO-08: no redirect
     if raw.status != StatusCode::OK {
         return Err(format!("answered {}", raw.status.as_u16()));
     }
     if let Some(broken) = &raw.broken {
         return Err(format!("broke off: {broken}"));
     }
+    //= YMP-INFO-13: over 256 KiB
     if raw.cut {
         return Err(format!("has more than {} KiB", INFORMATION_BYTES_MAX / 1024));
     }
@@ -122,6 +125,7 @@ fn judge(raw: &Raw) -> Result<(Parameters, Option<Duration>), String> {
     Ok((parameters, max_age(raw)))
 }
 
+//= YMP-INFO-14: as max-age says
 /// `max-age` of `Cache-Control`; `no-store` and `no-cache` count as zero. A header that says neither says nothing.
 fn max_age(raw: &Raw) -> Option<Duration> {
     let mut age = None;
@@ -146,6 +150,7 @@ fn max_age(raw: &Raw) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use hyper::{HeaderMap, Version, header::HeaderValue};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -164,6 +169,7 @@ mod tests {
     const GOOD: &str = r#"{"ymp-version":"0.0.0","connection-protocols":[{"name":"https-token","version":"0.0.0",
         "parameters":{"request-path":"/r","grant-path":"/g","packet-path":"/p"}}]}"#;
 
+    //= YMP-INFO-01, YMP-INFO-08, YMP-INFO-13
     #[test]
     fn what_each_path_answers_is_said_in_a_few_words() {
         for (raw, words) in [
@@ -178,6 +184,7 @@ mod tests {
         assert_eq!(judge(&raw(200, GOOD)).unwrap().0.packet_path.as_str(), "/p");
     }
 
+    //= YMP-INFO-14
     #[test]
     fn cache_control_is_read_as_others_write_it() {
         let age = |values: &[&str]| {
@@ -196,5 +203,29 @@ mod tests {
         assert_eq!(age(&["no-cache"]), Some(0));
         assert_eq!(age(&["max-age=-1"]), None);
         assert_eq!(age(&["max-age=99999999999999999999999999"]), Some(u64::MAX));
+    }
+
+    proptest! {
+        //= YMP-INFO-14
+        #[test]
+        fn the_age_is_found_among_any_directives(
+            before in "([a-z-]{1,8}(=[a-z0-9]{1,4})?, ?){0,2}", after in "(, ?[a-z-]{1,8}(=\"[a-z0-9]{0,4}\")?){0,2}", age: u64, mask in 0..128_u8, quotes: bool,
+        ) {
+            let letters = "max-age".chars().enumerate();
+            let name: String = letters.map(|(at, c)| if mask >> at & 1 == 1 { c.to_ascii_uppercase() } else { c }).collect();
+            let age_written = if quotes { format!("\"{age}\"") } else { age.to_string() };
+            let value = format!("{before}{name}={age_written}{after}");
+            prop_assume!(!value.contains("no-store") && !value.contains("no-cache") && !before.contains("max-age") && !after.contains("max-age"));
+            let mut raw = raw(200, GOOD);
+            raw.headers.insert(CACHE_CONTROL, HeaderValue::from_str(&value).unwrap());
+            prop_assert_eq!(max_age(&raw), Some(Duration::from_secs(age)), "{}", value);
+        }
+
+        #[test]
+        fn no_header_makes_the_reading_panic(bytes in proptest::collection::vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..60)) {
+            let mut raw = raw(200, GOOD);
+            raw.headers.insert(CACHE_CONTROL, HeaderValue::from_bytes(&bytes).unwrap());
+            let _ = max_age(&raw);
+        }
     }
 }

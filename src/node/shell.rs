@@ -238,6 +238,7 @@ impl Shell {
         self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
     }
 
+    //= HT-ASK-20: the policy is asked
     /// How this host is reached. No road leads to a host that the policy refuses.
     pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
         self.allowed(host)
@@ -260,10 +261,12 @@ impl Shell {
 }
 
 impl From<StoreError> for Error {
+    //= HT-PKT-13: 503, come back
     /// The store's trouble, outside: come back. The alarm is raised where it is swallowed.
     fn from(error: StoreError) -> Self {
         let retry_after = match error {
             StoreError::Full => Duration::from_secs(1),
+            //= NODE-API-06: 503, come back
             StoreError::OutboxFull(_) => Duration::from_secs(10),
             StoreError::Space { .. } => Duration::from_secs(30),
             StoreError::Doubt(_)

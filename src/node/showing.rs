@@ -16,6 +16,7 @@ use crate::{
     },
 };
 
+//= NODE-API-28: never a token
 /// A link as operators see it; of a peer without a machine what is configured.
 pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> PeerView {
     let now = shell.now();

@@ -12,6 +12,7 @@ pub struct DenyPattern {
 }
 
 impl DenyPattern {
+    //= NODE-CONF-09: all below a name
     /// Reads `evil.example`, or `*.evil.example` for all below that name (not the name itself).
     ///
     /// # Errors
@@ -21,6 +22,7 @@ impl DenyPattern {
         Ok(Self { name: PeerHost::parse_human(rest)?.name().to_owned(), below })
     }
 
+    //= YMP-HOST-08: on every port
     fn matches(&self, host: &PeerHost) -> bool {
         if self.below {
             host.name().strip_suffix(&self.name).is_some_and(|head| head.len() > 1 && head.ends_with('.'))
@@ -74,6 +76,7 @@ mod tests {
         PeerHost::parse(text).unwrap()
     }
 
+    //= YMP-HOST-08, NODE-CONF-09
     #[test]
     fn deny_matches_the_name_on_every_port_and_stars_what_is_below() {
         let deny = vec![DenyPattern::parse("evil.test").unwrap(), DenyPattern::parse("*.Bad.test").unwrap()];
@@ -92,6 +95,7 @@ mod tests {
         assert!(DenyPattern::parse("*").is_err());
     }
 
+    //= NODE-CONF-08
     #[test]
     fn deny_wins_over_listed() {
         let listed = Some([host("a.test"), host("b.test")].into());
