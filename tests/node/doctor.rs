@@ -224,6 +224,7 @@ async fn a_clock_that_is_off() {
     }
 }
 
+//= HT-REV-02
 #[tokio::test]
 async fn an_r1_and_an_r3_peer_are_told_apart_and_nothing_is_asked_of_either() {
     let yard = Yard::new();

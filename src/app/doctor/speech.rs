@@ -88,7 +88,7 @@ fn answers(missed: &[(&'static str, String)]) -> String {
     all.join("; ")
 }
 
-//= https-token, "The three published revisions": a peer whose parameters have a refresh-path speaks R1/R2, one without R3
+//= HT-REV-02: a refresh-path, or none
 fn sending(found: &Found) -> Step {
     let by = match found.source {
         Source::Pinned => "what is pinned under [[peers]]",
