@@ -65,6 +65,8 @@ proptest! {
                 PATHS[place]
             }
             2 => {
+                // A refresh-path that is null is none: an R3 peer's.
+                let wrong = if PATHS[place] == "refresh-path" && wrong == "null" { "7".to_owned() } else { wrong };
                 all[place].1 = wrong;
                 "form"
             }
