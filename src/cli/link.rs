@@ -33,6 +33,7 @@ struct Direction {
     families: Option<u64>,
     revision: Option<String>,
     reason: Option<String>,
+    last_failure: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +109,7 @@ impl Link {
             entries.push((name, direction.words(now)));
             // The line above says which direction.
             entries.extend(direction.by().map(|by| ("", by)));
+            entries.extend(direction.trouble(now).map(|trouble| ("", trouble)));
         }
         entries.extend([
             ("waiting", waiting),
@@ -123,8 +125,9 @@ impl Link {
     pub(super) fn directions(&self, now: Wall) -> [(bool, String); 2] {
         [("we to it", &self.sending), ("it to us", &self.receiving)].map(|(whose, direction)| {
             let words = direction.words(now);
-            let by = direction.by().map_or(String::new(), |by| format!("; {by}"));
-            (direction.state == "linked", format!("{whose}: {words}{by}"))
+            let more = [direction.by(), direction.trouble(now)].into_iter().flatten();
+            let more: String = more.map(|more| format!("; {more}")).collect();
+            (direction.state == "linked", format!("{whose}: {words}{more}"))
         })
     }
 
@@ -151,6 +154,16 @@ impl Direction {
     fn by(&self) -> Option<String> {
         let known = self.revision.is_some() || self.reason.is_some();
         known.then(|| by(self.revision.as_ref(), self.reason.as_ref(), "unknown"))
+    }
+
+    /// Why the last request in its name came to nothing.
+    fn trouble(&self, now: Wall) -> Option<String> {
+        let failure = self.last_failure.as_ref()?;
+        Some(format!(
+            "a request in its name came to nothing {}: {}",
+            distance(&failure.at, now),
+            failure.reason
+        ))
     }
 
     /// How it stands.
@@ -239,6 +252,7 @@ mod tests {
                 families: 2,
                 revision: Some(Revision::R3),
                 reason: Some("it asked with a state"),
+                last_failure: Some(FailureView { at: ago(20), reason: "it answered 403".into() }),
             },
             queue: QueueView { messages: 3, in_flight: 1, oldest_at: Some(ago(300)) },
             failures: 1,
@@ -257,6 +271,10 @@ mod tests {
         assert_eq!(shown("sending"), "backing-off, next try in 90s");
         assert_eq!(shown("receiving"), "linked; tokens of 2 exchanges are good");
         assert_eq!(shown(""), "R3: it asked with a state", "the other direction has no token");
+        assert!(
+            entries
+                .contains(&("", "a request in its name came to nothing 20s ago: it answered 403".to_owned()))
+        );
         assert_eq!(shown("revision"), "R1: what is pinned has a refresh-path");
         assert_eq!(shown("looked up"), "2023-11-14 22:12:20Z, 60s ago; looked up again in 59m");
         assert_eq!(

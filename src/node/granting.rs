@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{courier, lookup, shell::Shell, timer::Alarm};
+use super::{courier, lookup, shell::Shell, timer::Alarm, views::FailureView};
 use crate::{
     client::Address,
     link::{
@@ -89,6 +89,9 @@ fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, took: Took) {
     if took == Took::Kept {
         //= HT-ASK-07: before waiting calls go on
         shell.registry.settle_offer(pair);
+        if let Some(slot) = shell.registry.find(host) {
+            *slot.ungranted() = None;
+        }
     }
     shell.lobby().finished(host, took, shell.now());
     perform(shell);
@@ -118,6 +121,7 @@ fn start(shell: &Arc<Shell>, action: Action) {
         }
         Action::Drop { host, reason } => {
             shell.metrics.requests_dropped.up();
+            note(shell, &host, &reason);
             let said = shell.pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
             match said {
                 Some(unsaid) => {
@@ -230,20 +234,27 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
         // An offer that stays on disk is dropped at the next start.
         tracing::debug!(%error, "an offer was not removed from the disk");
     }
+    let reason = ended.to_string();
+    note(shell, host, &reason);
     match ended {
         //= HT-ASK-11: counted, logged, not retried
-        Ended::Misused(reason) => {
+        Ended::Misused(_) => {
             shell.metrics.names_misused.up();
             if let Some(unsaid) = shell.lines.misused.say(shell.now().mono) {
                 tracing::warn!(peer = %host, %reason, unsaid, "somebody asked for a token in the name of this host");
             }
         }
-        Ended::Refused(reason) | Ended::Unanswered(reason) => {
+        Ended::Refused(_) | Ended::Unanswered(_) => {
             tracing::info!(peer = %host, %reason, "a grant came to nothing");
         }
-        Ended::NoPlace => {
-            tracing::debug!(peer = %host, "a grant came to nothing: as many tokens as may be are out");
-        }
-        Ended::NotKept => tracing::warn!(peer = %host, "a grant came to nothing: it could not be kept"),
+        Ended::NoPlace => tracing::debug!(peer = %host, %reason, "a grant came to nothing"),
+        Ended::NotKept => tracing::warn!(peer = %host, %reason, "a grant came to nothing"),
+    }
+}
+
+/// Operators see at a known peer why it has no token of ours though somebody asked in its name.
+fn note(shell: &Shell, host: &PeerHost, reason: &str) {
+    if shell.knows(host) {
+        *shell.slot(host).ungranted() = Some(FailureView { at: shell.now().wall, reason: reason.to_owned() });
     }
 }

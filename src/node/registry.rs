@@ -12,6 +12,7 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use tokio::sync::{oneshot, watch};
 
+use super::views::FailureView;
 use crate::{
     link::{
         admission::Bucket,
@@ -95,6 +96,8 @@ pub(super) struct Slot {
     pub(super) bucket: Mutex<Option<Bucket>>,
     /// What the last answered call went over.
     pub(super) over: Mutex<Option<(HttpVersion, Option<TlsVersion>)>>,
+    /// Why the last request in its name came to nothing; none since a grant was taken.
+    ungranted: Mutex<Option<FailureView>>,
     /// Client addresses that showed its bearer, newest last.
     origins: Mutex<Vec<(Origin, Mono)>>,
 }
@@ -111,6 +114,7 @@ impl Slot {
             takes: Mutex::default(),
             bucket: Mutex::default(),
             over: Mutex::default(),
+            ungranted: Mutex::default(),
             origins: Mutex::default(),
         }
     }
@@ -118,6 +122,11 @@ impl Slot {
     /// The verbs that wait on this machine.
     pub(super) fn waiting(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the last request in its name came to nothing.
+    pub(super) fn ungranted(&self) -> MutexGuard<'_, Option<FailureView>> {
+        self.ungranted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends when the link that a taken grant makes is on disk, or could not be kept.

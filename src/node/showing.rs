@@ -42,7 +42,7 @@ pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> 
         http: over.map(|(http, _)| http),
         tls: over.and_then(|(_, tls)| tls),
         sending: sending(&look, now),
-        receiving: receiving(&look),
+        receiving: receiving(&look, slot),
         queue: QueueView {
             messages: waiting.as_ref().map_or(0, |waiting| waiting.messages),
             in_flight: look.in_flight,
@@ -90,7 +90,7 @@ fn sending(look: &Look, now: Now) -> SendingView {
     }
 }
 
-fn receiving(look: &Look) -> ReceivingView {
+fn receiving(look: &Look, slot: Option<&Arc<Slot>>) -> ReceivingView {
     let state = match (look.given_until, look.given_surely) {
         (Some(_), true) => DirectionState::Linked,
         (Some(_), false) => DirectionState::Offered,
@@ -110,6 +110,7 @@ fn receiving(look: &Look) -> ReceivingView {
         families: look.families,
         revision: look.given_by,
         reason,
+        last_failure: slot.and_then(|slot| slot.ungranted().clone()),
     }
 }
 

@@ -104,6 +104,8 @@ pub struct ReceivingView {
     pub revision: Option<Revision>,
     /// How that is known.
     pub reason: Option<&'static str>,
+    /// Why the last request in its name came to nothing, unless a grant was taken since. Anybody may have made it.
+    pub last_failure: Option<FailureView>,
 }
 
 /// How a peer is spoken to, and why so.

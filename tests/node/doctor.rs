@@ -322,7 +322,11 @@ async fn a_peer_that_refuses_our_grant_can_be_sent_to_and_cannot_send() {
     let (found, ()) = tokio::join!(alpha.doctor(BETA, &["--exchange"]), grants);
     assert_eq!(found.code, 0, "{found:#?}");
     found.shows("grant", "ok", &[]).shows("receiving", "ok", &["R3", "must ask us itself"]);
-    found.shows("link", "note", &["it to us: nothing yet"]);
+    found.shows(
+        "link",
+        "note",
+        &["it to us: nothing yet", "a request in its name came to nothing", "answered 401"],
+    );
 }
 
 #[tokio::test]

@@ -109,9 +109,24 @@ async fn a_grant_that_is_refused_drops_both_sides_tokens() {
             (&link["receiving"]["state"], &link["sending"]["state"]),
             (&json!("none"), &json!("none"))
         );
+        let reason = format!("answered {status}");
+        eventually("the link says why", || async {
+            let link = node.app().link(BETA).await;
+            link["receiving"]["last-failure"]["reason"]
+                .as_str()
+                .filter(|said| said.contains(&reason))
+                .map(drop)
+        })
+        .await;
     }
     node.app().counts("ymp_grants_failed_total", 5).await;
     assert_eq!(peer.seen(Kind::Grant).len(), 5, "none was retried");
+    peer.ask(&node).await;
+    eventually("nothing is said of it once a grant is taken", || async {
+        let link = node.app().link(BETA).await;
+        (link["receiving"]["state"] == "linked" && link["receiving"]["last-failure"].is_null()).then_some(())
+    })
+    .await;
 }
 
 //= HT-SEND-01

@@ -1,6 +1,6 @@
 //! What the lobby tells the shell to do, and how a grant may end.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
     token::family::NewPair,
@@ -24,6 +24,17 @@ pub enum Ended {
     NotKept,
     /// As many tokens as may be are in use, or surely the host's.
     NoPlace,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misused(reason) => write!(f, "the host says that it did not ask ({reason})"),
+            Self::Refused(reason) | Self::Unanswered(reason) => f.write_str(reason),
+            Self::NotKept => f.write_str("what it needs could not be kept on disk"),
+            Self::NoPlace => f.write_str("as many tokens as may be are out"),
+        }
+    }
 }
 
 /// What became of a link that a taken grant makes.
