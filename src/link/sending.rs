@@ -25,7 +25,7 @@ use crate::wire::{
     time::{Mono, Now},
 };
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Idle,
     /// `stale`: what comes was read before the place to read from moved back, and is not looked at.
@@ -60,7 +60,7 @@ pub(super) enum Sent {
 }
 
 /// The machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sending {
     phase: Phase,
     /// There may be mail behind `after`.

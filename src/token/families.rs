@@ -7,7 +7,7 @@ use super::family::{Admitted, Door, Family, NewPair, Rotated, Subject};
 use crate::wire::{family::FamilyRecord, limits::FAMILIES_PER_PEER, secret::Digest, time::Wall};
 
 /// The families of one subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Families {
     subject: Subject,
     /// Oldest first.

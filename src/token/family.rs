@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use super::fault::fault;
 use crate::wire::{
     family::{FailureRecord, FamilyRecord, PairRecord, RefreshRecord, SpentRecord},
     host::PeerHost,
@@ -57,7 +58,7 @@ pub enum Door {
 }
 
 /// Digests of a fresh pair and how long each may live. For an R3 peer an access token alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NewPair {
     /// Of the access token.
     pub access: Digest,
@@ -71,7 +72,7 @@ pub struct NewPair {
 }
 
 /// One family.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Family {
     record: FamilyRecord,
 }
@@ -152,7 +153,7 @@ impl Family {
     /// Whether anybody could have caused it, and nothing has shown since that the subject has it.
     #[must_use]
     pub fn is_unsure(&self) -> bool {
-        self.record.unsure && !self.is_used()
+        self.record.unsure && !self.is_used() && !fault!(UnsureIsSure)
     }
 
     /// Whether it came by R3: an access token and no refresh token.
@@ -228,7 +229,9 @@ impl Family {
         let previous = record.previous.as_ref();
         let taken = previous.is_some_and(|pair| pair.access == *shown && now < pair.access_until)
             || record.lingering.iter().any(|spent| spent.digest == *shown && now < spent.until);
-        if taken { Admitted::Known } else { Admitted::Unknown }
+        let elsewhere =
+            fault!(AnyDoor) && record.current.refresh.is_some_and(|refresh| refresh.digest == *shown);
+        if taken || elsewhere { Admitted::Known } else { Admitted::Unknown }
     }
 
     //= https-token, "Refresh a token", MUST 1: new tokens, both, when the request is valid
@@ -245,7 +248,7 @@ impl Family {
                 return Rotated::Unknown;
             }
             let mut next = self.used(now);
-            next.record.previous = Some(next.record.current);
+            next.record.previous = Some(next.record.current).filter(|_| !fault!(OldPairDies));
             next.record.current = issued(fresh, next.record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
@@ -257,6 +260,9 @@ impl Family {
             // The answer was lost: what it carried dies unused, so that one live successor exists.
             let mut next = self.clone();
             next.spend(record.current.refresh, now);
+            if fault!(TwoSuccessors) {
+                next.record.previous = Some(record.current);
+            }
             next.record.current = issued(fresh, record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
@@ -293,7 +299,9 @@ impl Family {
     fn used(&self, now: Wall) -> Self {
         let mut next = self.clone();
         next.record.current.used = true;
-        if let Some(previous) = next.record.previous.take() {
+        if !fault!(SpentOpens)
+            && let Some(previous) = next.record.previous.take()
+        {
             let until = previous.access_until.min(now.plus(UNDER_WAY));
             next.record.lingering.retain(|spent| spent.until > now);
             next.record.lingering.push(SpentRecord { digest: previous.access, until });

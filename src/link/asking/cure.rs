@@ -4,7 +4,7 @@ use super::{After401, Asking};
 use crate::wire::{secret::Digest, time::Now};
 
 /// How far the cure for 401 has come since the last 204.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Cure {
     None,
     Refreshed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::{
     link::dice::{Dice, thousandths},
+    token::fault::fault,
     wire::{
         exchange::{RefreshReply, TokenOffer},
         record::HeldRecord,
@@ -19,7 +20,7 @@ use crate::{
 const HELD_MAX: usize = 2;
 
 /// A pair that the peer gave us.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub(super) record: HeldRecord,
     /// When it is refreshed.
@@ -51,7 +52,7 @@ impl Held {
 }
 
 /// All that are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HeldTokens(Vec<Held>);
 
 impl HeldTokens {
@@ -91,7 +92,8 @@ impl HeldTokens {
         }
         self.0.retain(|held| !held.rejected);
         let works = self.0.iter().position(|held| held.record.confirmed && held.opens(now.wall)).unwrap_or(0);
-        self.0 = self.0.drain(..).skip(works).take(HELD_MAX - 1).collect();
+        self.0 =
+            self.0.drain(..).skip(works).take(if fault!(Displaced) { 0 } else { HELD_MAX - 1 }).collect();
         self.0.insert(0, Held::new(record.clone(), dice));
         true
     }
@@ -129,7 +131,7 @@ impl HeldTokens {
     /// The refresh token beside this token was refused.
     pub(super) fn spend(&mut self, token: &Digest) {
         if let Some(held) = self.place(token).and_then(|place| self.0.get_mut(place)) {
-            held.spent = true;
+            held.spent = !fault!(RefusedIsShown);
         }
     }
 

@@ -22,7 +22,7 @@ use super::{
     event::{Action, CallId, Change, Fact, GrantKey, Granted},
 };
 use crate::{
-    token::family::NewPair,
+    token::{family::NewPair, fault::fault},
     wire::{
         exchange::{RefreshReply, TokenOffer},
         host::PeerHost,
@@ -54,7 +54,7 @@ enum Step {
 }
 
 /// The machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Asking {
     held: HeldTokens,
     exchange: Exchange,
@@ -156,7 +156,8 @@ impl Asking {
     //= https-token, "Sending": never more than one refresh or exchange per peer in 2 s
     fn next(&self, mail: bool, lively: bool, now: Now) -> Option<(Step, Mono)> {
         let (step, at) = self.due(mail, lively, now)?;
-        Some((step, self.started.map_or(at, |started| at.max(started.plus(EXCHANGE_PACE)))))
+        let paced = self.started.filter(|_| !fault!(NoPause));
+        Some((step, paced.map_or(at, |started| at.max(started.plus(EXCHANGE_PACE)))))
     }
 
     fn due(&self, mail: bool, lively: bool, now: Now) -> Option<(Step, Mono)> {

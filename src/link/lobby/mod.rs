@@ -57,7 +57,7 @@ pub struct Settings {
 }
 
 /// A request whose turn it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Turn {
     asked: Asked,
     /// When the request came: what it offers lives from there.
@@ -65,20 +65,20 @@ struct Turn {
     stage: Stage,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Stage {
     LookingUp,
     Granting(Box<Offering>),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Hash, Default)]
 struct Entry {
     turn: Option<Turn>,
     waiting: Waiting,
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lobby {
     settings: Settings,
     hosts: HashMap<PeerHost, Entry>,

@@ -2,6 +2,7 @@
 
 mod granted;
 mod hostile;
+mod projected;
 mod refreshing;
 mod resting;
 mod sending;
