@@ -295,9 +295,13 @@ impl Family {
         next
     }
 
-    /// The newest pair is used: the one before it is retired.
+    /// The newest pair is used: the one before it is retired. The first use of all ends a winding down: both asked at once,
+    /// and of the two exchanges this is the one that the subject takes for the newer.
     fn used(&self, now: Wall) -> Self {
         let mut next = self.clone();
+        if !self.is_used() {
+            next.record.closed = None;
+        }
         next.record.current.used = true;
         if !fault!(SpentOpens)
             && let Some(previous) = next.record.previous.take()
