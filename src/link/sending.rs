@@ -107,6 +107,14 @@ impl Sending {
         self.more || !self.window.is_empty()
     }
 
+    /// The token of the packet that is in flight.
+    pub(super) fn token_in_flight(&self) -> Option<Digest> {
+        match self.phase {
+            Phase::InFlight { token, .. } => Some(token),
+            Phase::Idle | Phase::Loading { .. } => None,
+        }
+    }
+
     /// Whether something was sent in the last day.
     pub(super) fn is_lively(&self, now: Now) -> bool {
         self.delivered.is_some_and(|at| now.mono.since(at) < DAY)

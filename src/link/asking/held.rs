@@ -1,4 +1,4 @@
-//! The pairs that a peer gave us, newest first: the newest, and behind it one that works.
+//! The pairs that a peer gave us, newest first: the newest, and behind it one that works or is being shown.
 //!
 //! What an exchange brings does not displace a token that works: the one before the newest is kept until the newest has
 //! had a 204 for a packet. A token that was answered with 401 is never shown again; its refresh token may be.
@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use crate::{
-    link::dice::{Dice, thousandths},
+    link::{
+        context::Context,
+        dice::{Dice, thousandths},
+    },
     token::fault::fault,
     wire::{
         exchange::{RefreshReply, TokenOffer},
@@ -16,8 +19,8 @@ use crate::{
     },
 };
 
-/// The newest, and the one that works.
-const HELD_MAX: usize = 2;
+/// The newest, the one that works, and the one that is shown right now.
+const HELD_MAX: usize = 3;
 
 /// A pair that the peer gave us.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,23 +89,28 @@ impl HeldTokens {
     }
 
     /// An exchange brought a pair. `false`: it was there already.
-    pub(super) fn take(&mut self, record: &HeldRecord, now: Now, dice: &mut dyn Dice) -> bool {
+    pub(super) fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) -> bool {
         if self.0.iter().any(|held| held.record.token == record.token) {
             return false;
         }
         self.0.retain(|held| !held.rejected);
-        let works = self.0.iter().position(|held| held.record.confirmed && held.opens(now.wall)).unwrap_or(0);
-        self.0 =
-            self.0.drain(..).skip(works).take(if fault!(Displaced) { 0 } else { HELD_MAX - 1 }).collect();
-        self.0.insert(0, Held::new(record.clone(), dice));
+        let works =
+            self.0.iter().position(|held| held.record.confirmed && held.opens(ctx.now.wall)).unwrap_or(0);
+        let mut place = 0;
+        self.0.retain(|held| {
+            place += 1;
+            // One that is being shown right now may turn out to be the one that works.
+            (place == works + 1 && !fault!(Displaced)) || ctx.in_flight == Some(held.record.token.digest())
+        });
+        self.0.insert(0, Held::new(record.clone(), ctx.dice));
         true
     }
 
     /// A refresh brought a pair for the one with the token `old`.
-    pub(super) fn renew(&mut self, old: &Digest, record: &HeldRecord, now: Now, dice: &mut dyn Dice) {
+    pub(super) fn renew(&mut self, old: &Digest, record: &HeldRecord, ctx: &mut Context<'_>) {
         match self.place(old).and_then(|place| self.0.get_mut(place)) {
-            Some(held) => *held = Held::new(record.clone(), dice),
-            None => drop(self.take(record, now, dice)),
+            Some(held) => *held = Held::new(record.clone(), ctx.dice),
+            None => drop(self.take(record, ctx)),
         }
     }
 

@@ -257,7 +257,7 @@ impl Asking {
             Change::Renewed { old, held } => {
                 self.renewal = Renewal::Idle;
                 self.refresh_wanted = false;
-                self.held.renew(old, held, ctx.now, ctx.dice);
+                self.held.renew(old, held, ctx);
                 ctx.note(Fact::RefreshDone);
             }
         }
@@ -376,7 +376,7 @@ impl Asking {
     }
 
     fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) {
-        if self.held.take(record, ctx.now, ctx.dice) {
+        if self.held.take(record, ctx) {
             self.renewal.supersede();
         }
     }
