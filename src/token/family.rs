@@ -153,7 +153,7 @@ impl Family {
     /// Whether anybody could have caused it, and nothing has shown since that the subject has it.
     #[must_use]
     pub fn is_unsure(&self) -> bool {
-        self.record.unsure && !self.is_used() && !fault!(UnsureIsSure)
+        self.record.unsure && !self.is_used()
     }
 
     /// Whether it came by R3: an access token and no refresh token.
@@ -299,7 +299,7 @@ impl Family {
     /// and of the two exchanges this is the one that the subject takes for the newer.
     fn used(&self, now: Wall) -> Self {
         let mut next = self.clone();
-        if !self.is_used() {
+        if !self.is_used() && !fault!(NoSecondUse) {
             next.record.closed = None;
         }
         next.record.current.used = true;

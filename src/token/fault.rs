@@ -31,11 +31,9 @@ pub(crate) enum Fault {
     TakenAnyway,
     /// What is offered opens before the grant is answered.
     OffersOpen,
-    /// A grant is accepted under any key that is known, with other tokens than before too.
-    Altered,
     /// A newer token displaces the one that works.
     Displaced,
-    /// What anybody could have caused takes anyone's place.
+    /// What anybody could have caused counts as the host's own.
     UnsureIsSure,
     /// A request is granted in another form than its host's.
     AnyForm,
@@ -43,6 +41,8 @@ pub(crate) enum Fault {
     AskingStopsGranting,
     /// What is kept does not reach the disk.
     KeepsNothing,
+    /// An older exchange that is first used while it winds down runs out all the same.
+    NoSecondUse,
     /// A refresh spends the old pair at once.
     OldPairDies,
     /// A refresh token that was refused is shown again.

@@ -236,7 +236,7 @@ impl Exchange {
             return Err(Refusal::GrantOtherHost);
         }
         let first = keeping.into_iter().find(|repeat| repeat.key() == key).or(known);
-        if first.is_some_and(altered) && !fault!(Altered) {
+        if first.is_some_and(altered) {
             return Err(Refusal::GrantAltered);
         }
         if known.is_some() {

@@ -70,7 +70,7 @@ impl Offering {
                 (Fresh::Pair(FreshPair { token, refresh, lifetime, made }), pair)
             }
             Form::State => {
-                let pair = NewPair::single(access, lifetime, !asked.likely, made);
+                let pair = NewPair::single(access, lifetime, !asked.likely && !fault!(UnsureIsSure), made);
                 (Fresh::Single(FreshAccess { token, lifetime, made }), pair)
             }
         };

@@ -7,7 +7,7 @@ use crate::{
     link::{
         dice::secret,
         event::{CallId, Event, GrantKey, Granted},
-        lobby::Asked,
+        lobby,
         peer::family_writes,
     },
     token::{
@@ -63,7 +63,8 @@ impl World {
             return;
         }
         let known = self.side(to, of).peer.is_linked();
-        let asked = Asked { origin: origin(from), request, known, likely: from == of && self.scene.likely };
+        let asked =
+            lobby::Asked { origin: origin(from), request, known, likely: from == of && self.scene.likely };
         let dropped = self.host_mut(to).lobby.asked(asked, now).err();
         if let Some(dropped) = dropped {
             self.tell(|| format!("dropped: {dropped}"));
@@ -87,10 +88,14 @@ impl World {
     /// Whose secret it is, at this door.
     fn look_up(&self, at: Place, door: Door, digest: &Digest) -> Option<Place> {
         let host = &self.hosts[at];
-        host.others().find(|of| host.side(*of).peer.families().knows(door, digest))
+        host.others().find(|of| {
+            let families = host.side(*of).peer.families();
+            families.knows(door, digest) || (fault!(AnyDoor) && families.knows(Door::Refresh, digest))
+        })
     }
 
     fn refreshed(&mut self, from: Place, to: Place, token: &HeldToken, back: Option<Back>) {
+        self.stale |= back.is_none();
         let (shown, now) = (token.digest(), self.now().wall);
         let refused = Answered::Status(401);
         let Some(of) = self.look_up(to, Door::Refresh, &shown) else {
@@ -127,6 +132,9 @@ impl World {
         let (Some(of), Some(changes)) = (of, admitted) else {
             return self.answer(to, from, back, Answered::Status(401));
         };
+        if !self.mallory.may_show(token, Door::Access) {
+            self.accuse("(a)", "a secret opens another door than its own");
+        }
         if from != of {
             self.accuse("(a)", "a token opens for another host than the one that it was given to");
         }
@@ -187,8 +195,7 @@ impl World {
     //= https-token, "Refreshing": lost answers must not cost the link
     fn check_replay(&mut self, from: Place, at: Place) {
         let who = ["A", "B"][from];
-        // A call whose caller gave it up may arrive after the next one: then this is what the protocol says.
-        if !self.scene.late {
+        if !self.stale {
             self.accuse("(e)", &format!("{who} keeps to the protocol and is taken for a thief"));
         }
         self.tell(|| format!("a replay at {}", ["A", "B"][at]));

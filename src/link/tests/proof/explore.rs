@@ -12,7 +12,7 @@ use super::{
     moves::Move,
     scene::Scene,
     well::{Memo, Rest},
-    world::World,
+    world::{HONEST, World},
 };
 
 /// What a run came to.
@@ -120,9 +120,14 @@ impl World {
     pub(super) fn begin(scene: &Arc<Scene>) -> Self {
         let mut world = Self::new(scene);
         if scene.linked {
-            world = world.with_mail();
-            while let Some(step) = world.next_well().filter(|step| *step != Move::Tick || !world.is_there()) {
-                world = world.after(step);
+            // One after the other, so that both take the same exchange for the newer.
+            for place in HONEST {
+                world.queue(place);
+                while let Some(step) =
+                    world.next_well().filter(|step| *step != Move::Tick || !world.is_there())
+                {
+                    world = world.after(step);
+                }
             }
             assert!(world.is_there() && world.flights.is_empty(), "{}: no link at the start", scene.name);
         }

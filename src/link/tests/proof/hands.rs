@@ -24,7 +24,8 @@ use crate::{
 };
 
 use super::{
-    naming::{held, maker, shown},
+    naming::{held, maker},
+    words::describe_call,
     world::*,
 };
 
@@ -66,12 +67,12 @@ impl World {
                     }
                 };
                 let wait = model_settings().grant_wait;
-                self.call(at, of, Call::Request(request), Back::Asked, wait);
+                self.call(at, of, Call::Request(request), Asked::Asked, wait);
             }
             Action::Untaken { .. } => self.taken(at, of, false),
             Action::Refresh(token) => {
                 self.start(at, of);
-                self.call(at, of, Call::Refresh(token), Back::Refreshed, CALL_TIME);
+                self.call(at, of, Call::Refresh(token), Asked::Refreshed, CALL_TIME);
             }
             Action::LoadMail { after, .. } => {
                 let outbox = &self.side(at, of).outbox;
@@ -79,15 +80,16 @@ impl World {
                 events.push_back(Event::MailLoaded(found));
             }
             Action::Send { token, mail } => {
-                self.call(at, of, Call::Packet(token, mail), Back::Sent, CALL_TIME);
+                self.call(at, of, Call::Packet(token, mail), Asked::Sent, CALL_TIME);
             }
             Action::Settle { delivered, dead } => {
                 assert!(dead.is_empty(), "nothing is at fault here: {dead:?}");
                 let side = self.host_mut(at).side_mut(of);
                 side.outbox.retain(|mail| !delivered.contains(&mail.seq));
-                side.peer.take_dirty();
-                let link = side.peer.record();
-                self.commit(at, Job::Save, vec![VaultWrite::PutLink(Box::new(link))]);
+                if side.peer.take_dirty() {
+                    let link = side.peer.record();
+                    self.commit(at, Job::Save, vec![VaultWrite::PutLink(Box::new(link))]);
+                }
                 events.push_back(Event::Settled);
             }
             Action::Keep(change) => {
@@ -129,17 +131,17 @@ impl World {
         }
     }
 
-    fn call(&mut self, from: Place, to: Place, call: Call, back: Back, wait: std::time::Duration) {
-        let deadline = self.now().mono.plus(wait);
+    fn call(&mut self, from: Place, to: Place, call: Call, of: Asked, wait: std::time::Duration) {
+        let back = Back { of, until: self.now().mono.plus(wait) };
         self.tell(|| describe_call(from, to, &call));
-        self.send(Flight { from, to, cargo: Cargo::Call(call, Some(back)), deadline });
+        self.send(Flight { from, to, cargo: Cargo::Call(call, Some(back)) });
     }
 
     /// A caller is answered, where it still waits.
     pub(super) fn answer(&mut self, from: Place, to: Place, back: Option<Back>, answered: Answered) {
         let Some(back) = back else { return };
         // As the reference host of 2017 does.
-        let yes = self.scene.yes[from] && back == Back::Granted;
+        let yes = self.scene.yes[from] && back.of == Asked::Granted;
         let answered = match answered {
             Answered::Status(401 | 403) if yes => Answered::Status(204),
             Answered::Status(_) | Answered::Fresh(_) | Answered::Nothing(_) => answered,
@@ -147,8 +149,7 @@ impl World {
         if to == M {
             return self.mallory.hear(&answered);
         }
-        let deadline = crate::wire::time::Mono(u64::MAX);
-        self.send(Flight { from, to, cargo: Cargo::Answer(back, answered), deadline });
+        self.send(Flight { from, to, cargo: Cargo::Answer(back, answered) });
     }
 
     /// Hands writes over that nothing waits for, or whose waiting is of no interest while nothing stands before them.
@@ -283,7 +284,7 @@ impl World {
                         lifetime: access.lifetime,
                     }),
                 };
-                self.call(at, of, call, Back::Granted, deadline);
+                self.call(at, of, call, Asked::Granted, deadline);
             }
             lobby::Action::Take { host, family, pair, offer } => {
                 let of = place_of(&host);
@@ -308,33 +309,4 @@ pub(super) fn place_of(host: &crate::wire::host::PeerHost) -> Place {
 
 fn host_of(subject: &str, at: Place) -> Place {
     [1 - at, M].into_iter().find(|of| Subject::Peer(name(*of)).to_text() == subject).unwrap()
-}
-
-/// A call in words.
-pub(super) fn describe_call(from: Place, to: Place, call: &Call) -> String {
-    let what = match call {
-        Call::Request(TokenRequest::Tokens(offer)) => {
-            format!("request in the name of {} with token {}", offer.host, shown(&offer.token.digest()))
-        }
-        Call::Request(TokenRequest::State(request)) => {
-            format!("request in the name of {} with state {}", request.host, shown(&request.state.digest()))
-        }
-        Call::Grant(bearer, offer) => format!(
-            "grant under {} of {}, brings {}",
-            shown(bearer),
-            offer.host,
-            shown(&offer.token.digest())
-        ),
-        Call::StateGrant(grant) => format!(
-            "grant with state {} of {}, brings {}",
-            shown(&grant.state),
-            grant.host,
-            shown(&grant.token.digest())
-        ),
-        Call::Refresh(token) => format!("refresh with {}", shown(&token.digest())),
-        Call::Packet(token, mail) => {
-            format!("packet of {} under {}", mail.len(), shown(&token.digest()))
-        }
-    };
-    format!("{} -> {}: {what}", ["A", "B", "M"][from], ["A", "B", "M"][to])
 }

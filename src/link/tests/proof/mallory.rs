@@ -200,10 +200,10 @@ impl Mallory {
         }
     }
 
-    /// Whether what she shows belongs to another door, which never opens then.
-    pub(super) fn is_astray(&self, evil: Evil) -> bool {
-        let Evil::Show { door, known } = evil else { return false };
-        (door == Door::Refresh) != (self.knows[known].kind == Kind::Refresh)
+    /// Whether she knows it as one for this door. Of others' secrets nothing is known here.
+    pub(super) fn may_show(&self, token: &HeldToken, door: Door) -> bool {
+        let known = self.knows.iter().find(|known| known.token == *token);
+        known.is_none_or(|known| (known.kind == Kind::Refresh) == (door == Door::Refresh))
     }
 
     /// In words.

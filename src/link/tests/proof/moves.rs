@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use crate::{
-    link::{event::Event, peer::Peer, testing::parameters},
+    link::event::Event,
     wire::{
         answer::{Answer, CallError, Refreshed},
-        parameters::Found,
-        record::{LinkRecord, Mail, Seq},
+        record::{Mail, Seq},
         time::{Mono, Wall},
     },
 };
 
-use super::{mallory::Evil, naming::since_start, world::*};
+use super::{mallory::Evil, naming::since_start, words::describe_call, world::*};
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +33,8 @@ pub(super) enum Move {
     /// An app hands in a message.
     Mail(Place),
     Evil(Evil),
+    /// The clock goes on to this moment, and each end has a message for the other one.
+    Later(u64),
 }
 
 /// How something is lost.
@@ -94,7 +95,7 @@ impl World {
         }
         if self.left.losses > 0 {
             all.push(Move::Lose(place, Loss::Silent));
-            if back == &Some(Back::Asked) {
+            if back.is_some_and(|back| back.of == Asked::Asked) {
                 all.push(Move::Lose(place, Loss::Unreached));
             }
             if self.scene.late && back.is_some() {
@@ -110,11 +111,14 @@ impl World {
             let peers = host.sides.iter().filter_map(|side| side.peer.wake_at(now));
             peers.chain(host.lobby.wake_at()).collect::<Vec<_>>()
         });
-        let calls = self.flights.iter().filter_map(|flight| match flight.cargo {
-            Cargo::Call(_, Some(_)) => Some(flight.deadline),
-            Cargo::Call(_, None) | Cargo::Answer(..) => None,
-        });
-        hosts.chain(calls).min()
+        let calls = self.flights.iter().filter_map(|flight| flight.cargo.back()).map(|back| back.until);
+        let inside = self.hosts.iter().flat_map(|host| host.waits_for()).filter(|(from, _)| *from != M);
+        let inside = inside.filter_map(|(_, back)| back).map(|back| back.until);
+        hosts.chain(calls).chain(inside).min()
+    }
+
+    pub(super) fn next_wake_ms(&self) -> Option<u64> {
+        self.next_wake().map(|at| self.ms.max(since_start(at)))
     }
 
     /// The state after this step.
@@ -167,24 +171,17 @@ impl World {
                 self.left.mails[place] -= 1;
                 self.queue(place);
             }
+            Move::Later(ms) => {
+                self.ms = self.ms.max(ms);
+                *self = self.with_mail();
+            }
             Move::Evil(evil) => {
                 self.left.evil -= 1;
                 let (to, call) = self.mallory.call(evil);
-                let astray = self.mallory.is_astray(evil);
-                self.tell(|| super::hands::describe_call(M, to, &call));
-                let before = self.opened(to);
-                self.arrive(M, to, call, Some(Back::Sent));
-                if astray && self.opened(to) != before {
-                    self.accuse("(a)", "a secret opens another door than its own");
-                }
+                self.tell(|| describe_call(M, to, &call));
+                self.arrive(M, to, call, Some(Back { of: Asked::Sent, until: Mono(u64::MAX) }));
             }
         }
-    }
-
-    /// Signs of a door that opened to Mallory.
-    fn opened(&self, at: Place) -> (usize, Option<Wall>) {
-        let side = &self.hosts[at].sides.last().unwrap();
-        (side.successors.len(), side.peer.health().heard)
     }
 
     fn deliver(&mut self, place: usize, friendly: bool) {
@@ -210,114 +207,27 @@ impl World {
     }
 
     /// A caller has its answer.
-    fn answered(&mut self, at: Place, of: Place, back: Back, answered: Answered) {
+    pub(super) fn answered(&mut self, at: Place, of: Place, back: Back, answered: Answered) {
         let reply = || match &answered {
             Answered::Status(status) => Ok(Answer::bare(*status)),
             Answered::Fresh(_) => Ok(Answer::bare(200)),
             Answered::Nothing(stage) => Err(error(*stage)),
         };
-        match back {
-            Back::Asked => self.drive(at, of, Event::Asked(reply())),
-            Back::Sent => self.drive(at, of, Event::Sent(reply())),
-            Back::Granted => {
+        match back.of {
+            Asked::Asked => self.drive(at, of, Event::Asked(reply())),
+            Asked::Sent => self.drive(at, of, Event::Sent(reply())),
+            Asked::Granted => {
                 let now = self.now();
                 self.host_mut(at).lobby.answered(&name(of), &reply(), now);
                 self.lobby(at);
             }
-            Back::Refreshed => {
+            Asked::Refreshed => {
                 let refreshed = match answered {
                     Answered::Fresh(reply) => Refreshed::Fresh(reply),
                     Answered::Status(status) => Refreshed::Answered(Answer::bare(status)),
                     Answered::Nothing(stage) => Refreshed::Failed(error(stage)),
                 };
                 self.drive(at, of, Event::Refreshed(refreshed));
-            }
-        }
-    }
-
-    fn lose(&mut self, place: usize, loss: Loss) {
-        let flight = Arc::unwrap_or_clone(self.flights.remove(place));
-        let stage = if loss == Loss::Unreached { Stage::Unreached } else { Stage::Silent };
-        match flight.cargo {
-            Cargo::Call(call, back) => {
-                if loss == Loss::Late {
-                    self.send(Flight { cargo: Cargo::Call(call, None), ..flight });
-                }
-                if let Some(back) = back {
-                    self.answered(flight.from, flight.to, back, Answered::Nothing(stage));
-                }
-            }
-            Cargo::Answer(back, _) => {
-                self.lost = true;
-                self.answered(flight.to, flight.from, back, Answered::Nothing(stage));
-            }
-        }
-    }
-
-    //= https-token, "A crash between two steps"
-    fn crash(&mut self, place: Place) {
-        let scene = Arc::clone(&self.scene);
-        let host = self.host_mut(place);
-        let waiting = std::mem::take(&mut host.waiting).into_iter().map(|(_, from, back)| (from, back));
-        let jobs = std::mem::take(&mut host.jobs).into_iter().filter_map(|(job, _)| match job {
-            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }) => {
-                Some((from, back))
-            }
-            Job::Offer { .. } | Job::Keep { .. } | Job::Save => None,
-        });
-        let callers: Vec<_> = waiting.chain(jobs).collect();
-        host.lobby = new_lobby();
-        host.offered.clear();
-        host.families.retain(|(_, family)| !family.offered);
-        for of in host.others() {
-            let families: Vec<_> = host.families.iter().filter(|(other, _)| *other == of).cloned().collect();
-            let link = host.side(of).link.clone().unwrap_or_else(|| LinkRecord::new(name(of)));
-            let found = Found::pinned(parameters(form(&scene, place, of)));
-            let families = families.into_iter().map(|(_, family)| family);
-            let settings = Arc::new(model_settings());
-            let peer = Peer::from_record(link, Some(found), families, settings, &mut host.dice);
-            let side = host.side_mut(of);
-            side.peer = peer;
-            side.started = None;
-        }
-        self.flights.retain(|flight| flight.to != place || matches!(flight.cargo, Cargo::Call(..)));
-        for flight in &mut self.flights {
-            if flight.from == place
-                && let Cargo::Call(_, back) = &mut Arc::make_mut(flight).cargo
-            {
-                *back = None;
-            }
-        }
-        for (from, back) in callers {
-            self.answer(place, from, back, Answered::Nothing(Stage::Silent));
-        }
-        for of in self.hosts[place].others() {
-            if !self.side(place, of).outbox.is_empty() {
-                self.drive(place, of, Event::MailQueued);
-            }
-        }
-    }
-
-    fn tick(&mut self) {
-        let Some(next) = self.next_wake() else { return };
-        self.ms = self.ms.max(since_start(next));
-        let now = self.now();
-        while let Some(place) = self
-            .flights
-            .iter()
-            .position(|flight| matches!(flight.cargo, Cargo::Call(_, Some(_))) && flight.deadline <= now.mono)
-        {
-            self.lose(place, if self.scene.late { Loss::Late } else { Loss::Silent });
-        }
-        for place in HONEST {
-            for of in self.hosts[place].others() {
-                if self.side(place, of).peer.wake_at(now).is_some_and(|at| at <= now.mono) {
-                    self.drive(place, of, Event::Woken);
-                }
-            }
-            if self.hosts[place].lobby.wake_at().is_some_and(|at| at <= now.mono) {
-                self.host_mut(place).lobby.woken(now);
-                self.lobby(place);
             }
         }
     }
@@ -330,46 +240,6 @@ impl World {
         let raw = bytes::Bytes::from_static(b"{}");
         outbox.push(Mail { seq: Seq(seq), id: "x".into(), raw, expires: Wall(u64::MAX) });
         self.drive(place, 1 - place, Event::MailQueued);
-    }
-
-    /// A step in words.
-    pub(super) fn describe(&self, step: Move) -> String {
-        let host = |place: Place| ["A", "B", "M"][place];
-        let flight = |place: usize| match &self.flights[place].cargo {
-            Cargo::Call(call, _) => {
-                super::hands::describe_call(self.flights[place].from, self.flights[place].to, call)
-            }
-            Cargo::Answer(back, answered) => {
-                let Flight { from, to, .. } = &*self.flights[place];
-                format!("{} -> {}: {back:?}: {}", host(*from), host(*to), describe_answer(answered))
-            }
-        };
-        match step {
-            Move::Deliver(place) => format!("arrives: {}", flight(place)),
-            Move::Rebuff(place) => format!("refused by Mallory: {}", flight(place)),
-            Move::Lose(place, loss) => format!("lost ({loss:?}): {}", flight(place)),
-            Move::Commit(place) => format!("{}: the write is on disk", host(place)),
-            Move::Stumble(place) => format!("{}: the write fails", host(place)),
-            Move::Crash(place) => format!("{}: restarts", host(place)),
-            Move::Tick => format!(
-                "the clock goes on to {} ms",
-                self.next_wake().map_or(self.ms, |at| self.ms.max(since_start(at)))
-            ),
-            Move::Connect(place) => format!("{}: an operator wants an exchange", host(place)),
-            Move::Tryst(place) => {
-                format!("{}: an operator wants an exchange with Mallory's host", host(place))
-            }
-            Move::Mail(place) => format!("{}: an app hands in a message", host(place)),
-            Move::Evil(evil) => self.mallory.describe(evil),
-        }
-    }
-}
-
-fn describe_answer(answered: &Answered) -> String {
-    match answered {
-        Answered::Status(status) => status.to_string(),
-        Answered::Fresh(reply) => format!("200 with {}", super::naming::shown(&reply.token.digest())),
-        Answered::Nothing(stage) => format!("no answer ({stage:?})"),
     }
 }
 

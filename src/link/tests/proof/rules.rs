@@ -26,8 +26,8 @@ impl World {
     fn judge_state(&self) -> Result<(), String> {
         for at in HONEST {
             for of in self.hosts[at].others() {
-                self.judge_held(at, of)?;
                 self.judge_successors(at, of)?;
+                self.judge_held(at, of)?;
             }
             self.judge_working(at, 1 - at)?;
             for Offer { of, pair, .. } in &self.hosts[at].offered {
@@ -65,13 +65,16 @@ impl World {
             return if lost { Err("(c) a token that works is held no more".to_owned()) } else { Ok(()) };
         };
         let any = held.iter().any(&stands);
-        // The newest too, where nothing but strangers' requests happens and a grant's 204 proves something.
-        let is_sure = self.scene.is_calm() && !self.scene.yes(at) && self.scene.likely;
+        // The newest too, where nothing but strangers' requests happens, and a forged one in the name of `at` is refused by it
+        // or proves nothing. Where both asked at once, what is offered may be held before it opens.
+        let refuses = !self.scene.yes(at) || self.scene.forms[of] == Form::State;
+        let is_sure =
+            self.scene.linked && self.scene.is_calm() && refuses && self.scene.likely && !self.crossed;
         if is_sure && maker(&newest.token.digest()) == of && !stands(newest) {
             return Err("(c) the newest token opens nothing".to_owned());
         }
         let is_known = held.iter().any(|held| held.confirmed) || (self.scene.linked && self.scene.is_calm());
-        if is_known && !any {
+        if is_known && !any && !self.stale {
             return Err("(c) no token opens, and one did".to_owned());
         }
         Ok(())

@@ -25,6 +25,29 @@ pub(super) struct Left {
     pub(super) stumbles: u8,
 }
 
+impl Left {
+    /// What is not 0.
+    pub(super) fn in_words(self) -> String {
+        let Self { losses, crashes, evil, connects, trysts, mails, ticks, stumbles } = self;
+        let counts = [
+            (losses, "lost"),
+            (crashes, "restarts"),
+            (evil, "of Mallory"),
+            (connects[0], "A asks"),
+            (connects[1], "B asks"),
+            (trysts[0], "A asks Mallory"),
+            (trysts[1], "B asks Mallory"),
+            (mails[0], "mail of A"),
+            (mails[1], "mail of B"),
+            (ticks, "ticks"),
+            (stumbles, "writes fail"),
+        ];
+        let words =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// A run.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {

@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::wire::parameters::Form;
+
 use super::{moves::Move, naming::Print, world::*};
 
 /// Steps until both are linked at most.
@@ -14,6 +16,9 @@ const STEPS_MAX: usize = 400;
 const TIME_MAX_MS: u64 = 600_000;
 /// Refreshes and exchanges until both are linked at most, of both hosts together.
 const STARTS_MAX: u32 = 12;
+
+/// Within the time of what is under way (`UNDER_WAY`), and after it; before the tokens are renewed.
+const LATER_MS: [u64; 2] = [20_000, 60_000];
 
 /// What is left until both are linked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +73,25 @@ impl World {
         flight.or_else(|| self.next_wake().map(|_| Move::Tick))
     }
 
+    /// Whether a packet is refused, but for a token that came with a forged request: a host of R1 that says 204 to such a grant
+    /// causes that itself.
+    fn is_refusal(&self, step: Move) -> bool {
+        let Move::Deliver(place) = step else { return false };
+        let Flight { from, cargo, .. } = &*self.flights[place];
+        let refused = matches!(cargo, Cargo::Answer(Back { of: Asked::Sent, .. }, Answered::Status(401)));
+        refused && !self.stale && !(self.scene.yes(*from) && self.scene.forms[1 - *from] == Form::Tokens)
+    }
+
+    /// Both ends are not linked, and which rule says that they should be.
+    fn stuck(&self, moves: &[Move], why: &str) -> (Vec<Move>, String) {
+        let rule = match (self.crossed, self.lost) {
+            (true, _) => "(d) both asked at once",
+            (false, true) => "(e) an answer was lost",
+            (false, false) => "(f) all was well",
+        };
+        (moves.to_vec(), format!("{rule}, and both ends are not linked: {why}"))
+    }
+
     fn starts(&self) -> u32 {
         HONEST.into_iter().map(|place| self.side(place, 1 - place).starts).sum()
     }
@@ -86,7 +110,9 @@ impl Memo {
             let print = world.print(false);
             let here = Rest { steps: moves.len(), ms: world.ms, starts: world.starts() };
             if world.is_there() {
-                self.known.insert(print, Rest::default());
+                if self.known.insert(print, Rest::default()).is_none() {
+                    stays(world, &mut moves)?;
+                }
                 break (here, Rest::default());
             }
             if let Some(rest) = self.known.get(&print) {
@@ -96,13 +122,13 @@ impl Memo {
                 return Err((moves, reason));
             }
             passed.push((print, here));
-            let step = world.next_well().ok_or_else(|| stuck(&moves, "nothing happens any more"))?;
+            let step = world.next_well().ok_or_else(|| world.stuck(&moves, "nothing happens any more"))?;
             moves.push(step);
             if moves.len() > STEPS_MAX || world.ms - first_ms > TIME_MAX_MS {
-                return Err(stuck(&moves, "it takes too long"));
+                return Err(world.stuck(&moves, "it takes too long"));
             }
             if world.starts() - first_starts > STARTS_MAX {
-                return Err((moves, "(i) refreshes and exchanges go on and on".to_owned()));
+                return Err(world.stuck(&moves, "refreshes and exchanges go on and on"));
             }
             world = world.after(step);
         };
@@ -137,6 +163,34 @@ impl Memo {
     }
 }
 
-fn stuck(moves: &[Move], why: &str) -> (Vec<Move>, String) {
-    (moves.to_vec(), format!("(f) both ends are not linked: {why}"))
+/// What was a link is one while packets may still be under way, and after that: no packet is refused then.
+fn stays(mut world: World, moves: &mut Vec<Move>) -> Result<(), (Vec<Move>, String)> {
+    let start = world.ms;
+    for later in LATER_MS {
+        let ms = start + later;
+        while let Some(step) =
+            world.next_well().filter(|step| *step != Move::Tick || world.next_wake_ms() <= Some(ms))
+        {
+            world = go(&world, step, moves)?;
+        }
+        world = go(&world, Move::Later(ms), moves)?;
+        while !world.is_there() {
+            let step = world.next_well().ok_or_else(|| world.stuck(moves, "nothing happens any more"))?;
+            let is_refused = later == LATER_MS[1] && world.is_refusal(step);
+            world = go(&world, step, moves)?;
+            if is_refused {
+                return Err((moves.clone(), "(d) what was a link is none a minute later".to_owned()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn go(world: &World, step: Move, moves: &mut Vec<Move>) -> Result<World, (Vec<Move>, String)> {
+    moves.push(step);
+    let next = world.after(step);
+    if moves.len() > 2 * STEPS_MAX {
+        return Err(world.stuck(moves, "it takes too long"));
+    }
+    next.judge().map_or(Ok(next), |reason| Err((moves.clone(), reason)))
 }

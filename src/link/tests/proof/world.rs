@@ -59,9 +59,16 @@ pub(super) enum Call {
     Packet(HeldToken, Vec<Mail>),
 }
 
-/// What the caller does with the answer.
+/// Who waits for an answer, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Back {
+pub(super) struct Back {
+    pub(super) of: Asked,
+    pub(super) until: Mono,
+}
+
+/// What was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Asked {
     Asked,
     Granted,
     Refreshed,
@@ -106,8 +113,6 @@ pub(super) struct Flight {
     pub(super) from: Place,
     pub(super) to: Place,
     pub(super) cargo: Cargo,
-    /// When the caller has waited long enough.
-    pub(super) deadline: Mono,
 }
 
 /// What a commit of families is part of.
@@ -184,6 +189,9 @@ pub(super) struct World {
     pub(super) calls: u64,
     /// Both asked each other at once; an answer was lost.
     pub(super) crossed: bool,
+    /// A refresh came whose caller had given it up, perhaps after the next one: by the protocol that is a replay, or the pair
+    /// that the caller has dies unused.
+    pub(super) stale: bool,
     pub(super) lost: bool,
     /// What was done in the last step, for people.
     pub(super) told: Vec<String>,
@@ -236,6 +244,30 @@ impl Host {
         &mut self.sides[usize::from(of == M)]
     }
 
+    /// Who waits inside for an answer of this host.
+    pub(super) fn waits_for(&self) -> impl Iterator<Item = (Place, Option<Back>)> + '_ {
+        let waiting = self.waiting.iter().map(|(_, from, back)| (*from, *back));
+        let jobs = self.jobs.iter().filter_map(|(job, _)| match job {
+            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }) => {
+                Some((*from, *back))
+            }
+            Job::Offer { .. } | Job::Keep { .. } | Job::Save => None,
+        });
+        waiting.chain(jobs)
+    }
+
+    /// ... to be told otherwise.
+    pub(super) fn callers(&mut self) -> impl Iterator<Item = (Place, &mut Option<Back>)> {
+        let waiting = self.waiting.iter_mut().map(|(_, from, back)| (*from, back));
+        let jobs = self.jobs.iter_mut().filter_map(|(job, _)| match job {
+            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }) => {
+                Some((*from, back))
+            }
+            Job::Offer { .. } | Job::Keep { .. } | Job::Save => None,
+        });
+        waiting.chain(jobs)
+    }
+
     /// The hosts that it knows.
     pub(super) fn others(&self) -> impl Iterator<Item = Place> + use<> {
         [1 - self.place, M].into_iter().take(self.sides.len())
@@ -253,6 +285,7 @@ impl World {
             left: scene.bounds,
             calls: 0,
             crossed: false,
+            stale: false,
             lost: false,
             told: Vec::new(),
             broken: None,
@@ -295,10 +328,21 @@ impl World {
             self.hosts.iter().for_each(|host| host.read(reader));
             self.flights.hash(reader);
             self.mallory.hash(reader);
+            self.stale.hash(reader);
             if whole {
                 (self.left, self.crossed, self.lost).hash(reader);
             }
         })
+    }
+}
+
+impl Cargo {
+    /// Who waits for it.
+    pub(super) fn back(&self) -> Option<Back> {
+        match self {
+            Self::Call(_, back) => *back,
+            Self::Answer(back, _) => Some(*back),
+        }
     }
 }
 
