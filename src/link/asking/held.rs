@@ -78,6 +78,11 @@ impl HeldTokens {
         self.0.iter().find(|held| held.opens(now.wall)).map(|held| held.record.expires)
     }
 
+    /// Whether one that was answered with 204 opens.
+    pub(super) fn works(&self, now: Now) -> bool {
+        self.0.iter().any(|held| held.record.confirmed && held.opens(now.wall))
+    }
+
     /// The newest.
     pub(super) fn newest(&self) -> Option<&Held> {
         self.0.first()

@@ -108,6 +108,11 @@ impl Asking {
         self.held.until(now)
     }
 
+    /// Whether a token that has opened the peer's door still lives.
+    pub(super) fn works(&self, now: Now) -> bool {
+        self.held.works(now)
+    }
+
     /// The revision by which the newest token came.
     pub(super) fn held_revision(&self) -> Option<Revision> {
         self.held.newest().map(|held| held.record.revision())

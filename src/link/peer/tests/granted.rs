@@ -243,3 +243,18 @@ fn a_token_that_is_being_shown_is_not_displaced_by_what_a_request_brings() {
     assert_eq!(bench.queue([3]), ["send t9 [3]"]);
     assert_eq!(bench.on(Event::Sent(Ok(Answer::bare(401)))), ["send t2 [3]"]);
 }
+
+//= https-token, "The three published revisions": an R3 request in the name of a host whose token we hold is dropped
+#[test]
+fn what_a_request_brought_stands_against_no_other_request_until_it_has_worked() {
+    let mut bench = Bench::new();
+    let hour = std::time::Duration::from_secs(3600);
+    let now = bench.now().wall;
+    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    bench.on(Event::Kept);
+    assert!(!bench.peer.standing(bench.now()).holds);
+    assert_eq!(bench.queue([1]), ["send t9 [1]"]);
+    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    assert!(bench.peer.standing(bench.now()).holds);
+}
