@@ -27,6 +27,10 @@ impl World {
         for at in HONEST {
             for of in self.hosts[at].others() {
                 self.judge_successors(at, of)?;
+            }
+        }
+        for at in HONEST {
+            for of in self.hosts[at].others() {
                 self.judge_held(at, of)?;
             }
             self.judge_working(at, 1 - at)?;

@@ -87,8 +87,8 @@ fn with_mallorys_host() -> Vec<Scene> {
     };
     let tryst = Left { trysts: [1, 0], ..NONE };
     vec![
-        of("R1, and Mallory's host", R1, Form::Tokens, Left { evil: 4, ..tryst }),
-        of("R3, and Mallory's host", R3, Form::State, Left { evil: 4, ..tryst }),
+        of("R1, and Mallory's host", R1, Form::Tokens, Left { evil: 3, ..tryst }),
+        of("R3, and Mallory's host", R3, Form::State, Left { evil: 3, ..tryst }),
         of("R1, and Mallory's host of R3", R1, Form::State, Left { evil: 3, ..tryst }),
         Scene {
             linked: true,
@@ -131,7 +131,7 @@ pub(super) fn faults() -> Vec<(Fault, Scene, &'static str)> {
         (Fault::NoSecondUse, Scene::of("fault", R1, BOTH), "(c)"),
         (Fault::OldPairDies, linked(R1, renews), "(c)"),
         (Fault::RefusedIsShown, Scene { late: true, ..linked(R1, Left { ticks: 2, ..renews }) }, "(e)"),
-        (Fault::NeverGivesUp, Scene::of("fault", R1, Left { losses: 1, ..ONE }), "(f)"),
+        (Fault::NeverGivesUp, Scene::of("fault", MIXED, Left { losses: 1, ..ONE }), "(f)"),
         (Fault::TwoSuccessors, linked(R1, renews), "(g)"),
         (Fault::SpentOpens, host(R1, Left { evil: 4, ..tryst }), "(h)"),
         (Fault::NoPause, Scene::of("fault", R1, Left { connects: [2, 0], ..NONE }), "(i)"),
