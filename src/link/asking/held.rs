@@ -113,9 +113,14 @@ impl HeldTokens {
 
     /// A refresh brought a pair for the one with the token `old`.
     pub(super) fn renew(&mut self, old: &Digest, record: &HeldRecord, ctx: &mut Context<'_>) {
-        match self.place(old).and_then(|place| self.0.get_mut(place)) {
-            Some(held) => *held = Held::new(record.clone(), ctx.dice),
-            None => drop(self.take(record, ctx)),
+        if let Some(held) = self.place(old).and_then(|place| self.0.get_mut(place)) {
+            *held = Held::new(record.clone(), ctx.dice);
+        } else if self.current(ctx.now).is_none() {
+            self.take(record, ctx);
+        } else {
+            // A newer exchange has replaced the old pair, and the peer may close its family: it stands behind what opens.
+            self.0.insert(1, Held::new(record.clone(), ctx.dice));
+            self.0.truncate(HELD_MAX);
         }
     }
 
