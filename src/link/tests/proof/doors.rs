@@ -132,6 +132,8 @@ impl World {
         let (Some(of), Some(changes)) = (of, admitted) else {
             return self.answer(to, from, back, Answered::Status(401));
         };
+        // The first use of an exchange, long after: its issuer cannot know that the caller has gone over to another one.
+        self.stale |= back.is_none() && !changes.put.is_empty();
         if !self.mallory.may_show(token, Door::Access) {
             self.accuse("(a)", "a secret opens another door than its own");
         }

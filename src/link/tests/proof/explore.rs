@@ -130,6 +130,8 @@ impl World {
                 }
             }
             assert!(world.is_there() && world.flights.is_empty(), "{}: no link at the start", scene.name);
+            // A minute ago, so that nothing of it is under way and nothing waits for its pace.
+            world.ms += 60_000;
         }
         Self { left: scene.bounds, crossed: false, lost: false, ..world }
     }

@@ -22,6 +22,7 @@ mod naming;
 mod rules;
 mod scene;
 mod scenes;
+mod walks;
 mod well;
 mod words;
 mod world;
@@ -30,10 +31,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::token::fault;
 use explore::{Report, explore};
-use scene::Scene;
 
 /// States of one scene at most: more is no proof that ends.
 const STATES_MAX: usize = 200_000;
+
+fn is_deep() -> bool {
+    std::env::var("YMP_PROOF").is_ok_and(|depth| depth == "deep")
+}
 
 /// Does this with each, on as many threads as a small machine has.
 fn side_by_side<T: Send, R: Send>(all: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -68,7 +72,7 @@ fn row(report: &Report) -> String {
 
 #[test]
 fn every_interleaving_of_every_scene_keeps_every_rule() {
-    let deep = std::env::var("YMP_PROOF").is_ok_and(|depth| depth == "deep");
+    let deep = is_deep();
     let states_max = if deep { usize::MAX } else { STATES_MAX };
     let reports = side_by_side(scenes::all(deep), |scene| explore(&Arc::new(scene), states_max));
     println!(
@@ -118,39 +122,4 @@ fn every_seeded_fault_is_seen() {
         }
     }
     assert!(missed.is_empty(), "{missed:#?}");
-}
-
-/// A scene from the environment, for trying: `form,form,yes,mallory_hosts,linked,likely,late,losses,crashes,evil,c0,c1,t0,m0,m1,ticks,stumbles`.
-#[test]
-fn tries() {
-    use crate::wire::parameters::Form;
-    use scene::Left;
-    let Ok(text) = std::env::var("TRY") else { return };
-    let n: Vec<u8> = text.split(',').map(|n| n.parse().unwrap()).collect();
-    let form = |n: u8| if n == 0 { Form::Tokens } else { Form::State };
-    let bounds = Left {
-        losses: n[7],
-        crashes: n[8],
-        evil: n[9],
-        connects: [n[10], n[11]],
-        trysts: [n[12], 0],
-        mails: [n[13], n[14]],
-        ticks: n[15],
-        stumbles: n[16],
-    };
-    let mut scene = Scene::of("try", [form(n[0]), form(n[1])], bounds);
-    scene.yes = [n[2] & 1 == 1, n[2] & 2 == 2];
-    scene.mallory_hosts = n[3] > 0;
-    scene.mallory_form = form(n[3].saturating_sub(1));
-    scene.linked = n[4] == 1;
-    scene.likely = n[5] == 1;
-    scene.late = n[6] == 1;
-    let report = explore(&Arc::new(scene), 3_000_000);
-    println!(
-        "{text}: {} states {} steps depth {} most {:?} crossed {} lost {}",
-        report.states, report.steps, report.depth, report.most, report.crossed, report.lost
-    );
-    if let Some(wrong) = report.wrong {
-        println!("WRONG {}\n{}", wrong.reason, wrong.trace.join("\n"));
-    }
 }

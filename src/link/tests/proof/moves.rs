@@ -6,6 +6,7 @@ use crate::{
     link::event::Event,
     wire::{
         answer::{Answer, CallError, Refreshed},
+        limits::CALL_TIME,
         record::{Mail, Seq},
         time::{Mono, Wall},
     },
@@ -70,7 +71,7 @@ impl World {
             ];
             all.extend(counts.into_iter().filter(|(left, _)| *left > 0).map(|(_, step)| step));
         }
-        if left.ticks > 0 && self.next_wake().is_some() {
+        if left.ticks > 0 && self.next_wake_ms().is_some_and(|at| at <= self.ms + self.patience_ms()) {
             all.push(Move::Tick);
         }
         if left.evil > 0 {
@@ -115,6 +116,12 @@ impl World {
         let inside = self.hosts.iter().flat_map(|host| host.waits_for()).filter(|(from, _)| *from != M);
         let inside = inside.filter_map(|(_, back)| back).map(|back| back.until);
         hosts.chain(calls).chain(inside).min()
+    }
+
+    /// How far the clock may go on at once: a disk keeps nobody waiting for longer than a call may take.
+    fn patience_ms(&self) -> u64 {
+        let is_idle = self.hosts.iter().all(|host| host.jobs.is_empty());
+        if is_idle { u64::MAX - self.ms } else { u64::try_from(CALL_TIME.as_millis()).unwrap() }
     }
 
     pub(super) fn next_wake_ms(&self) -> Option<u64> {

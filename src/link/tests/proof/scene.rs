@@ -92,6 +92,11 @@ impl Scene {
         place == M || self.yes[place]
     }
 
+    /// Whether this host answers grants of R1 with 204 that nothing asked for.
+    pub(super) fn vouches(&self, place: Place) -> bool {
+        place != M && self.yes[place] && self.forms[1 - place] == Form::Tokens
+    }
+
     /// Whether a message can go from this host to the other at all: each asks in the form that the other one speaks.
     pub(super) fn is_way(&self, from: Place) -> bool {
         self.forms[from] == self.forms[1 - from]
@@ -100,6 +105,8 @@ impl Scene {
 
     /// Whether nothing but Mallory goes wrong.
     pub(super) fn is_calm(&self) -> bool {
-        self.bounds.losses == 0 && self.bounds.crashes == 0 && self.bounds.stumbles == 0
+        let Left { losses, crashes, ticks, stumbles, .. } = self.bounds;
+        // When time passes calls may run out of it, which is as good as losing them.
+        losses == 0 && crashes == 0 && ticks == 0 && stumbles == 0
     }
 }

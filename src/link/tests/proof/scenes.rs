@@ -69,11 +69,11 @@ fn linked() -> Vec<Scene> {
     vec![
         linked(Scene::of("R1, linked: Mallory asks", R1, Left { evil: 6, ..NONE })),
         linked(Scene::of("R1, linked: one asks anew", R1, Left { evil: 2, losses: 1, ..ONE })),
-        yes(Scene::of("R1, 204 to all, linked", R1, Left { evil: 3, ..BOTH })),
+        yes(Scene::of("R1, 204 to all, linked", R1, Left { evil: 2, ..BOTH })),
         linked(Scene::of("R3, linked: Mallory asks", R3, Left { evil: 6, ..NONE })),
-        yes(Scene::of("R3, 204 to all, linked", R3, Left { evil: 6, ..ONE })),
+        yes(Scene::of("R3, 204 to all, linked", R3, Left { evil: 5, ..ONE })),
         yes(Scene::of("R3, 204 to all, linked, mail", R3, Left { evil: 4, mails: [1, 1], ..NONE })),
-        unlikely(Scene::of("R3, 204 to all, linked, no address", R3, Left { evil: 6, ..ONE })),
+        unlikely(Scene::of("R3, 204 to all, linked, no address", R3, Left { evil: 5, ..ONE })),
         yes(Scene::of("R3, 204 to all, linked, restarts", R3, Left { evil: 3, crashes: 1, ..ONE })),
     ]
 }

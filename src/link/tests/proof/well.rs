@@ -6,8 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::wire::parameters::Form;
-
 use super::{moves::Move, naming::Print, world::*};
 
 /// Steps until both are linked at most.
@@ -79,7 +77,7 @@ impl World {
         let Move::Deliver(place) = step else { return false };
         let Flight { from, cargo, .. } = &*self.flights[place];
         let refused = matches!(cargo, Cargo::Answer(Back { of: Asked::Sent, .. }, Answered::Status(401)));
-        refused && !self.stale && !(self.scene.yes(*from) && self.scene.forms[1 - *from] == Form::Tokens)
+        refused && !self.stale && !self.scene.vouches(*from)
     }
 
     /// Both ends are not linked, and which rule says that they should be.
@@ -155,7 +153,7 @@ impl Memo {
             return Err("(i) refreshes and exchanges go on and on".to_owned());
         }
         // Strangers alone do not make a link that works wait, nor exchange anew.
-        let calm = from.scene.linked && from.scene.is_calm() && from.scene.bounds.ticks == 0;
+        let calm = from.scene.linked && from.scene.is_calm();
         if calm && (rest.ms > 0 || rest.starts > 0) {
             return Err("(c) mail of a link that works waits for what a stranger did".to_owned());
         }

@@ -189,8 +189,9 @@ pub(super) struct World {
     pub(super) calls: u64,
     /// Both asked each other at once; an answer was lost.
     pub(super) crossed: bool,
-    /// A refresh came whose caller had given it up, perhaps after the next one: by the protocol that is a replay, or the pair
-    /// that the caller has dies unused.
+    /// A call came late: its caller had given it up. A refresh, perhaps after the next one: by the protocol that is a replay, or
+    /// the pair that the caller has dies unused. Or the first packet of an exchange, after which older ones are closed, while
+    /// its caller has gone over to one of those. Then a token may be lost; both must be linked again all the same.
     pub(super) stale: bool,
     pub(super) lost: bool,
     /// What was done in the last step, for people.
