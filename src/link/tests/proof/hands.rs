@@ -67,12 +67,12 @@ impl World {
                     }
                 };
                 let wait = model_settings().grant_wait;
-                self.call(at, of, Call::Request(request), Asked::Asked, wait);
+                self.call(at, of, Call::Request(request), What::Request, wait);
             }
             Action::Untaken { .. } => self.taken(at, of, false),
             Action::Refresh(token) => {
                 self.start(at, of);
-                self.call(at, of, Call::Refresh(token), Asked::Refreshed, CALL_TIME);
+                self.call(at, of, Call::Refresh(token), What::Refresh, CALL_TIME);
             }
             Action::LoadMail { after, .. } => {
                 let outbox = &self.side(at, of).outbox;
@@ -80,7 +80,7 @@ impl World {
                 events.push_back(Event::MailLoaded(found));
             }
             Action::Send { token, mail } => {
-                self.call(at, of, Call::Packet(token, mail), Asked::Sent, CALL_TIME);
+                self.call(at, of, Call::Packet(token, mail), What::Packet, CALL_TIME);
             }
             Action::Settle { delivered, dead } => {
                 assert!(dead.is_empty(), "nothing is at fault here: {dead:?}");
@@ -94,7 +94,7 @@ impl World {
             }
             Action::Keep(change) => {
                 let writes = self.side(at, of).peer.writes(&change, self.now());
-                self.host_mut(at).jobs.push_back((Job::Keep { of, change }, writes));
+                self.host_mut(at).jobs.push_back((Job::Keep { of, change: Box::new(change) }, writes));
             }
             Action::AnswerGrant { call, verdict } => {
                 let waiting = &mut self.host_mut(at).waiting;
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    fn call(&mut self, from: Place, to: Place, call: Call, of: Asked, wait: std::time::Duration) {
+    fn call(&mut self, from: Place, to: Place, call: Call, of: What, wait: std::time::Duration) {
         let back = Back { of, until: self.now().mono.plus(wait) };
         self.tell(|| describe_call(from, to, &call));
         self.send(Flight { from, to, cargo: Cargo::Call(call, Some(back)) });
@@ -141,7 +141,7 @@ impl World {
     pub(super) fn answer(&mut self, from: Place, to: Place, back: Option<Back>, answered: Answered) {
         let Some(back) = back else { return };
         // As the reference host of 2017 does.
-        let yes = self.scene.yes[from] && back.of == Asked::Granted;
+        let yes = self.scene.yes[from] && back.of == What::Grant;
         let answered = match answered {
             Answered::Status(401 | 403) if yes => Answered::Status(204),
             Answered::Status(_) | Answered::Fresh(_) | Answered::Nothing(_) => answered,
@@ -197,7 +197,7 @@ impl World {
                 self.lobby(at);
             }
             Job::Keep { of, change } => {
-                let taken = matches!(change, Change::Taken { .. });
+                let taken = matches!(*change, Change::Taken { .. });
                 self.drive(at, of, if kept { Event::Kept } else { Event::NotKept });
                 if taken {
                     self.taken(at, of, kept);
@@ -284,7 +284,7 @@ impl World {
                         lifetime: access.lifetime,
                     }),
                 };
-                self.call(at, of, call, Asked::Granted, deadline);
+                self.call(at, of, call, What::Grant, deadline);
             }
             lobby::Action::Take { host, family, pair, offer } => {
                 let of = place_of(&host);

@@ -9,8 +9,8 @@
 //! - `YMP_PROOF=deep` looks further: each bound is one more. Hours, not a minute; in the release profile rather.
 //! - That the rules see is proven by seeded faults (`token/fault`): each must be found, with its shortest trace.
 //!
-//! `world`: the state. `hands`, `doors`, `mishaps`: what a host's shell does, and what goes wrong. `mallory`: hers. `naming`:
-//! when two states are the same.
+//! `world`: the state. `hands`, `doors`, `mishaps`: what a host's shell does, and what goes wrong. `mallory`: hers. `naming`,
+//! `print`: when two states are the same.
 
 mod doors;
 mod explore;
@@ -19,6 +19,7 @@ mod mallory;
 mod mishaps;
 mod moves;
 mod naming;
+mod print;
 mod rules;
 mod scene;
 mod scenes;

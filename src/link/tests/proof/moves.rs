@@ -96,7 +96,7 @@ impl World {
         }
         if self.left.losses > 0 {
             all.push(Move::Lose(place, Loss::Silent));
-            if back.is_some_and(|back| back.of == Asked::Asked) {
+            if back.is_some_and(|back| back.of == What::Request) {
                 all.push(Move::Lose(place, Loss::Unreached));
             }
             if self.scene.late && back.is_some() {
@@ -186,7 +186,7 @@ impl World {
                 self.left.evil -= 1;
                 let (to, call) = self.mallory.call(evil);
                 self.tell(|| describe_call(M, to, &call));
-                self.arrive(M, to, call, Some(Back { of: Asked::Sent, until: Mono(u64::MAX) }));
+                self.arrive(M, to, call, Some(Back { of: What::Packet, until: Mono(u64::MAX) }));
             }
         }
     }
@@ -221,14 +221,14 @@ impl World {
             Answered::Nothing(stage) => Err(error(*stage)),
         };
         match back.of {
-            Asked::Asked => self.drive(at, of, Event::Asked(reply())),
-            Asked::Sent => self.drive(at, of, Event::Sent(reply())),
-            Asked::Granted => {
+            What::Request => self.drive(at, of, Event::Asked(reply())),
+            What::Packet => self.drive(at, of, Event::Sent(reply())),
+            What::Grant => {
                 let now = self.now();
                 self.host_mut(at).lobby.answered(&name(of), &reply(), now);
                 self.lobby(at);
             }
-            Asked::Refreshed => {
+            What::Refresh => {
                 let refreshed = match answered {
                     Answered::Fresh(reply) => Refreshed::Fresh(reply),
                     Answered::Status(status) => Refreshed::Answered(Answer::bare(status)),

@@ -76,7 +76,7 @@ impl World {
     fn is_refusal(&self, step: Move) -> bool {
         let Move::Deliver(place) = step else { return false };
         let Flight { from, cargo, .. } = &*self.flights[place];
-        let refused = matches!(cargo, Cargo::Answer(Back { of: Asked::Sent, .. }, Answered::Status(401)));
+        let refused = matches!(cargo, Cargo::Answer(Back { of: What::Packet, .. }, Answered::Status(401)));
         refused && !self.stale && !self.scene.vouches(*from)
     }
 

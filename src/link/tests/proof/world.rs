@@ -1,10 +1,6 @@
 //! The model's state: hosts A and B as the real machines with a disk each, what is under way between them, and Mallory.
 
-use std::{
-    collections::VecDeque,
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::VecDeque, hash::Hash, sync::Arc};
 
 use crate::{
     link::{
@@ -28,7 +24,7 @@ use crate::{
 
 use super::{
     mallory::Mallory,
-    naming::{Print, Reader, Throws, moment, print_of},
+    naming::{Throws, moment},
     scene::{Left, Scene},
 };
 
@@ -62,17 +58,17 @@ pub(super) enum Call {
 /// Who waits for an answer, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Back {
-    pub(super) of: Asked,
+    pub(super) of: What,
     pub(super) until: Mono,
 }
 
 /// What was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Asked {
-    Asked,
-    Granted,
-    Refreshed,
-    Sent,
+pub(super) enum What {
+    Request,
+    Grant,
+    Refresh,
+    Packet,
 }
 
 /// What a caller sees.
@@ -126,7 +122,7 @@ pub(super) enum Then {
 #[derive(Clone, Debug)]
 pub(super) enum Job {
     Offer { of: Place, family: u64 },
-    Keep { of: Place, change: Change },
+    Keep { of: Place, change: Box<Change> },
     Marks(Then),
     Save,
 }
@@ -322,19 +318,6 @@ impl World {
         let place = self.flights.partition_point(|other| other.rank() <= flight.rank());
         self.flights.insert(place, Arc::new(flight));
     }
-
-    /// What this state is known by. `whole`: with what the explorer may still do, else as the machines are.
-    pub(super) fn print(&self, whole: bool) -> Print {
-        print_of(self.now(), |reader| {
-            self.hosts.iter().for_each(|host| host.read(reader));
-            self.flights.hash(reader);
-            self.mallory.hash(reader);
-            self.stale.hash(reader);
-            if whole {
-                (self.left, self.crossed, self.lost).hash(reader);
-            }
-        })
-    }
 }
 
 impl Cargo {
@@ -358,50 +341,6 @@ impl Flight {
         };
         (kind, self.from, self.to)
     }
-}
-
-impl Host {
-    fn read(&self, reader: &mut Reader) {
-        // The place stands for itself, the dice's next throw is always a new one.
-        let Self { place: _, sides, lobby, dice: _, families, jobs, offered, waiting } = self;
-        for side in sides {
-            let Side { peer, link, outbox, inbox, started, starts: _, successors, spent } = side;
-            peer.hash(reader);
-            reader.write_u8(u8::from(link.is_some()));
-            link.iter().for_each(|link| read_link(link, reader));
-            (outbox, inbox, started).hash(reader);
-            (successors, spent).hash(reader);
-        }
-        lobby.hash(reader);
-        // As they come back after a restart.
-        let mut stored: Vec<_> = families.iter().collect();
-        stored.sort_by_key(|(of, family)| (*of, family.opened, family.id));
-        stored.hash(reader);
-        reader.write_usize(jobs.len());
-        for (job, writes) in jobs {
-            match job {
-                Job::Offer { of, family } => (0, of, family).hash(reader),
-                Job::Keep { of, change } => (1, of, change).hash(reader),
-                Job::Marks(then) => (2, then).hash(reader),
-                Job::Save => 3.hash(reader),
-            }
-            for write in writes {
-                match write {
-                    VaultWrite::PutLink(link) => read_link(link, reader),
-                    VaultWrite::PutFamily(family) => family.hash(reader),
-                    VaultWrite::DropFamily { id, .. } => id.hash(reader),
-                    VaultWrite::DropLink(_) => reader.write_u8(9),
-                }
-            }
-        }
-        (offered, waiting).hash(reader);
-    }
-}
-
-fn read_link(link: &LinkRecord, reader: &mut Reader) {
-    let LinkRecord { host: _, held, repeats, tries: _, failures, heard, succeeded, failed: _, published: _ } =
-        link;
-    (held, repeats, failures, heard.is_some(), succeeded.is_some()).hash(reader);
 }
 
 /// The form in which `place` is spoken to by `from`.
