@@ -5,11 +5,14 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::{
+    args,
     output::{Out, Outcome},
     remote::{Call, Remote, Target, block_on, read},
     render::{self, clean, distance},
     rooms,
 };
+
+use crate::wire::host::PeerHost;
 
 const NEED: &str = "the app needs the service that sent the message, or `admin = true`";
 
@@ -24,27 +27,33 @@ pub(super) struct Dead {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// All of them that the app may see, with the reason
-    #[command(after_help = "Example:\n  ymp dead list")]
+    #[command(after_help = "Examples:\n  ymp dead list\n  ymp dead list --host beta.test")]
     List {
-        /// Print JSON
+        /// Only those for this host
+        #[arg(long, value_name = "HOST", value_parser = args::peer_host)]
+        host: Option<PeerHost>,
+        /// Print JSON, page after page, one document a line
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         target: Target,
     },
     /// Queue them again; their time to live starts anew
-    #[command(after_help = "Example:\n  ymp dead retry 0197c2f1")]
+    #[command(after_help = "Examples:\n  ymp dead retry 0197c2f1\n  ymp dead retry --host beta.test")]
     Retry(Ids),
     /// Delete them for good
-    #[command(after_help = "Example:\n  ymp dead delete 0197c2f1")]
+    #[command(after_help = "Examples:\n  ymp dead delete 0197c2f1\n  ymp dead delete --host beta.test")]
     Delete(Ids),
 }
 
 #[derive(clap::Args, Debug)]
 struct Ids {
     /// The messages' ids
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required_unless_present = "host", conflicts_with = "host")]
     ids: Vec<String>,
+    /// All that are for this host; needs an admin
+    #[arg(long, value_name = "HOST", value_parser = args::peer_host)]
+    host: Option<PeerHost>,
     #[command(flatten)]
     target: Target,
 }
@@ -52,6 +61,13 @@ struct Ids {
 #[derive(Deserialize)]
 struct Letters {
     messages: Vec<Letter>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Steered {
+    messages: u64,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +83,15 @@ impl Dead {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
         block_on(async {
             match self.verb {
-                Verb::List { json, target } => list(Remote::new(target)?, json, out).await,
+                Verb::List { host, json, target } => {
+                    list(&Remote::new(target)?, host.as_ref(), json, out).await
+                }
+                Verb::Retry(Ids { host: Some(host), target, .. }) => {
+                    all(&host, target, "retry-dead", "queued", out).await
+                }
+                Verb::Delete(Ids { host: Some(host), target, .. }) => {
+                    all(&host, target, "drop-dead", "deleted", out).await
+                }
                 Verb::Retry(ids) => each(ids, Method::POST, Some("retry"), "queued", out).await,
                 Verb::Delete(ids) => each(ids, Method::DELETE, None, "deleted", out).await,
             }
@@ -75,13 +99,31 @@ impl Dead {
     }
 }
 
-async fn list(remote: Remote, json: bool, out: &mut Out<'_>) -> Outcome {
-    let text = remote.text(Call::new(Method::GET, &["dead"], NEED)).await?;
-    if json {
-        return out.line(text.trim_end());
+/// Page after page, until there is no more.
+async fn list(remote: &Remote, host: Option<&PeerHost>, json: bool, out: &mut Out<'_>) -> Outcome {
+    let (mut all, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let mut call = Call::new(Method::GET, &["dead"], NEED);
+        call.query.extend(host.map(|host| ("host", host.to_string())));
+        call.query.extend(after.clone().map(|after| ("after", after)));
+        let text = remote.text(call).await?;
+        let letters: Letters = read(&text)?;
+        if json && (after.is_none() || !letters.messages.is_empty()) {
+            out.line(text.trim_end())?;
+        }
+        after = letters.next;
+        if after.is_none() || letters.messages.is_empty() {
+            break;
+        }
+        if !json {
+            all.extend(letters.messages);
+        }
     }
-    let letters: Letters = read(&text)?;
-    if letters.messages.is_empty() {
+    if json { Ok(()) } else { table(&all, out) }
+}
+
+fn table(letters: &[Letter], out: &mut Out<'_>) -> Outcome {
+    if letters.is_empty() {
         return out.line("no dead messages");
     }
     let now = rooms::now();
@@ -91,8 +133,16 @@ async fn list(remote: Remote, json: bool, out: &mut Out<'_>) -> Outcome {
         // The id must be copied whole; the host may be long: it goes where the text is wrapped.
         vec![letter.id.clone(), when, format!("{}: {why}", letter.host)]
     };
-    let rows: Vec<_> = letters.messages.iter().map(row).collect();
+    let rows: Vec<_> = letters.iter().map(row).collect();
     out.line(render::table(&["ID", "DEAD", "HOST AND REASON"], &rows, render::width()))
+}
+
+/// All dead messages of a host.
+async fn all(host: &PeerHost, target: Target, verb: &str, done: &str, out: &mut Out<'_>) -> Outcome {
+    let path = ["peers", host.as_str(), verb];
+    let text = Remote::new(target)?.text(Call::new(Method::POST, &path, NEED)).await?;
+    let steered: Steered = read(&text)?;
+    out.line(format!("{done} {} messages for {host}", steered.messages))
 }
 
 /// One call per id, in order; ends with the first that fails.

@@ -27,7 +27,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  \
     ymp inbox example/form --max 10\n  \
-    ymp inbox example/form --wait 30s --ack")]
+    ymp inbox example/form --wait 30s --ack\n  \
+    ymp inbox example/form --follow --ack")]
 pub(super) struct Inbox {
     /// Whose inbox
     #[arg(value_name = "PROTOCOL/SERVICE")]
@@ -41,8 +42,8 @@ pub(super) struct Inbox {
     /// Acknowledge what was printed: the app does not see it again
     #[arg(long)]
     ack: bool,
-    /// Print messages as they come, until ctrl-c; hidden while the node has no event stream
-    #[arg(long, hide = true)]
+    /// Print messages as they come, until ctrl-c; goes on over restarts of the node
+    #[arg(long)]
     follow: bool,
     /// Print JSON
     #[arg(long)]
@@ -160,7 +161,16 @@ impl Reading {
         } else {
             out.line(entry.text())?
         }
-        if self.ack { self.acknowledge(&entry.cursor).await } else { Ok(()) }
+        if !self.ack {
+            return Ok(());
+        }
+        // The node may go away with this in hand; to acknowledge twice changes nothing.
+        loop {
+            match self.acknowledge(&entry.cursor).await {
+                Err(CliError::Away { .. }) => tokio::time::sleep(PAUSE).await,
+                done => return done,
+            }
+        }
     }
 
     async fn acknowledge(&self, cursor: &str) -> Outcome {

@@ -24,6 +24,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::guard::Place;
+use crate::wire::answer::TlsVersion;
 
 /// As long as a lost PING is waited for: 20 s until it is sent, 10 s for its answer.
 const STALL_TIME: Duration = Duration::from_secs(30);
@@ -32,6 +33,7 @@ const STALL_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Line<S = TlsStream<TcpStream>> {
     io: TokioIo<S>,
     h2: bool,
+    tls: Option<TlsVersion>,
     /// How long a write may stand still.
     patience: Duration,
     /// Runs while a write stands still.
@@ -41,8 +43,8 @@ pub(super) struct Line<S = TlsStream<TcpStream>> {
 }
 
 impl<S> Line<S> {
-    pub(super) fn new(stream: S, h2: bool, place: Option<Place>) -> Self {
-        Self { io: TokioIo::new(stream), h2, patience: STALL_TIME, stalled: None, _place: place }
+    pub(super) fn new(stream: S, h2: bool, tls: Option<TlsVersion>, place: Option<Place>) -> Self {
+        Self { io: TokioIo::new(stream), h2, tls, patience: STALL_TIME, stalled: None, _place: place }
     }
 }
 
@@ -65,7 +67,11 @@ impl<S: AsyncWrite + Unpin> Line<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection for Line<S> {
     fn connected(&self) -> Connected {
-        if self.h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+        let connected = if self.h2 { Connected::new().negotiated_h2() } else { Connected::new() };
+        match self.tls {
+            Some(version) => connected.extra(version),
+            None => connected,
+        }
     }
 }
 
@@ -116,7 +122,7 @@ mod tests {
     use super::*;
 
     fn impatient(stream: DuplexStream, millis: u64) -> TokioIo<Line<DuplexStream>> {
-        TokioIo::new(Line { patience: Duration::from_millis(millis), ..Line::new(stream, false, None) })
+        TokioIo::new(Line { patience: Duration::from_millis(millis), ..Line::new(stream, false, None, None) })
     }
 
     #[tokio::test]

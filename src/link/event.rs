@@ -60,6 +60,8 @@ pub enum Event {
     MailNotLoaded(String),
     /// These messages' time to live is over.
     MailExpired(Vec<Seq>),
+    /// An operator sets these messages aside, for this reason.
+    MailPurged(Vec<Seq>, String),
     /// The packet of `Action::Send` came to this.
     Sent(Reply),
     /// `Action::Settle` is on disk.
@@ -96,6 +98,10 @@ pub enum Event {
     Heard,
     /// An operator wants an exchange now.
     ConnectWanted,
+    /// An operator ends the rest, whatever it is for.
+    RetryWanted,
+    /// An operator wants nothing sent, or wants it sent again.
+    PauseWanted(bool),
     /// An operator wants a refresh now.
     RefreshWanted,
     /// The moment of `wake_at` has come.
@@ -209,8 +215,11 @@ pub enum Fact {
     GrantAccepted,
     /// A grant came again.
     GrantRepeated,
-    /// The peer took our grant.
-    GrantTaken,
+    /// The peer answered our grant with 204.
+    GrantTaken {
+        /// It proves that the peer took it: not with R3.
+        surely: bool,
+    },
     /// New tokens by refresh are kept.
     RefreshDone,
     /// The peer refused the refresh; we exchange anew.

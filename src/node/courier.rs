@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{directory, facts, registry::Slot, shell::Shell, timer::Alarm};
+use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
     link::{
         event::{Action, Ask, Change, Event},
+        lobby::Took,
         peer::Peer,
     },
     store::{Receipt, StoreError},
@@ -34,11 +35,12 @@ pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
     // Families change when something is kept, asks by their version: else the index stands.
     let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
     peer.handle(event, now, &mut Shell::dice());
-    for action in peer.actions() {
-        perform(shell, slot, &mut peer, action);
-    }
+    // Before anything leaves: a grant may come before this thread goes on, and what a 204 makes valid is used at once.
     if kept || asks != peer.asks_version() {
         shell.registry.reindex(slot, &peer);
+    }
+    for action in peer.actions() {
+        perform(shell, slot, &mut peer, action);
     }
     shell.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
 }
@@ -47,18 +49,28 @@ pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
 fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
     let host = peer.host().clone();
     match action {
-        Action::LookUp => call(shell, slot, |shell, _| async move {
-            Event::Found(directory::look_up(&shell, &host, false).await)
-        }),
-        Action::Ask(request) => {
-            call(shell, slot, |shell, _| async move { Event::Asked(ask(&shell, &host, &request).await) })
+        Action::LookUp => {
+            call(
+                shell,
+                slot,
+                |shell, _| async move { Event::Found(lookup::look_up(&shell, &host, false).await) },
+            )
         }
-        Action::Untaken { family } => slot.settle_take(family, false),
+        Action::Ask(request) => {
+            call(shell, slot, |shell, slot| async move {
+                let reply = ask(&shell, &host, &request).await;
+                if let Ok(answer) = &reply {
+                    slot.heard_over(answer);
+                }
+                Event::Asked(reply)
+            });
+        }
+        Action::Untaken { family } => slot.settle_take(family, Took::NoPlace),
         Action::Refresh(token) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
                 if let Refreshed::Answered(answer) = &reply {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
                 Event::Refreshed(reply)
             });
@@ -74,7 +86,7 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
             call(shell, slot, |shell, slot| async move {
                 let reply = send(&shell, &host, &token, &mail).await;
                 if let Ok(answer) = &reply {
-                    slot.heard_over(answer.version);
+                    slot.heard_over(answer);
                 }
                 Event::Sent(reply)
             });
@@ -114,8 +126,8 @@ where
     });
 }
 
-async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
-    let (route, parameters) = shell.way(host)?;
+async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
+    let (route, parameters) = lookup::way(shell, host, false).await?;
     let own = &shell.settings.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
@@ -128,12 +140,12 @@ async fn ask(shell: &Shell, host: &PeerHost, request: &Ask) -> Reply {
 }
 
 async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refreshed {
-    let (route, parameters) = match shell.way(host) {
+    let (route, parameters) = match lookup::way(shell, host, false).await {
         Ok(way) => way,
         Err(error) => return Refreshed::Failed(error),
     };
     let Some(path) = &parameters.refresh_path else { return Refreshed::Unspoken };
-    directory::renew(shell, host);
+    lookup::renew(shell, host);
     let refreshed = shell.client.refresh(&route, path.as_str(), token, CALL_TIME).await;
     if let Refreshed::Answered(answer) = &refreshed {
         shell.directory.heed(host, &Ok(answer.clone()), shell.now());
@@ -142,8 +154,8 @@ async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refr
 }
 
 async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
-    let (route, parameters) = shell.way(host)?;
-    directory::renew(shell, host);
+    let (route, parameters) = lookup::way(shell, host, false).await?;
+    lookup::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
     let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;
     shell.directory.heed(host, &reply, shell.now());
@@ -185,6 +197,7 @@ fn settle(
         dead,
         marks,
     };
+    //= HT-SEND-07: one commit
     let receipt = shell.store.settle(settlement);
     when_kept(shell, slot, receipt, |shell, slot, kept| {
         drive(shell, slot, if kept { Event::Settled } else { Event::NotSettled });
@@ -196,7 +209,7 @@ fn keep(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &Peer, change: Change) {
     when_kept(shell, slot, receipt, move |shell, slot, kept| {
         drive(shell, slot, if kept { Event::Kept } else { Event::NotKept });
         if let Change::Taken { family, .. } = change {
-            slot.settle_take(family, kept);
+            slot.settle_take(family, if kept { Took::Kept } else { Took::Lost });
         }
     });
 }

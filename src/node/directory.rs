@@ -1,25 +1,20 @@
-//! How hosts are spoken to: what is pinned, what was found, and the one place that looks it up.
+//! How hosts are spoken to, as far as was found out. What is remembered, and how long, `link/discovery` says.
 //!
-//! Two look-ups of one host at once are one fetch; a stranger's never makes one of ours wait. What is remembered, and how
-//! long, `link/discovery` says. Bounded: over the bound the hosts without a link are forgotten first.
+//! Bounded: over the bound the hosts without a link are forgotten first. `lookup` fills it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::Duration,
 };
 
 use dashmap::DashMap;
+use tokio::sync::Notify;
 
-use super::{courier::drive, shell::Shell};
 use crate::{
-    client::Discovered,
-    link::{
-        discovery::{Discovery, Look, freshness},
-        event::Event,
-        lobby::Origin,
-    },
+    link::{discovery::Discovery, lobby::Origin},
     wire::{
-        answer::{CallError, CallStage, Reply},
+        answer::Reply,
         host::PeerHost,
         limits::DISCOVERIES,
         parameters::{Found, PinnedPaths, Published},
@@ -28,24 +23,27 @@ use crate::{
 };
 
 /// A host's addresses are looked up anew after this.
-const ADDRESSES_MS: u64 = 300_000;
+pub(super) const ADDRESSES_TIME: Duration = Duration::from_secs(300);
 
+/// What is known of one host.
 #[derive(Default)]
-struct Seat {
+pub(super) struct Seat {
     book: Mutex<Discovery>,
     addresses: Mutex<(Vec<Origin>, Option<Mono>)>,
     /// Who fetches: for us, and for strangers.
-    turns: [tokio::sync::Mutex<()>; 2],
+    pub(super) turns: [tokio::sync::Mutex<()>; 2],
     /// A look-up that nobody waits for is under way.
-    renewing: AtomicBool,
+    pub(super) renewing: AtomicBool,
 }
 
 impl Seat {
-    fn book(&self) -> MutexGuard<'_, Discovery> {
+    /// What was found.
+    pub(super) fn book(&self) -> MutexGuard<'_, Discovery> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn addresses(&self) -> MutexGuard<'_, (Vec<Origin>, Option<Mono>)> {
+    /// Where it is, and when that was looked up.
+    pub(super) fn addresses(&self) -> MutexGuard<'_, (Vec<Origin>, Option<Mono>)> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,6 +52,9 @@ impl Seat {
 #[derive(Default)]
 pub(super) struct Directory {
     seats: DashMap<PeerHost, Arc<Seat>>,
+    /// Hosts of which something was found that their machines have not heard of.
+    news: Mutex<HashSet<PeerHost>>,
+    told: Notify,
 }
 
 impl Directory {
@@ -72,9 +73,15 @@ impl Directory {
         known.map(|published| Found::published(published, pins))
     }
 
-    /// The addresses of a host, as far as they were looked up.
-    pub(super) fn addresses(&self, host: &PeerHost) -> Vec<Origin> {
-        self.seats.get(host).map(|seat| seat.addresses().0.clone()).unwrap_or_default()
+    /// The addresses of a host, as far as they were looked up not long ago.
+    pub(super) fn addresses(&self, host: &PeerHost, now: Now) -> Vec<Origin> {
+        let Some(seat) = self.find(host) else { return Vec::new() };
+        let known = seat.addresses();
+        if known.1.is_some_and(|at| now.mono.since(at) < ADDRESSES_TIME) {
+            known.0.clone()
+        } else {
+            Vec::new()
+        }
     }
 
     /// What a call to a path of a host came to: where nothing is there, what is known is doubted.
@@ -87,111 +94,128 @@ impl Directory {
         }
     }
 
-    /// Forgets what is over of hosts without a link.
-    pub(super) fn sweep(&self, now: Now, keeps: impl Fn(&PeerHost) -> bool) {
-        // Whoever fetches holds one too.
-        self.seats
-            .retain(|host, seat| Arc::strong_count(seat) > 1 || keeps(host) || !seat.book().is_over(now));
+    /// A look-up that failed a moment ago may be made again at once.
+    pub(super) fn forgive(&self, host: &PeerHost) {
+        if let Some(seat) = self.seats.get(host) {
+            seat.book().forgive();
+        }
     }
 
-    fn seat(&self, host: &PeerHost, keeps: impl Fn(&PeerHost) -> bool) -> Arc<Seat> {
+    /// What is known of a host shall not be older than it must be.
+    pub(super) fn refresh(&self, host: &PeerHost, now: Now) {
+        if let Some(seat) = self.find(host) {
+            seat.book().refresh(now);
+        }
+    }
+
+    /// Forgets what was found out about one host, or about all; how many it were.
+    pub(super) fn flush(&self, host: Option<&PeerHost>) -> usize {
+        let before = self.seats.len();
+        match host {
+            Some(host) => drop(self.seats.remove(host)),
+            None => self.seats.clear(),
+        }
+        before.saturating_sub(self.seats.len())
+    }
+
+    /// Forgets what is over of hosts without a link. Nobody is asked whether a host has one while the map is held.
+    pub(super) fn sweep(&self, now: Now, keeps: impl Fn(&PeerHost) -> bool) {
+        let over = |seat: &Seat| seat.book().is_over(now);
+        let hosts: Vec<_> =
+            self.seats.iter().filter(|seat| over(seat.value())).map(|seat| seat.key().clone()).collect();
+        for host in hosts.into_iter().filter(|host| !keeps(host)) {
+            // Whoever fetches holds one too.
+            self.seats.remove_if(&host, |_, seat| Arc::strong_count(seat) == 1 && over(seat));
+        }
+    }
+
+    /// What is known of a host, where anything is.
+    pub(super) fn find(&self, host: &PeerHost) -> Option<Arc<Seat>> {
+        self.seats.get(host).map(|seat| Arc::clone(&seat))
+    }
+
+    /// Something was found that the host's machine shall hear of.
+    pub(super) fn tell(&self, host: &PeerHost) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
+        self.told.notify_one();
+    }
+
+    /// Waits for hosts whose machines shall hear what is known by now.
+    pub(super) async fn news(&self) -> HashSet<PeerHost> {
+        loop {
+            let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+            if !news.is_empty() {
+                return news;
+            }
+            self.told.notified().await;
+        }
+    }
+
+    /// What is known of a host; a place for it where nothing is.
+    pub(super) fn seat(&self, host: &PeerHost, keeps: impl Fn(&PeerHost) -> bool) -> Arc<Seat> {
         if let Some(seat) = self.seats.get(host) {
             return Arc::clone(&seat);
         }
         if self.seats.len() >= DISCOVERIES {
-            self.seats.retain(|host, seat| Arc::strong_count(seat) > 1 || keeps(host));
+            let hosts: Vec<_> = self.seats.iter().map(|seat| seat.key().clone()).collect();
+            for host in hosts.into_iter().filter(|host| !keeps(host)) {
+                self.seats.remove_if(&host, |_, seat| Arc::strong_count(seat) == 1);
+            }
         }
         Arc::clone(&self.seats.entry(host.clone()).or_default())
     }
 }
 
-/// How a host is spoken to, looked up where that is due. No look-up goes to a host that the policy refuses.
-pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> Result<Found, CallError> {
-    let route = shell.road(host)?;
-    let pins = shell.pins(host);
-    if let Some(parameters) = pins.whole() {
-        return Ok(Found::pinned(parameters));
-    }
-    let seat = shell.directory.seat(host, |host| shell.registry.find(host).is_some());
-    let known = |seat: &Seat| match seat.book().look(stranger, shell.now()) {
-        Look::Use(published) => Some(Ok(Found::published(published, &pins))),
-        Look::Failed(error) => Some(Err(error)),
-        Look::Fetch => None,
-    };
-    if let Some(known) = known(&seat) {
-        return known;
-    }
-    let _turn = seat.turns[usize::from(stranger)].lock().await;
-    // Whoever had the turn before may have found it.
-    if let Some(known) = known(&seat) {
-        return known;
-    }
-    let fetched = shell.client.discover(&route, stranger).await;
-    let now = shell.now();
-    shell.metrics.look_ups.up();
-    if let Err(error) = &fetched {
-        shell.metrics.look_ups_failed.up();
-        tracing::debug!(peer = %host, %error, "the host information was not found");
-    }
-    let fetched = fetched.map(|found| published(found, now));
-    seat.book().fetched(fetched.clone(), stranger, now);
-    match (fetched, seat.book().known()) {
-        (Ok(published), _) => Ok(Found::published(published, &pins)),
-        //= ymp, "Host information": a stale document keeps a working link alive while the fetch fails
-        (Err(_), Some(stale)) => Ok(Found::published(stale.clone(), &pins)),
-        (Err(error), None) => Err(error),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
 
-fn published(found: Discovered, now: Now) -> Published {
-    let Discovered { parameters, path, max_age } = found;
-    let fresh_until = now.wall.plus(freshness(max_age));
-    Published { parameters, path: path.to_owned(), fetched: now.wall, fresh_until }
-}
+    use super::*;
+    use crate::wire::time::{Mono, Wall};
 
-/// The addresses that a host is likely to call from: those that its name leads to.
-pub(super) async fn addresses(shell: &Shell, host: &PeerHost, stranger: bool) -> Vec<Origin> {
-    let Ok(route) = shell.road(host) else { return Vec::new() };
-    let seat = shell.directory.seat(host, |host| shell.registry.find(host).is_some());
-    let now = shell.now().mono;
-    {
-        let known = seat.addresses();
-        if known.1.is_some_and(|at| now.since(at).as_millis() < u128::from(ADDRESSES_MS)) {
-            return known.0.clone();
+    fn host(n: usize) -> PeerHost {
+        PeerHost::parse(&format!("h{n}.test")).unwrap()
+    }
+
+    /// The registry's part is played by another map of the same kind, which is held while it asks the directory nothing.
+    #[test]
+    fn sweeping_and_seating_never_hold_the_map_while_they_ask_who_has_a_link() {
+        let (directory, links) = (Arc::new(Directory::default()), Arc::new(DashMap::<PeerHost, ()>::new()));
+        let now = Now { mono: Mono(0), wall: Wall(0) };
+        let (done, ended) = mpsc::channel();
+        for worker in 0..3_usize {
+            let (directory, links, done) = (Arc::clone(&directory), Arc::clone(&links), done.clone());
+            thread::spawn(move || {
+                for n in 0..3000 {
+                    let known = |host: &PeerHost| links.contains_key(host);
+                    match worker {
+                        0 => directory.sweep(now, known),
+                        1 => drop(directory.seat(&host(n % 500), known)),
+                        _ => {
+                            links.entry(host(n % 500)).or_insert_with(|| {
+                                // Held for writing, and the directory is asked: what must not deadlock.
+                                drop(directory.current(&host((n + 1) % 500), &PinnedPaths::default()));
+                            });
+                            links.remove(&host(n % 500));
+                        }
+                    }
+                }
+                let _ = done.send(());
+            });
+        }
+        for _ in 0..3 {
+            ended.recv_timeout(Duration::from_secs(30)).expect("the maps wait for each other");
         }
     }
-    let found = shell.client.addresses(&route, stranger).await.unwrap_or_default();
-    let found: Vec<_> = found.into_iter().map(Origin::of).collect();
-    *seat.addresses() = (found.clone(), Some(now));
-    found
-}
 
-/// Looks anew where that is due, while calls go on under what is known; the peer's machine is told what comes of it.
-pub(super) fn renew(shell: &Arc<Shell>, host: &PeerHost) {
-    let Some(seat) = shell.directory.seats.get(host).map(|seat| Arc::clone(&seat)) else { return };
-    let due = shell.pins(host).whole().is_none() && seat.book().is_due(shell.now());
-    if !due || shell.is_draining() || seat.renewing.swap(true, Ordering::AcqRel) {
-        return;
+    #[test]
+    fn over_the_bound_the_hosts_without_a_link_go_first() {
+        let directory = Directory::default();
+        for n in 0..DISCOVERIES {
+            directory.seat(&host(n), |_| true);
+        }
+        directory.seat(&host(DISCOVERIES), |known| *known == host(7));
+        assert_eq!(directory.seats.len(), 2);
+        assert!(directory.find(&host(7)).is_some());
     }
-    let (shell_then, host) = (Arc::clone(shell), host.clone());
-    shell.spawn(async move {
-        let found = look_up(&shell_then, &host, false).await;
-        seat.renewing.store(false, Ordering::Release);
-        tell(&shell_then, &host, found);
-    });
-}
-
-/// Tells a peer's machine, where there is one, how the peer is spoken to.
-pub(super) fn tell(shell: &Arc<Shell>, host: &PeerHost, found: Result<Found, CallError>) {
-    if let (Ok(found), Some(slot)) = (found, shell.registry.find(host))
-        && slot.lock().found() != Some(&found)
-    {
-        drive(shell, &slot, Event::Found(Ok(found)));
-    }
-}
-
-/// Why a host cannot be called: it was never found out how.
-pub(super) fn unknown(host: &PeerHost) -> CallError {
-    let detail = format!("it is not known how {host} is spoken to: its host information was not found yet");
-    CallError { stage: CallStage::LookUp, detail }
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::{
     Error,
     courier::drive,
@@ -14,6 +16,7 @@ use super::{
     registry::{At, Slot},
     shell::Shell,
     views::Caller,
+    waiters::{AnswerKey, key_of},
 };
 use crate::{
     link::{
@@ -34,20 +37,24 @@ use crate::{
 /// A sign of life is worth an event this often; while the link rests, each is.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
 
+//= HT-PKT-01: the bearer names the peer
 /// Who shows this bearer. The mark of a token's first use is on disk when this ends.
 pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Caller, Error> {
     let slot = opened(shell, At::Access, bearer.digest()).await?;
     let now = shell.now();
     let (host, first_use, heard) = {
         let mut peer = slot.lock();
+        //= HT-PKT-05: unknown, expired, revoked
         let changes = peer.families_mut().admit(&bearer.digest(), now.wall).ok_or(Refusal::TokenUnknown)?;
         let news = peer.look(now).rests_until.is_some()
             || peer.health().heard.is_none_or(|at| now.wall.since(at) >= HEARD_EVERY);
         (peer.host().clone(), keep_families(shell, &slot, &peer, changes), news)
     };
+    //= HT-REF-08: committed before the answer
     if let Some(kept) = first_use {
         kept.await?;
     }
+    //= HT-CHK-05: 429 after 401, before the body
     take_turn(shell, &slot, now)?;
     slot.saw(from, shell.now().mono);
     if heard {
@@ -62,18 +69,23 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
     bucket.get_or_insert_with(|| Bucket::full(rate, now.mono)).take(rate, now.mono)
 }
 
+//= HT-PKT-10: checked whole, then kept
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
+    //= HT-CHK-08: 403 last
     admission::admit(&shell.settings.host, &caller.host, &shell.settings.policy, &packet)?;
+    let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
     let services: HashSet<_> = items.iter().map(|item| item.service.clone()).collect();
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
     let received = shell.now().wall;
     let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
     let Some(receipt) = hand_over(shell, &caller, batch)? else { return Ok(()) };
+    //= HT-PKT-02: on stable storage, then 204
     let appended = receipt.await?;
     shell.metrics.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
+    //= HT-PKT-04: counted and logged
     shell.metrics.messages_altered.add(appended.altered.len() as u64);
     if let Some(first) = appended.altered.first().and_then(|place| ids.get(*place))
         && let Some(unsaid) = shell.lines.altered.say(shell.now().mono)
@@ -84,15 +96,32 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     for service in &services {
         shell.wake_readers(service);
     }
+    let altered: Vec<_> = appended.altered.iter().filter_map(|place| ids.get(*place)).collect();
+    // Of a repeat with another content the first one counts.
+    for (_, key, answer) in answers.iter().filter(|(id, ..)| !altered.contains(&id)) {
+        shell.waiters.tell(key, answer);
+    }
     Ok(())
 }
 
+/// Those that may answer a request which waits, with their ids.
+fn answers(shell: &Shell, packet: &Packet) -> Vec<(Arc<str>, AnswerKey, Bytes)> {
+    if shell.waiters.is_empty() {
+        return Vec::new();
+    }
+    let answer = |message: &Message| Some((Arc::clone(&message.id), key_of(message)?, message.raw.clone()));
+    packet.messages.iter().filter_map(answer).collect()
+}
+
+//= YMP-MSG-11: counted and logged
 /// The messages for services that run here; the others are counted, and said once for the packet.
 fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
     let (ours, others): (Vec<_>, Vec<_>) =
         packet.messages.into_iter().partition(|message| shell.readers.contains_key(&message.service));
     if let Some(first) = others.first() {
         shell.metrics.messages_ignored.add(others.len() as u64);
+        let now = shell.now().wall;
+        others.iter().for_each(|message| shell.ignored.count(host, &message.service, now));
         let Some(unsaid) = shell.lines.ignored.say(shell.now().mono) else { return kept(ours) };
         let (messages, service, id) = (others.len(), shown(&first.service.to_string()), shown(&first.id));
         tracing::info!(peer = %host, messages, ?service, ?id, unsaid, "ignored: this host does not run that service");
@@ -105,6 +134,7 @@ fn kept(messages: Vec<Message>) -> Vec<InboxItem> {
     messages.into_iter().map(item).collect()
 }
 
+//= HT-CRASH-07: asked again under the lock
 /// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured.
 fn hand_over(shell: &Shell, caller: &Caller, batch: InboxBatch) -> Result<Option<Receipt<Appended>>, Error> {
     let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;

@@ -1,11 +1,11 @@
 //! The shell: the only asynchronous and stateful floor. The verbs that the faces may call stand here.
 //!
 //! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
-//! - `inbound`, `outbound`, `exchange`, `granting`: the verbs, by who calls them and about what.
-//! - `directory`: how hosts are spoken to. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
+//! - `inbound`, `outbound`, `answering`, `exchange`, `granting`, `steering`: the verbs, by who calls them and about what.
+//! - `lookup`, `directory`: how hosts are spoken to. `waiters`: requests that wait for answers. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
 //! - `facts`, `seldom`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -18,133 +18,46 @@ use crate::{
         draft::Draft,
         exchange::{TokenGrant, TokenRequest},
         host::{OwnHost, PeerHost},
+        limits,
         packet::{Packet, ServiceKey},
-        parameters::PinnedPaths,
-        policy::Policy,
-        record::{DeadMail, InboxEntry},
+        record::{DeadFilter, DeadMail, InboxEntry},
         refusal::Refusal,
         secret::ShownToken,
         time::ReadClock,
     },
 };
 
+mod answering;
 pub mod clock;
 mod courier;
 mod directory;
+mod error;
 mod exchange;
 mod facts;
 mod granting;
+mod ignored;
 mod inbound;
+mod lookup;
 mod outbound;
 mod registry;
 mod seldom;
+mod settings;
 mod shell;
 mod showing;
+mod steering;
 mod timer;
 mod upkeep;
 pub mod views;
+mod waiters;
 
+pub use answering::Request;
+pub use error::Error;
 use exchange::Wish;
+pub use ignored::IgnoredView;
+pub use settings::{PeerPin, Settings};
 use shell::Shell;
+pub use steering::{Steer, Steered};
 use views::{Caller, DirectionState, MessageView, PeerView, Submitted};
-
-/// What the node must know. All durations are as the configuration says (`node`, "Configuration").
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Our name.
-    pub host: OwnHost,
-    /// Other names of ours, for which nobody may ask a token.
-    pub aliases: Vec<OwnHost>,
-    /// What this host runs: a message for another service is ignored.
-    pub services: Vec<ServiceKey>,
-    /// For each service the apps that may read its inbox: what all of them acknowledged is trimmed.
-    pub readers: HashMap<ServiceKey, Vec<String>>,
-    /// Who may federate with us.
-    pub policy: Policy,
-    /// What the operator pinned for peers.
-    pub peers: HashMap<PeerHost, PeerPin>,
-    /// Life of the access tokens that we give. Default: 1 h.
-    pub token_lifetime: Duration,
-    /// Life of the refresh tokens that we give. Default: 30 d.
-    pub refresh_lifetime: Duration,
-    /// An exchange without a grant failed after this. Default: 30 s.
-    pub grant_wait: Duration,
-    /// A message that is older is dead. Default: 7 d.
-    pub time_to_live: Duration,
-    /// First wait after a failure. Default: 1 s.
-    pub retry_min: Duration,
-    /// Longest wait while the peer was heard from in the last day. Default: 15 min.
-    pub retry_max: Duration,
-    /// Longest wait after that. Default: 6 h.
-    pub retry_max_silent: Duration,
-    /// How long inboxes keep what was not acknowledged. Default: 30 d.
-    pub inbox_keep: Duration,
-    /// Bytes of a packet's body that we send at most. Default: 1 MiB.
-    pub packet_bytes: usize,
-    /// Messages of a packet that we send at most. Default: 1,000.
-    pub packet_messages: usize,
-    /// Packets a second that one peer may send on average; bursts of ten seconds' worth. Default: 1,000.
-    pub packets_per_second: u32,
-    /// Grants to strangers and configured peers under way at once, half of them for the latter. Default: 64.
-    pub grant_slots: usize,
-}
-
-/// What the operator pinned for a peer (`[[peers]]`).
-#[derive(Clone, Debug, Default)]
-pub struct PeerPin {
-    /// `ip:port` or `name:port` to connect to, whatever the name resolves to.
-    pub address: Option<crate::client::Address>,
-    /// Its paths; what is not pinned is looked up.
-    pub paths: PinnedPaths,
-}
-
-/// Why a verb was not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// The caller broke a rule: 4xx.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Not now; nothing was taken, come back: 503.
-    #[error("{what}")]
-    Unavailable {
-        /// What is missing, for people.
-        what: String,
-        /// When to come back.
-        retry_after: Duration,
-    },
-    /// An id that is taken by another message: 409.
-    #[error("message {index}: the id `{id}` belongs to a message with other content")]
-    Conflict {
-        /// Position in the call.
-        index: usize,
-        /// The id.
-        id: Arc<str>,
-    },
-    /// A draft that this host cannot take, 400: a service of ours that does not run.
-    #[error("message {index}: `{field}` {what}")]
-    Draft {
-        /// Position in the call.
-        index: usize,
-        /// The property at fault.
-        field: &'static str,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// No such message or peer: 404.
-    #[error("{0}")]
-    NotFound(String),
-    /// The cursor is not one of this inbox: 400.
-    #[error("the cursor is not one of this inbox")]
-    Cursor,
-    /// The peer did not do its part: 502.
-    #[error("{step}: {reason}")]
-    Peer {
-        /// The failing step: `look-up`, `request`, `grant`, `refresh`.
-        step: &'static str,
-        /// Why.
-        reason: String,
-    },
-}
 
 /// The node. Cheap to clone.
 #[derive(Clone)]
@@ -272,7 +185,42 @@ impl Node {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<InboxEntry>, Error> {
-        outbound::inbox(&self.0, app, service, max, wait).await
+        let bytes = limits::INBOX_READ_BYTES;
+        outbound::inbox(&self.0, app, service, outbound::Page { after: Cursor::default(), max, bytes }, wait)
+            .await
+    }
+
+    /// The same from the message after `after`, where `app` has acknowledged less, and of at most so many bytes beyond the
+    /// first message.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn follow(
+        &self,
+        app: &str,
+        service: &ServiceKey,
+        after: Cursor,
+        max: usize,
+        bytes: usize,
+        wait: Duration,
+    ) -> Result<Vec<InboxEntry>, Error> {
+        outbound::inbox(&self.0, app, service, outbound::Page { after, max, bytes }, wait).await
+    }
+
+    /// Accepts a request, on stable storage when this returns; its answer is waited for with `answer`.
+    ///
+    /// # Errors
+    /// As `submit`; `Unavailable` also where too many wait.
+    pub async fn request(&self, draft: Draft) -> Result<Request, Error> {
+        answering::request(&self.0, draft).await
+    }
+
+    /// The answer to a request, byte for byte as it came.
+    ///
+    /// # Errors
+    /// `Unanswered`.
+    pub async fn answer(&self, request: Request, wait: Duration) -> Result<Bytes, Error> {
+        answering::answer(request, wait).await
     }
 
     /// Acknowledges for `app` everything up to `cursor`.
@@ -283,12 +231,12 @@ impl Node {
         outbound::acknowledge(&self.0, app, service, cursor).await
     }
 
-    /// Dead messages of these sending services (of all where `None`), at most `max`.
+    /// Dead messages that `filter` takes, in the order in which they died, at most `max`.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, Error> {
-        outbound::dead(&self.0, senders, max).await
+    pub async fn dead(&self, filter: DeadFilter, max: usize) -> Result<Vec<DeadMail>, Error> {
+        outbound::dead(&self.0, filter, max).await
     }
 
     /// Queues a dead message again; its time to live starts anew.
@@ -342,6 +290,25 @@ impl Node {
             return Err(Error::NotFound(format!("there is no link to {host}")));
         }
         exchange::wanted(&self.0, host, Wish::Refresh).await
+    }
+
+    /// Does what an operator wants done to a link, and shows it as it is then. `who` is named in the log.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no link and nothing is configured, `Refused(Policy)`, `Unavailable`.
+    pub async fn steer(&self, host: &PeerHost, steer: Steer, who: &str) -> Result<Steered, Error> {
+        steering::steer(&self.0, host, steer, who).await
+    }
+
+    /// Messages for services that do not run here, by who sent them and the names that they name; and how many beyond those
+    /// that are named.
+    pub fn ignored(&self) -> (Vec<IgnoredView>, u64) {
+        self.0.ignored.list()
+    }
+
+    /// Forgets what was found out about how hosts are spoken to; what is pinned stays.
+    pub fn flush_discovered(&self) -> usize {
+        self.0.directory.flush(None)
     }
 
     /// Forgets the link and revokes what we gave. Mail that waits stays.

@@ -11,16 +11,18 @@ use super::{
     courier::drive,
     shell::Shell,
     views::{MessageView, Submitted},
+    waiters::{AnswerKey, key_of},
 };
+use bytes::Bytes;
+
 use crate::{
     link::{dice::Dice as _, event::Event},
     store::{Inbox, Outbox, StoreError},
     wire::{
         cursor::Cursor,
         draft::Draft,
-        limits::INBOX_READ_BYTES,
-        packet::{PACKET_FRAME_BYTES, ServiceKey},
-        record::{Accepted, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
+        packet::{Message, PACKET_FRAME_BYTES, ServiceKey},
+        record::{Accepted, DeadFilter, DeadMail, InboxEntry, MessageState, OutboxBatch, OutboxItem},
         refusal::Refusal,
         time::Wall,
     },
@@ -33,6 +35,7 @@ pub(super) async fn submit(
     time_to_live: Option<Duration>,
 ) -> Result<Vec<Submitted>, Error> {
     let queued = shell.now().wall;
+    //= HT-SEND-26: its own or the configured
     let expires = queued.plus(time_to_live.unwrap_or(shell.settings.time_to_live));
     let items = drafts
         .iter()
@@ -40,9 +43,11 @@ pub(super) async fn submit(
         .map(|(index, draft)| item(shell, index, draft, expires))
         .collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
+    let answers = answers(shell, &items);
     let own: HashSet<_> = items.iter().filter_map(|item| item.own.clone()).collect();
     let hosts: HashSet<_> =
         items.iter().filter(|item| item.own.is_none()).map(|item| item.host.clone()).collect();
+    //= NODE-API-11: on stable storage, then 202
     let accepted = Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
     let states = match accepted {
         Accepted::All(states) => states,
@@ -55,15 +60,29 @@ pub(super) async fn submit(
     for service in &own {
         shell.wake_readers(service);
     }
+    for (key, answer) in &answers {
+        shell.waiters.tell(key, answer);
+    }
     for host in &hosts {
         drive(shell, &shell.slot(host), Event::MailQueued);
     }
     Ok(ids.into_iter().zip(states).map(|(id, state)| Submitted { id, state }).collect())
 }
 
+/// Those that answer a request of one of our own services which waits.
+fn answers(shell: &Shell, items: &[OutboxItem]) -> Vec<(AnswerKey, Bytes)> {
+    if shell.waiters.is_empty() {
+        return Vec::new();
+    }
+    let own = items.iter().filter(|item| item.own.is_some());
+    own.filter_map(|item| Some((key_of(&Message::decode(item.raw.clone(), 0).ok()?)?, item.raw.clone())))
+        .collect()
+}
+
 fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<OutboxItem, Error> {
     let settings = &shell.settings;
     let own = settings.host.is(&draft.host);
+    //= NODE-API-16: 400
     if own && !shell.readers.contains_key(&draft.service) {
         let what = format!("names {}, which this host does not run", draft.service);
         return Err(Error::Draft { index, field: "service", what });
@@ -73,6 +92,7 @@ fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<Out
         return Err(Error::Draft { index, field: "host", what });
     }
     if !own {
+        //= NODE-API-07: 403
         shell.allowed(&draft.host)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
@@ -95,8 +115,9 @@ fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<Out
     })
 }
 
+//= NODE-API-10: ordered by time
 /// An id that is ordered by time within this host: 16 hex digits of time and count, 16 of chance.
-fn fresh_id(shell: &Shell) -> Arc<str> {
+pub(super) fn fresh_id(shell: &Shell) -> Arc<str> {
     let time = shell.now().wall.0 << 16;
     let next = |last: u64| Some(time.max(last + 1));
     let last = shell.last_id.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).unwrap_or(time);
@@ -121,6 +142,7 @@ pub(super) fn message(shell: &Shell, id: &str) -> Result<MessageView, Error> {
         && let Some(slot) = shell.registry.find(&view.host)
     {
         let peer = slot.lock();
+        //= NODE-API-20: tries without 204
         view.attempts = peer.health().tries.saturating_sub(status.tries_before);
         let failed =
             peer.health().failed.as_ref().filter(|failed| view.attempts > 0 && failed.at >= view.queued);
@@ -134,7 +156,7 @@ pub(super) async fn inbox(
     shell: &Arc<Shell>,
     app: &str,
     service: &ServiceKey,
-    max: usize,
+    page: Page,
     wait: Duration,
 ) -> Result<Vec<InboxEntry>, Error> {
     let Some(reader) = shell.readers.get(service).map(|reader| Arc::clone(&reader)) else {
@@ -147,7 +169,7 @@ pub(super) async fn inbox(
         let news = reader.notified();
         tokio::pin!(news);
         news.as_mut().enable();
-        let entries = read(shell, app, service, max).await?;
+        let entries = read(shell, app, service, page).await?;
         if !entries.is_empty() || shell.is_draining() {
             return Ok(entries);
         }
@@ -158,11 +180,23 @@ pub(super) async fn inbox(
     }
 }
 
-async fn read(shell: &Shell, app: &str, service: &ServiceKey, max: usize) -> Result<Vec<InboxEntry>, Error> {
+/// What is read of an inbox at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    /// Nothing up to here, whatever was acknowledged.
+    pub(super) after: Cursor,
+    /// Messages at most.
+    pub(super) max: usize,
+    /// Bytes at most, beyond the first message.
+    pub(super) bytes: usize,
+}
+
+async fn read(shell: &Shell, app: &str, service: &ServiceKey, page: Page) -> Result<Vec<InboxEntry>, Error> {
     let (store, app, service) = (Arc::clone(&shell.store), app.to_owned(), service.clone());
     reading(move || {
-        let after = store.acknowledged(&app, &service)?;
-        Inbox::read(&*store, &service, after, max, INBOX_READ_BYTES)
+        //= NODE-API-21: from the first not acknowledged
+        let after = store.acknowledged(&app, &service)?.max(page.after);
+        Inbox::read(&*store, &service, after, page.max, page.bytes)
     })
     .await
 }
@@ -178,17 +212,13 @@ pub(super) async fn acknowledge(
 }
 
 /// Dead messages.
-pub(super) async fn dead(
-    shell: &Shell,
-    senders: Option<&[ServiceKey]>,
-    max: usize,
-) -> Result<Vec<DeadMail>, Error> {
-    let (store, senders) = (Arc::clone(&shell.store), senders.map(<[_]>::to_vec));
-    reading(move || store.dead(senders.as_deref(), max)).await
+pub(super) async fn dead(shell: &Shell, filter: DeadFilter, max: usize) -> Result<Vec<DeadMail>, Error> {
+    let store = Arc::clone(&shell.store);
+    reading(move || store.dead(&filter, max)).await
 }
 
 /// Reads from the disk beside the threads that serve.
-async fn reading<T: Send + 'static>(
+pub(super) async fn reading<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(read).await {
@@ -211,6 +241,7 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
     let slot = shell.slot(&status.host);
     let tries = slot.lock().health().tries;
     let now = shell.now().wall;
+    //= NODE-API-33: its time starts anew
     if !shell.store.revive(id, now, now.plus(shell.settings.time_to_live), tries)?.await? {
         return Err(unknown(id));
     }

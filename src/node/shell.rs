@@ -14,10 +14,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{
     Error, PeerPin, Settings,
     clock::SystemDice,
-    directory::{self, Directory},
+    directory::Directory,
+    ignored::Ignored,
     registry::{Registry, Slot},
     seldom::Lines,
     timer::Timer,
+    waiters::Waiters,
 };
 use crate::{
     client::{Client, Route},
@@ -33,7 +35,8 @@ use crate::{
         answer::{CallError, CallStage},
         host::PeerHost,
         packet::ServiceKey,
-        parameters::{Parameters, PinnedPaths},
+        parameters::PinnedPaths,
+        record::LinkRecord,
         refusal::Refusal,
         time::{Mono, Now, ReadClock},
     },
@@ -56,8 +59,12 @@ pub(super) struct Shell {
     pub(super) timer: Timer,
     /// Callers of grants that wait for the disk.
     pub(super) grants: DashMap<CallId, oneshot::Sender<GrantAnswer>>,
+    /// Requests of apps that wait for their answers.
+    pub(super) waiters: Waiters,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    /// Messages for services that do not run here.
+    pub(super) ignored: Ignored,
     /// Lines that others can cause.
     pub(super) lines: Lines,
     /// How fast client addresses ask for tokens.
@@ -123,7 +130,9 @@ impl Shell {
             lobby: Mutex::new(lobby),
             timer: Timer::default(),
             grants: DashMap::new(),
+            waiters: Waiters::default(),
             readers,
+            ignored: Ignored::default(),
             lines: Lines::default(),
             paces: DashMap::new(),
             calls: AtomicU64::new(1),
@@ -159,8 +168,15 @@ impl Shell {
 
     /// The machine of this host, made where there is none.
     pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
-        self.registry
-            .slot(host, || link::peer::Peer::new(host.clone(), Arc::clone(&self.link), &mut Self::dice()))
+        if let Some(slot) = self.registry.find(host) {
+            return slot;
+        }
+        // Before the registry is held: it and the directory are never held together.
+        let found = self.directory.current(host, &self.pins(host));
+        self.registry.slot(host, || {
+            let (blank, settings) = (LinkRecord::new(host.clone()), Arc::clone(&self.link));
+            link::peer::Peer::from_record(blank, found, std::iter::empty(), settings, &mut Self::dice())
+        })
     }
 
     /// A task that a drain waits for.
@@ -222,6 +238,7 @@ impl Shell {
         self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
     }
 
+    //= HT-ASK-20: the policy is asked
     /// How this host is reached. No road leads to a host that the policy refuses.
     pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
         self.allowed(host)
@@ -229,13 +246,6 @@ impl Shell {
         let pin = self.pin(host);
         let address = pin.and_then(|pin| pin.address.clone());
         Ok(Route { host: host.clone(), address, trusted: pin.is_some() })
-    }
-
-    /// How this host is reached, and how it is spoken to as far as is known.
-    pub(super) fn way(&self, host: &PeerHost) -> Result<(Route, Parameters), CallError> {
-        let route = self.road(host)?;
-        let found = self.directory.current(host, &self.pins(host));
-        Ok((route, found.ok_or_else(|| directory::unknown(host))?.parameters))
     }
 
     /// Whether this host stands under `[[peers]]` or has a link.
@@ -251,10 +261,12 @@ impl Shell {
 }
 
 impl From<StoreError> for Error {
+    //= HT-PKT-13: 503, come back
     /// The store's trouble, outside: come back. The alarm is raised where it is swallowed.
     fn from(error: StoreError) -> Self {
         let retry_after = match error {
             StoreError::Full => Duration::from_secs(1),
+            //= NODE-API-06: 503, come back
             StoreError::OutboxFull(_) => Duration::from_secs(10),
             StoreError::Space { .. } => Duration::from_secs(30),
             StoreError::Doubt(_)

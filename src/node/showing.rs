@@ -11,11 +11,12 @@ use crate::{
     link::peer::{Look, Peer},
     wire::{
         host::PeerHost,
-        parameters::{Form, Found, Revision},
+        parameters::{Form, Found, Revision, Source},
         time::Now,
     },
 };
 
+//= NODE-API-28: never a token
 /// A link as operators see it; of a peer without a machine what is configured.
 pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> PeerView {
     let now = shell.now();
@@ -31,17 +32,20 @@ pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> 
     let (look, health) = (peer.look(now), peer.health());
     let found = shell.directory.current(host, &shell.pins(host));
     let waiting = shell.store.waiting_for(host);
+    let over = slot.and_then(|slot| *slot.over.lock().unwrap_or_else(PoisonError::into_inner));
     PeerView {
         host: host.clone(),
         configured: shell.pin(host).is_some(),
         allowed: shell.settings.policy.allows(host),
         revision: found.as_ref().map(|found| spoken(found, &look)),
         negotiation: negotiation(found.as_ref()),
-        http: slot.and_then(|slot| *slot.http.lock().unwrap_or_else(PoisonError::into_inner)),
+        http: over.map(|(http, _)| http),
+        tls: over.and_then(|(_, tls)| tls),
         sending: sending(&look, now),
         receiving: receiving(&look),
         queue: QueueView {
             messages: waiting.as_ref().map_or(0, |waiting| waiting.messages),
+            in_flight: look.in_flight,
             oldest_at: waiting.map(|waiting| waiting.oldest),
         },
         failures: health.failures,
@@ -65,6 +69,7 @@ fn spoken(found: &Found, look: &Look) -> Revision {
 
 fn sending(look: &Look, now: Now) -> SendingView {
     let state = match (look.held_until, look.rests_until, look.asking) {
+        _ if look.paused => DirectionState::Paused,
         (_, Some(_), _) => DirectionState::BackingOff,
         (Some(_), None, _) => DirectionState::Linked,
         (None, None, true) => DirectionState::Asking,
@@ -113,15 +118,20 @@ fn negotiation(found: Option<&Found>) -> NegotiationView {
         let reason = "neither pinned nor found yet: the host information is looked up when it is needed";
         return NegotiationView { reason: reason.to_owned(), ..NegotiationView::default() };
     };
-    let form = match found.parameters.form() {
-        Form::Tokens => "a refresh-path: R1, or R2 where the peer writes `expires` alone",
-        Form::State => "no refresh-path: R3",
-    };
     let published = found.published.as_ref();
-    let from = published.map(|published| format!(" (its host information at {})", published.path));
+    let at = published.map_or(String::new(), |published| format!(" at {}", published.path));
+    let by = match found.source {
+        Source::Pinned => "what is pinned".to_owned(),
+        Source::Published => format!("its host information{at}"),
+        Source::Both => format!("its host information{at}, with what is pinned,"),
+    };
+    let form = match found.parameters.form() {
+        Form::Tokens => "has a refresh-path (R2 where it writes `expires` alone)",
+        Form::State => "has no refresh-path",
+    };
     NegotiationView {
         source: Some(found.source),
-        reason: format!("{}{}: {form}", found.source, from.unwrap_or_default()),
+        reason: format!("{by} {form}"),
         fetched_at: published.map(|published| published.fetched),
         fresh_until: published.map(|published| published.fresh_until),
         parameters: Some(found.parameters.clone()),

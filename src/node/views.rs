@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::wire::{
-    answer::HttpVersion,
+    answer::{HttpVersion, TlsVersion},
     host::PeerHost,
     packet::ServiceKey,
     parameters::{Parameters, Revision, Source},
@@ -67,6 +67,8 @@ pub enum DirectionState {
     Linked,
     /// The last try failed; it is tried again later.
     BackingOff,
+    /// An operator wants nothing sent.
+    Paused,
 }
 
 /// We to the peer.
@@ -128,6 +130,8 @@ pub struct NegotiationView {
 pub struct QueueView {
     /// Messages.
     pub messages: u64,
+    /// Those of them that are in the packet under way.
+    pub in_flight: usize,
     /// When the oldest was accepted.
     #[serde(serialize_with = "rfc3339_option")]
     pub oldest_at: Option<Wall>,
@@ -160,6 +164,8 @@ pub struct PeerView {
     pub negotiation: NegotiationView,
     /// HTTP version of the last answered call.
     pub http: Option<HttpVersion>,
+    /// TLS version of its connection.
+    pub tls: Option<TlsVersion>,
     /// We to the peer.
     pub sending: SendingView,
     /// The peer to us.
@@ -178,6 +184,7 @@ pub struct PeerView {
     pub last_heard_at: Option<Wall>,
 }
 
+//= NODE-API-35: UTC
 /// RFC 3339 in UTC with milliseconds, ending in `Z`: `2026-01-31T12:00:00.000Z`.
 #[must_use]
 pub fn rfc3339_text(at: Wall) -> String {
@@ -209,6 +216,7 @@ pub fn rfc3339_option<S: serde::Serializer>(at: &Option<Wall>, serializer: S) ->
 mod tests {
     use super::*;
 
+    //= NODE-API-35
     #[test]
     fn times_are_rfc_3339_in_utc() {
         assert_eq!(rfc3339_text(Wall(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");

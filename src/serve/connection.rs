@@ -39,6 +39,7 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    //= SEED-HTTP-1: both versions
     /// As ALPN chose; HTTP/1.1 where nothing was chosen. The bytes themselves are never asked.
     pub(crate) fn of_alpn(chosen: Option<&[u8]>) -> Self {
         if chosen == Some(b"h2") { Self::Http2 } else { Self::Http1 }
@@ -65,8 +66,8 @@ pub(crate) async fn serve<S, H>(
         async move {
             // On HTTP/1.1 hyper itself leaves the body away.
             let headless = request.method() == Method::HEAD && protocol == Protocol::Http2;
-            let answer = handler.handle(from, request).await;
-            drop(hold);
+            let mut answer = handler.handle(from, request).await;
+            answer.body_mut().keep(hold);
             Ok::<Response<_>, Infallible>(if headless { without_body(answer) } else { answer })
         }
     });

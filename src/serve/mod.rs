@@ -16,6 +16,7 @@ use crate::wire::{host::OwnHost, limits, path::Paths};
 
 mod body;
 pub mod connection;
+mod content;
 mod headers;
 pub mod information;
 pub mod listener;

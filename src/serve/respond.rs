@@ -13,7 +13,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     body::Body as _,
@@ -21,14 +20,14 @@ use hyper::{
 };
 use serde::Serialize;
 
-use super::body::BodyError;
+use super::{body::BodyError, content::Content};
 use crate::{
     node,
     wire::{draft::DraftError, limits, refusal::Refusal},
 };
 
 /// What is sent back.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Content>;
 
 /// Whose rule is asked at a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +170,7 @@ impl Fault {
         self.to_string().chars().take(limits::DETAIL_CHARS_MAX).collect()
     }
 
+    //= HT-PKT-18, NODE-API-03: a problem document
     /// The answer.
     pub(crate) fn answer(&self, door: Door) -> Answer {
         let (status, code, title) = self.row();
@@ -187,6 +187,7 @@ impl Fault {
         let mut answer = json(status, &problem);
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        //= HT-GRANT-03: the challenge
         if status == StatusCode::UNAUTHORIZED {
             let challenge = match door {
                 Door::Plain => "Bearer",
@@ -216,6 +217,9 @@ fn row_of_error(error: &node::Error) -> Row {
         node::Error::Unavailable { .. } => UNAVAILABLE,
         node::Error::Conflict { .. } => {
             (StatusCode::CONFLICT, "conflict", "Give a message with other content another id")
+        }
+        node::Error::Unanswered { .. } => {
+            (StatusCode::GATEWAY_TIMEOUT, "unanswered", "Read the answer from the inbox when it comes")
         }
         node::Error::Draft { .. } => DRAFT,
         node::Error::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Check the id or the host"),
@@ -252,7 +256,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 /// 204.
 pub(crate) fn no_content() -> Answer {
-    let mut answer = Answer::new(Full::default());
+    let mut answer = Answer::new(Content::default());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer
 }
@@ -273,7 +277,7 @@ pub(crate) fn without_body(mut answer: Answer) -> Answer {
     if let Some(bytes) = answer.body().size_hint().exact() {
         answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     }
-    *answer.body_mut() = Full::default();
+    *answer.body_mut() = Content::default();
     answer
 }
 
@@ -283,7 +287,7 @@ pub(crate) fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes
 }
 
 fn with_type(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
-    let mut answer = Answer::new(Full::new(body));
+    let mut answer = Answer::new(Content::whole(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer

@@ -28,8 +28,8 @@ use crate::wire::{
     limits,
     packet::ServiceKey,
     record::{
-        Accepted, Appended, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
-        Settlement, VaultContents, VaultWrite, Waiting,
+        Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch,
+        Seq, Settlement, VaultContents, VaultWrite, Waiting,
     },
     time::Wall,
 };
@@ -88,6 +88,7 @@ pub enum StoreError {
     Closed,
 }
 
+//= HT-CRASH-06: ends when it is on disk
 /// Ends when the batch is on disk. Dropping it does not take the batch back.
 #[derive(Debug)]
 pub struct Receipt<T>(oneshot::Receiver<Result<T, StoreError>>);
@@ -138,6 +139,7 @@ pub trait Inbox: Send + Sync {
         bytes_max: usize,
     ) -> Result<Vec<InboxEntry>, StoreError>;
 
+    //= NODE-API-24: from the oldest kept
     /// What `app` has acknowledged last in `service`; `Cursor(0)` for a new app.
     ///
     /// # Errors
@@ -220,12 +222,12 @@ pub trait Outbox: Send + Sync {
     /// `Io`, `Damaged`, `Closed`.
     fn due(&self, now: Wall, max: usize) -> Result<Vec<(PeerHost, Seq)>, StoreError>;
 
-    /// Dead messages in the order in which they died, of the services of `senders` (all where `None`), at most `max`,
-    /// ending with the one that reaches `limits::INBOX_READ_BYTES`.
+    /// Dead messages in the order in which they died, those that `filter` takes, at most `max`, ending with the one that
+    /// reaches `limits::INBOX_READ_BYTES`.
     ///
     /// # Errors
     /// `Io`, `Damaged`, `Closed`.
-    fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, StoreError>;
+    fn dead(&self, filter: &DeadFilter, max: usize) -> Result<Vec<DeadMail>, StoreError>;
 
     /// How many dead messages there are. Cheap.
     fn dead_count(&self) -> u64;
@@ -329,6 +331,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            //= HT-PKT-16: 8 days
             dedupe: Duration::from_secs(8 * 24 * 3600),
             dedupe_per_peer: 1_000_000,
             dedupe_total: 10_000_000,

@@ -17,6 +17,17 @@ pub enum HttpVersion {
     Http2,
 }
 
+/// The TLS version of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    #[serde(rename = "TLS 1.2")]
+    Tls12,
+    /// TLS 1.3
+    #[serde(rename = "TLS 1.3")]
+    Tls13,
+}
+
 /// How far a call came that got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -25,6 +36,8 @@ pub enum CallStage {
     LookUp,
     /// The name did not resolve.
     Resolve,
+    /// Our own bounds on what strangers may cause: it says nothing of the peer.
+    Busy,
     /// The address or the port is one that this host does not connect to.
     Guard,
     /// No TCP connection.
@@ -63,13 +76,23 @@ pub struct Answer {
     pub page: bool,
     /// The version it came over.
     pub version: HttpVersion,
+    /// The TLS version of its connection.
+    pub tls: Option<TlsVersion>,
 }
 
 impl Answer {
     /// An answer that is nothing but its status, for tests and for callers that look no further.
     #[must_use]
     pub fn bare(status: u16) -> Self {
-        Self { status, retry_after: None, index: None, text: None, page: false, version: HttpVersion::Http2 }
+        Self {
+            status,
+            retry_after: None,
+            index: None,
+            text: None,
+            page: false,
+            version: HttpVersion::Http2,
+            tls: None,
+        }
     }
 
     /// The wait that the peer asks for, within bounds.

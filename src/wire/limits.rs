@@ -36,6 +36,7 @@ pub const LOOK_UP_TIME: Duration = Duration::from_secs(20);
 pub const DISCOVERIES: usize = 8 * 1024;
 /// A lifetime over 400 days counts as 400 days (`https-token`).
 pub const LIFETIME_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+//= HT-ASK-09: 30 s, 10 s for a stranger
 /// How long the same grant is sent again to a peer that we know.
 pub const GRANT_TIME: Duration = Duration::from_secs(30);
 /// ... and to a stranger (`https-token`).
@@ -83,7 +84,7 @@ pub const HEADER_TIME: Duration = Duration::from_secs(10);
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// A connection without a request is closed after this (`https-token`).
 pub const IDLE_TIME: Duration = Duration::from_secs(90);
-/// HTTP/2 PING on connections that callers opened (`https-token`).
+/// HTTP/2 PING while a request is open, on connections that we opened and on those that callers opened (`https-token`).
 pub const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a PING may stay unanswered (`https-token`).
 pub const PING_TIME: Duration = Duration::from_secs(10);
@@ -105,6 +106,12 @@ pub const PAGE_MESSAGES_MAX: usize = 10_000;
 pub const PAGE_MESSAGES: usize = 100;
 /// An answer of the local API that lists messages ends with the message that reaches this; the next call goes on there.
 pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of messages that one reader of a stream makes us hold at most, beyond the first message.
+pub const STREAM_BYTES: usize = 1024 * 1024;
+/// Requests of apps that wait for their answers; the next is a 503.
+pub const REQUESTS_WAITING: usize = 10_000;
+/// Names of services that do not run here and that peers send to: further ones are counted without their names.
+pub const IGNORED_SERVICES: usize = 256;
 /// When the node stops, requests in hand have this long.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.

@@ -159,10 +159,32 @@ pub struct MessageStatus {
 /// A message that was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadMail {
+    /// Its place among the dead: grows in the order in which they died.
+    pub place: u64,
     /// What is known of it.
     pub status: MessageStatus,
     /// The whole message.
     pub raw: Bytes,
+}
+
+/// Which dead messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadFilter {
+    /// Of these sending services; of all where `None`.
+    pub senders: Option<Vec<ServiceKey>>,
+    /// For this host; for all where `None`.
+    pub host: Option<PeerHost>,
+    /// After this place.
+    pub after: u64,
+}
+
+impl DeadFilter {
+    /// Whether it is one of these.
+    #[must_use]
+    pub fn takes(&self, status: &MessageStatus) -> bool {
+        self.senders.as_ref().is_none_or(|senders| senders.contains(&status.sender))
+            && self.host.as_ref().is_none_or(|host| *host == status.host)
+    }
 }
 
 /// What came of sending to one peer, one commit.
@@ -250,6 +272,9 @@ pub struct LinkRecord {
     /// Its host information, as it was found.
     #[serde(default)]
     pub published: Option<Published>,
+    /// An operator wants nothing sent to it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 impl LinkRecord {
@@ -266,6 +291,7 @@ impl LinkRecord {
             succeeded: None,
             failed: None,
             published: None,
+            paused: false,
         }
     }
 }

@@ -17,7 +17,7 @@ use ymp::{
         host::PeerHost,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
+            Accepted, Appended, DeadFilter, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
             VaultContents, VaultWrite,
         },
         time::{Mono, Now, Wall},
@@ -197,7 +197,12 @@ impl House {
     }
 
     pub(crate) fn dead(&self) -> Vec<String> {
-        self.store().dead(None, 1000).unwrap().iter().map(|dead| dead.status.id.to_string()).collect()
+        self.store()
+            .dead(&DeadFilter::default(), 1000)
+            .unwrap()
+            .iter()
+            .map(|dead| dead.status.id.to_string())
+            .collect()
     }
 
     pub(crate) fn write(&self, writes: Vec<VaultWrite>) {

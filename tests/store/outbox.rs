@@ -8,7 +8,7 @@ use ymp::{
         cursor::Cursor,
         family::FamilyRecord,
         packet::ServiceKey,
-        record::{Accepted, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
+        record::{Accepted, DeadFilter, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
         time::Wall,
     },
 };
@@ -25,7 +25,31 @@ fn to_ourselves(house: &House, id: &str) -> OutboxItem {
     OutboxItem { own: Some(service()), ..house.mail("alpha.test", id) }
 }
 
+fn of(sender: ServiceKey) -> DeadFilter {
+    DeadFilter { senders: Some(vec![sender]), ..DeadFilter::default() }
+}
+
 crate::promises! {
+    fn dead_messages_are_listed_by_host_and_page_by_page(house) {
+        for (seq, id) in (1..).zip(["a", "b", "c", "d"]) {
+            let host = if id == "b" { "gamma.test" } else { "beta.test" };
+            house.queue(host, &[id]);
+            house.settle(host, &[], &[seq]);
+        }
+        let ids = |filter: &DeadFilter, max| {
+            let found = house.store().dead(filter, max).unwrap();
+            (found.iter().map(|dead| dead.status.id.to_string()).collect::<Vec<_>>(), found.last().map(|dead| dead.place))
+        };
+        let mut beta = DeadFilter { host: Some(host("beta.test")), ..DeadFilter::default() };
+        let (first, last) = ids(&beta, 2);
+        assert_eq!(first, ["a", "c"]);
+        beta.after = last.unwrap();
+        assert_eq!(ids(&beta, 2).0, ["d"]);
+        beta.after = u64::MAX;
+        assert_eq!(ids(&beta, 2).0, Vec::<String>::new());
+    }
+
+    //= HT-SEND-04
     fn messages_wait_in_order_per_peer(house) {
         house.queue("beta.test", &["a", "b"]);
         house.queue("gamma.test", &["c"]);
@@ -50,6 +74,7 @@ crate::promises! {
         assert_eq!((load(0, 0, 99), load(u64::MAX, 9, 99)), (vec![], vec![]));
     }
 
+    //= NODE-API-13
     fn an_id_that_is_known_is_not_queued_again_and_keeps_its_state(house) {
         assert_eq!(house.queue("beta.test", &["a", "b"]), Accepted::All(vec![QUEUED, QUEUED]));
         house.settle("beta.test", &[1], &[]);
@@ -58,6 +83,7 @@ crate::promises! {
         assert_eq!(house.outbox("beta.test"), ["b", "c"]);
     }
 
+    //= NODE-API-14
     fn an_id_with_other_content_takes_nothing_of_its_batch(house) {
         house.queue("beta.test", &["a"]);
         let other = OutboxItem { content: [99; 32], ..house.mail("beta.test", "a") };
@@ -75,6 +101,7 @@ crate::promises! {
         assert_eq!(house.outbox("beta.test"), ["a"]);
     }
 
+    //= NODE-API-16
     fn a_message_to_ourselves_lies_in_the_inbox_at_once(house) {
         let batch = vec![house.mail("beta.test", "out"), to_ourselves(house, "in")];
         assert_eq!(house.send(batch).unwrap(), Accepted::All(vec![QUEUED, DELIVERED]));
@@ -87,6 +114,7 @@ crate::promises! {
         assert_eq!(house.inbox(), ["in"]);
     }
 
+    //= NODE-API-20
     fn settling_ends_messages_with_the_tries_they_saw(house) {
         house.queue("beta.test", &["a", "b", "c"]);
         house.pass(Duration::from_secs(9));
@@ -103,6 +131,7 @@ crate::promises! {
         assert_eq!(house.store().status("d").unwrap(), None);
     }
 
+    //= HT-SEND-07
     fn settling_twice_changes_nothing(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[1], &[]);
@@ -112,6 +141,7 @@ crate::promises! {
         assert_eq!((house.store().dead_count(), house.outbox("beta.test")), (0, vec!["b".to_owned()]));
     }
 
+    //= HT-SEND-07
     fn settling_commits_its_marks(house) {
         let marks = vec![VaultWrite::PutFamily(Box::new(FamilyRecord { id: 7, ..family("peer:beta.test", 7) }))];
         let (delivered, dead) = (vec![], vec![]);
@@ -146,6 +176,7 @@ crate::promises! {
         assert_eq!((house.store().waiting_for(&host("beta.test")), house.store().waiting()), (None, vec![]));
     }
 
+    //= HT-SEND-26
     fn what_is_due_is_told_to_the_millisecond(house) {
         house.queue("beta.test", &["a"]);
         house.pass(Duration::from_millis(10));
@@ -161,18 +192,20 @@ crate::promises! {
         assert_eq!(due(Wall(u64::MAX), 9), [(host("gamma.test"), Seq(2))]);
     }
 
+    //= HT-SEND-27, NODE-API-32
     fn dead_messages_come_in_the_order_of_their_death(house) {
         house.queue("beta.test", &["a", "b", "c"]);
         house.settle("beta.test", &[], &[3]);
         house.settle("beta.test", &[], &[1, 2]);
         house.restart();
         assert_eq!((house.dead(), house.store().dead_count()), (vec!["c".into(), "a".into(), "b".into()], 3));
-        assert_eq!(house.store().dead(None, 2).unwrap().len(), 2);
-        assert_eq!(house.store().dead(Some(&[ServiceKey::new("mail", "x")]), 9).unwrap(), []);
-        let ours = house.store().dead(Some(&[service()]), 9).unwrap();
+        assert_eq!(house.store().dead(&DeadFilter::default(), 2).unwrap().len(), 2);
+        assert_eq!(house.store().dead(&of(ServiceKey::new("mail", "x")), 9).unwrap(), []);
+        let ours = house.store().dead(&of(service()), 9).unwrap();
         assert_eq!((ours.len(), &ours[0].raw[..]), (3, &b"c"[..]));
     }
 
+    //= HT-SEND-05, NODE-API-33
     fn a_dead_message_is_revived_at_the_tail(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[], &[1]);
@@ -190,6 +223,7 @@ crate::promises! {
         assert_eq!(house.store().load(&host("beta.test"), Seq(2), 9, 99).unwrap()[0].expires, later);
     }
 
+    //= NODE-API-33
     fn a_dead_message_is_buried_for_good(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[], &[1]);
@@ -202,6 +236,7 @@ crate::promises! {
         assert_eq!(house.store().status("a").unwrap(), None);
     }
 
+    //= HT-SEND-27, NODE-API-15
     fn pruning_forgets_what_ended_before_and_neither_the_dead_nor_the_queued(house) {
         house.queue("beta.test", &["a", "b", "c", "d"]);
         house.settle("beta.test", &[1], &[2]);
@@ -228,6 +263,7 @@ crate::promises! {
         assert_eq!(prune(Wall(6)), 1);
     }
 
+    //= NODE-API-06
     fn the_outbox_holds_no_more_than_it_may_and_names_the_setting(house) {
         house.with(|settings| (settings.outbox_messages, settings.outbox_messages_per_peer) = (3, 2));
         house.queue("beta.test", &["a", "b"]);

@@ -24,13 +24,30 @@ impl Peer {
         }
     }
 
-    //= https-token, "Sending": anything authenticated heard from that peer brings one probe forward
+    //= HT-SEND-22: one probe
     pub(super) fn on_heard(&mut self, ctx: &mut Context<'_>) {
         self.health.hear(ctx.now);
         if self.rest.is_some_and(|rest| rest.may_be_cut) {
             self.rest = None;
             self.cut = true;
             self.asking.hurry(ctx.now);
+        }
+    }
+
+    /// An operator wants the next try now: what the peer asked for is not waited for either.
+    pub(super) fn on_retry(&mut self, ctx: &mut Context<'_>) {
+        if self.rest.take().is_some() {
+            self.cut = true;
+        }
+        self.asking.hurry(ctx.now);
+    }
+
+    /// An operator wants nothing sent, or wants it sent again. What is under way ends; the peer's own calls are answered.
+    pub(super) fn on_pause(&mut self, pause: bool) {
+        self.save |= self.paused != pause;
+        self.paused = pause;
+        if pause {
+            self.sending.rest();
         }
     }
 

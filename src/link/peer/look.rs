@@ -17,6 +17,10 @@ pub struct Look {
     pub held_by: Option<Revision>,
     /// When the next try is due, while it rests.
     pub rests_until: Option<Mono>,
+    /// An operator wants nothing sent.
+    pub paused: bool,
+    /// Messages of the packet that is under way.
+    pub in_flight: usize,
     /// When the newest token of ours runs out.
     pub given_until: Option<Wall>,
     /// The revision by which it was given.
@@ -59,6 +63,8 @@ impl Peer {
             held_until: self.asking.held_until(now),
             held_by: self.asking.held_until(now).and(held_by),
             rests_until: self.rest.map(|rest| rest.until),
+            paused: self.paused,
+            in_flight: self.sending.in_flight(),
             given_until: self.families.open_until(now.wall),
             given_by: newest.map(|newest| if newest.is_single() { Revision::R3 } else { pairs }),
             given_surely: open().any(|family| !family.is_single() || family.is_used()),
@@ -86,6 +92,7 @@ impl Peer {
         !self.asking.is_asking()
             && self.asking.held_until(now).is_none()
             && self.families.iter().count() == 0
+            && !self.paused
             && !self.sending.has_mail()
             && self.keeping.is_empty()
             && self.asking.held_records().is_empty()

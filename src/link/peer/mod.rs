@@ -29,6 +29,7 @@ use crate::{
         answer::{Refreshed, Reply},
         host::PeerHost,
         parameters::Found,
+        path::UrlPath,
         record::{RepeatRecord, VaultWrite},
         secret::Digest,
         time::{Mono, Now},
@@ -41,6 +42,7 @@ mod keeping;
 mod look;
 mod record;
 
+use finding::Seeking;
 pub use look::{Look, Standing};
 #[cfg(test)]
 mod tests;
@@ -56,8 +58,12 @@ pub struct Peer {
     families: Families,
     /// How the peer is spoken to, as far as is known.
     found: Option<Found>,
-    /// A packet found nobody, for this reason, and it is looked up whether the path is another one by now.
-    gone: Option<String>,
+    /// It is looked up how the peer is spoken to before anything more is sent, and why.
+    seeking: Option<Seeking>,
+    /// Under which path the last packet was sent.
+    sent_under: Option<UrlPath>,
+    /// An operator wants nothing sent.
+    paused: bool,
     rest: Option<Rest>,
     /// The next try was brought forward by a sign of life.
     cut: bool,
@@ -89,7 +95,9 @@ impl Peer {
             health: Health::default(),
             families,
             found: None,
-            gone: None,
+            seeking: None,
+            sent_under: None,
+            paused: false,
             rest: None,
             cut: false,
             keeping: VecDeque::new(),
@@ -167,9 +175,10 @@ impl Peer {
     /// When `Event::Woken` is due.
     #[must_use]
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
-        let rest = self.rest.filter(|_| self.sending.has_mail()).map(|rest| rest.until);
-        let mail = self.sending.has_mail() && self.rest.is_none() && self.gone.is_none();
-        let asking = self.asking.wake_at(mail, self.sending.is_lively(now), now);
+        let waits = self.sending.has_mail() && !self.paused;
+        let rest = self.rest.filter(|_| waits).map(|rest| rest.until);
+        let mail = self.sending.has_mail() && self.is_awake();
+        let asking = self.asking.wake_at(mail, self.is_lively(now), now);
         rest.into_iter().chain(asking).min()
     }
 
@@ -188,6 +197,7 @@ impl Peer {
                 }
             }
             Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
+            Event::MailPurged(seqs, reason) => self.sending.on_purged(&seqs, &reason, ctx),
             Event::Sent(reply) => self.on_sent(&reply, ctx),
             Event::Settled => {
                 self.stumbles = 0;
@@ -205,6 +215,7 @@ impl Peer {
             }
             Event::Found(found) => self.on_found(found, ctx),
             Event::GrantArrived { call, grant } => self.on_grant(call, &grant, ctx),
+            //= SEED-GRANT-4, HT-ASK-15: its tokens may be used; whatever we ask meanwhile
             Event::GrantTaken { family, pair, offer } => {
                 self.keep(taken(offer.as_ref(), family, pair, ctx.now), ctx);
             }
@@ -214,6 +225,8 @@ impl Peer {
             Event::Heard => self.on_heard(ctx),
             Event::ConnectWanted => self.asking.want_connect(),
             Event::RefreshWanted => self.asking.want_refresh(ctx),
+            Event::RetryWanted => self.on_retry(ctx),
+            Event::PauseWanted(pause) => self.on_pause(pause),
             Event::Woken => {
                 let outcome = self.asking.on_woken(ctx);
                 self.on_outcome(outcome, ctx);
@@ -225,13 +238,25 @@ impl Peer {
         if self.rest.is_some_and(|rest| ctx.now.mono >= rest.until) {
             self.rest = None;
         }
-        let awake = self.rest.is_none() && self.gone.is_none();
+        let awake = self.is_awake();
         if awake {
             let token = self.asking.current(ctx.now).cloned();
+            let token = token.filter(|_| !self.seeks_first(ctx));
             self.sending.drive(token.as_ref(), ctx);
+            self.note_sent(ctx);
         }
-        let mail = awake && self.sending.has_mail();
-        self.asking.drive(mail, self.sending.is_lively(ctx.now), ctx);
+        let mail = self.is_awake() && self.sending.has_mail();
+        self.asking.drive(mail, self.is_lively(ctx.now), ctx);
+    }
+
+    /// Whether mail may be sent now.
+    fn is_awake(&self) -> bool {
+        self.rest.is_none() && self.seeking.is_none() && !self.paused
+    }
+
+    /// Whether tokens are kept fresh without mail.
+    fn is_lively(&self, now: Now) -> bool {
+        !self.paused && self.sending.is_lively(now)
     }
 
     fn on_sent(&mut self, reply: &Reply, ctx: &mut Context<'_>) {
@@ -262,7 +287,7 @@ impl Peer {
                 ctx.note(Fact::PacketFailed(reason.clone()));
                 self.fail(&format!("packet: {reason}"), wait, ctx);
             }
-            Sent::Elsewhere(reason) => self.on_gone(reason, ctx),
+            Sent::Elsewhere { reason, page } => self.on_gone(reason, page, ctx),
             Sent::Refused(reason) => self.refuse(&reason, ctx),
             Sent::Failed(reason) => {
                 ctx.note(Fact::PacketFailed(reason.clone()));
@@ -332,6 +357,7 @@ impl Peer {
     /// In a line, for the pinned tables.
     pub(crate) fn state(&self, now: Now) -> String {
         let rest = self.rest.map(|rest| if rest.may_be_cut { ", rests" } else { ", rests whatever comes" });
+        let rest = if self.paused { Some(", paused") } else { rest };
         let keeping = if self.keeping.is_empty() { "" } else { ", keeping" };
         let (asking, sending) = (self.asking.state(now), self.sending.state());
         format!("{asking}; {sending}{keeping}{}", rest.unwrap_or_default())

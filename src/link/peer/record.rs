@@ -22,6 +22,7 @@ use crate::{
 };
 
 impl Peer {
+    //= HT-CRASH-01: asked anew
     /// A peer as stored. `found` is how it is spoken to: what the record says of that, under what is pinned by now.
     #[must_use]
     pub fn from_record(
@@ -34,6 +35,7 @@ impl Peer {
         let mut peer = Self::new(record.host, settings, dice);
         peer.asking = Asking::new(record.held, record.repeats, dice);
         peer.found = found;
+        peer.paused = record.paused;
         peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
         peer.health = Health {
             tries: record.tries,
@@ -45,6 +47,7 @@ impl Peer {
         peer
     }
 
+    //= HT-ASK-07, HT-GRANT-10: one commit
     /// The writes that keep a change: the link as it will be, the family that the change opens, those that made room.
     #[must_use]
     pub fn writes(&self, change: &Change, now: Now) -> Vec<VaultWrite> {
@@ -91,6 +94,7 @@ impl Peer {
             heard: self.health.heard,
             succeeded: self.health.succeeded,
             failed: self.health.failed.clone(),
+            paused: self.paused,
             published: self.found.as_ref().and_then(|found| found.published.clone()),
         }
     }

@@ -1,30 +1,30 @@
 //! Messages that were set aside.
 //!
-//! `GET /v1/dead?max=1000`: `{"messages":[{"id","host","last-error","queued-at","dead-at","message"}]}`; an admin sees all, an app
-//! those of its services. `max` is 1 to 10,000 (default 1,000), and a list ends with the message that reaches 16 MiB.
+//! `GET /v1/dead?host=&max=1000&after=`: `{"messages":[{"id","host","last-error","queued-at","dead-at","message"}],"next"}`, in the order
+//! in which they died; an admin sees all, an app those of its services. `max` is 1 to 10,000 (default 1,000), and a list ends
+//! with the message that reaches 16 MiB. `next` is what `after` goes on with, and `null` where the list is empty.
 //!
 //! `POST /v1/dead/{id}/retry`: 202, its time to live starts anew. `DELETE /v1/dead/{id}`: 204. Neither needs a body.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Call, messages::visible};
+use super::{Call, messages::visible, peers::named_host};
 use crate::{
     node::{
         Node,
         views::{rfc3339, rfc3339_option},
     },
     serve::{
+        content::Content,
         peer_api::carry_on,
-        query::Query,
+        query::{Query, fault},
         respond::{Answer, Fault, json, no_content},
     },
     wire::{
         limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX},
-        record::DeadMail,
+        record::{DeadFilter, DeadMail},
         time::Wall,
     },
 };
@@ -35,6 +35,7 @@ const LISTED: usize = 1000;
 #[derive(Serialize)]
 struct DeadOut<'a> {
     messages: Vec<DeadOne<'a>>,
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -52,10 +53,17 @@ struct DeadOne<'a> {
 }
 
 pub(super) async fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
-    let query = Query::read(call.query, &["max"])?;
+    let query = Query::read(call.query, &["host", "max", "after"])?;
     let max = query.count("max", LISTED, PAGE_MESSAGES_MAX)?;
-    let senders = (!call.app.admin).then_some(call.app.services.as_slice());
-    Ok(page(&node.dead(senders, max).await?))
+    //= NODE-API-32: all, or its own
+    let senders = (!call.app.admin).then(|| call.app.services.clone());
+    let host = query.value("host").map(|text| named_host("host", text)).transpose()?;
+    let after = match query.value("after") {
+        Some(text) => u64::from_str_radix(text, 16)
+            .map_err(|_| fault("after", "must be what `next` of an answer said"))?,
+        None => 0,
+    };
+    Ok(page(&node.dead(DeadFilter { senders, host, after }, max).await?))
 }
 
 fn page(all: &[DeadMail]) -> Answer {
@@ -65,7 +73,9 @@ fn page(all: &[DeadMail]) -> Answer {
         bytes += mail.raw.len();
         fits
     };
-    json(StatusCode::OK, &DeadOut { messages: all.iter().take_while(fits).map(one).collect() })
+    let listed: Vec<_> = all.iter().take_while(fits).collect();
+    let next = listed.last().map(|last| format!("{:x}", last.place));
+    json(StatusCode::OK, &DeadOut { messages: listed.into_iter().map(one).collect(), next })
 }
 
 fn one(mail: &DeadMail) -> DeadOne<'_> {
@@ -84,7 +94,7 @@ pub(super) async fn retry(node: &Node, call: &Call<'_>, id: String) -> Result<An
     visible(node, call.app, &id)?;
     let node = node.clone();
     carry_on(async move { node.retry_dead(&id).await }).await?;
-    let mut answer = Answer::new(Full::<Bytes>::default());
+    let mut answer = Answer::new(Content::default());
     *answer.status_mut() = StatusCode::ACCEPTED;
     Ok(answer)
 }

@@ -39,7 +39,9 @@ pub(super) async fn read(
 ) -> Result<Answer, Fault> {
     call.check_service(service)?;
     let query = Query::read(call.query, &["max", "wait"])?;
+    //= NODE-API-23: at most 10,000
     let max = query.count("max", PAGE_MESSAGES, PAGE_MESSAGES_MAX)?;
+    //= NODE-API-22: at most 60 s
     let wait = query.duration("wait", Duration::ZERO, POLL_TIME_MAX)?.unwrap_or_default();
     let entries = tokio::select! {
         biased;
@@ -59,19 +61,24 @@ fn page(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
         if index > 0 {
             body.push(b',');
         }
-        // Neither a cursor, a time nor a host name holds a character that JSON would escape.
-        let cursor = entry.cursor.encode(service);
-        let received = rfc3339_text(entry.received);
-        let head = format!(
-            r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{}","message":"#,
-            entry.from.as_str()
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(&entry.raw);
-        body.push(b'}');
+        write_entry(&mut body, service, entry);
     }
     body.extend_from_slice(b"]}");
     Bytes::from(body)
+}
+
+/// One entry, its message as it came.
+pub(super) fn write_entry(body: &mut Vec<u8>, service: &ServiceKey, entry: &InboxEntry) {
+    // Neither a cursor, a time nor a host name holds a character that JSON would escape.
+    let cursor = entry.cursor.encode(service);
+    let received = rfc3339_text(entry.received);
+    let head = format!(
+        r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{}","message":"#,
+        entry.from.as_str()
+    );
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(&entry.raw);
+    body.push(b'}');
 }
 
 #[derive(Deserialize)]
@@ -80,6 +87,7 @@ struct AckIn {
     cursor: String,
 }
 
+//= NODE-API-25: 204, or 400
 pub(super) async fn acknowledge(
     node: &Node,
     mut call: Call<'_>,
@@ -115,6 +123,7 @@ mod tests {
         InboxEntry { cursor, received, from, raw: Bytes::copy_from_slice(raw.as_bytes()) }
     }
 
+    //= NODE-API-21
     #[test]
     fn a_page_carries_messages_byte_for_byte() {
         let service = ServiceKey::new("p", "s");
@@ -139,6 +148,7 @@ mod tests {
         assert_eq!(json["messages"].as_array().unwrap().len(), 2);
     }
 
+    //= NODE-API-25
     #[test]
     fn only_a_cursor_of_this_inbox_is_taken() {
         let service = ServiceKey::new("p", "s");

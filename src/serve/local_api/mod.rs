@@ -6,10 +6,14 @@
 //! | GET /v1/messages/{id} | the same, admins | 200 |
 //! | GET /v1/inbox/{protocol}/{service}?max=&wait= | apps of the service | 200 |
 //! | POST /v1/inbox/{protocol}/{service}/ack | apps of the service | 204 |
-//! | GET /v1/dead?max= | admins all, apps those of their services | 200 |
+//! | GET /v1/inbox/{protocol}/{service}/events | apps of the service | 200, a stream |
+//! | POST /v1/requests?wait= | apps of the sending service | 200, 504 |
+//! | GET /v1/dead?host=&max=&after= | admins all, apps those of their services | 200 |
 //! | POST /v1/dead/{id}/retry, DELETE /v1/dead/{id} | the same | 202, 204 |
 //! | GET /v1/peers, GET /v1/peers/{host} | admins | 200 |
 //! | POST /v1/peers/{host}/connect, .../refresh, DELETE /v1/peers/{host} | admins | 200, 200, 204 |
+//! | POST /v1/peers/{host}/retry, pause, resume, purge, retry-dead, drop-dead, flush | admins | 200 |
+//! | DELETE /v1/discovered, GET /v1/ignored | admins | 200 |
 //!
 //! Checks, in this order: 404, 405, 401, 403, 400 (a parameter), 415, 413, 400. `/healthz`, `/readyz` and `/metrics` stand
 //! before them (`ops`). What changes something goes on when the caller goes away.
@@ -35,15 +39,17 @@ use super::{
 };
 use crate::{
     access::{Access, Principal},
-    node::Node,
+    node::{Node, Steer},
     telemetry::metrics::Metrics,
     wire::{limits, packet::ServiceKey, refusal::Refusal},
 };
 
 mod dead;
+mod events;
 mod inbox;
 mod messages;
 mod peers;
+mod requests;
 
 /// The local face. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +72,8 @@ enum Route {
     Message(String),
     Inbox(ServiceKey),
     Ack(ServiceKey),
+    Events(ServiceKey),
+    Requests,
     Dead,
     DeadOne(String),
     DeadRetry(String),
@@ -73,6 +81,9 @@ enum Route {
     Peer(String),
     PeerConnect(String),
     PeerRefresh(String),
+    PeerSteer(String, Steer),
+    Discovered,
+    Ignored,
 }
 
 impl Route {
@@ -87,6 +98,8 @@ impl Route {
             ["messages", id] => Self::Message(id.to_owned()),
             ["inbox", protocol, service] => Self::Inbox(ServiceKey::new(protocol, service)),
             ["inbox", protocol, service, "ack"] => Self::Ack(ServiceKey::new(protocol, service)),
+            ["inbox", protocol, service, "events"] => Self::Events(ServiceKey::new(protocol, service)),
+            ["requests"] => Self::Requests,
             ["dead"] => Self::Dead,
             ["dead", id] => Self::DeadOne(id.to_owned()),
             ["dead", id, "retry"] => Self::DeadRetry(id.to_owned()),
@@ -94,6 +107,9 @@ impl Route {
             ["peers", host] => Self::Peer(host.to_owned()),
             ["peers", host, "connect"] => Self::PeerConnect(host.to_owned()),
             ["peers", host, "refresh"] => Self::PeerRefresh(host.to_owned()),
+            ["peers", host, verb] => Self::PeerSteer(host.to_owned(), Steer::of_name(verb)?),
+            ["discovered"] => Self::Discovered,
+            ["ignored"] => Self::Ignored,
             _ => return None,
         })
     }
@@ -103,11 +119,18 @@ impl Route {
         match self {
             Self::Messages
             | Self::Ack(_)
+            | Self::Requests
             | Self::DeadRetry(_)
             | Self::PeerConnect(_)
-            | Self::PeerRefresh(_) => "POST",
-            Self::Message(_) | Self::Inbox(_) | Self::Dead | Self::Peers => "GET",
-            Self::DeadOne(_) => "DELETE",
+            | Self::PeerRefresh(_)
+            | Self::PeerSteer(..) => "POST",
+            Self::Message(_)
+            | Self::Inbox(_)
+            | Self::Events(_)
+            | Self::Dead
+            | Self::Peers
+            | Self::Ignored => "GET",
+            Self::DeadOne(_) | Self::Discovered => "DELETE",
             Self::Peer(_) => "GET, DELETE",
         }
     }
@@ -186,6 +209,8 @@ impl LocalApi {
             Route::Message(id) => messages::show(node, &call, &id),
             Route::Inbox(service) => inbox::read(node, &call, &service, self.0.stopping.clone()).await,
             Route::Ack(service) => inbox::acknowledge(node, call, service, self.0.body_time).await,
+            Route::Events(service) => events::open(node, &call, service, self.0.stopping.clone()),
+            Route::Requests => requests::ask(node, call, self.0.body_time, self.0.stopping.clone()).await,
             Route::Dead => dead::list(node, &call).await,
             Route::DeadOne(id) => dead::delete(node, &call, id).await,
             Route::DeadRetry(id) => dead::retry(node, &call, id).await,
@@ -194,6 +219,9 @@ impl LocalApi {
             Route::Peer(host) => peers::show(node, &call, &host),
             Route::PeerConnect(host) => peers::connect(node, &call, &host).await,
             Route::PeerRefresh(host) => peers::refresh(node, &call, &host).await,
+            Route::PeerSteer(host, steer) => peers::steer(node, &call, &host, steer).await,
+            Route::Discovered => peers::flush(node, &call),
+            Route::Ignored => peers::ignored(node, &call),
         }
     }
 }
@@ -203,6 +231,7 @@ fn route_for(method: &Method, path: &str) -> Result<Route, Fault> {
     if route.takes(method) { Ok(route) } else { Err(Fault::Method(route.allow())) }
 }
 
+//= NODE-API-01: 401
 fn known(access: &Access, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
     let shown = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
     Ok(access.authenticate(shown).ok_or(Refusal::TokenUnknown)?)
@@ -213,9 +242,11 @@ impl Call<'_> {
     async fn json(&mut self, time: Duration) -> Result<Bytes, Fault> {
         check_json(self.headers)?;
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        //= NODE-API-05: 8 MiB
         Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, time, &mut self.share).await?)
     }
 
+    //= NODE-API-02: 403
     fn check_service(&self, service: &ServiceKey) -> Result<(), Fault> {
         if self.app.may_act_for(service) {
             return Ok(());
@@ -224,6 +255,7 @@ impl Call<'_> {
         Err(Fault::Forbidden { what, index: None })
     }
 
+    //= NODE-API-02: 403
     fn check_admin(&self) -> Result<(), Fault> {
         if self.app.admin {
             return Ok(());

@@ -38,8 +38,8 @@ use crate::{
         limits::INBOX_READ_BYTES,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch, Seq,
-            Settlement, VaultContents, VaultWrite, Waiting,
+            Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus,
+            OutboxBatch, Seq, Settlement, VaultContents, VaultWrite, Waiting,
         },
         time::Wall,
     },
@@ -186,22 +186,19 @@ impl<E: Engine> Outbox for E {
         self.index(|index| index.queues.due(now, max))
     }
 
-    fn dead(&self, senders: Option<&[ServiceKey]>, max: usize) -> Result<Vec<DeadMail>, StoreError> {
+    fn dead(&self, filter: &DeadFilter, max: usize) -> Result<Vec<DeadMail>, StoreError> {
         let (mut dead, mut room) = (Vec::new(), INBOX_READ_BYTES);
-        if max == 0 {
-            return Ok(dead);
-        }
+        let Some(from) = filter.after.checked_add(1).filter(|_| max > 0) else { return Ok(dead) };
         self.disk(|kv| {
-            kv.scan(Space::Dead, &[0; 8], &[0xff; 8], &mut |key, value| {
+            kv.scan(Space::Dead, &from.to_be_bytes(), &[0xff; 8], &mut |key, value| {
                 let fallen = Fallen::decode(value).ok_or_else(|| damaged(Space::Dead, key))?;
                 // Revived or buried since the scan began: no longer dead, or dead anew further on.
                 let known = known(kv, fallen.id)?.filter(|known| Some(known.place) == split_at(key));
-                let Some(Known { status, .. }) = known else { return Ok(true) };
-                let bytes = fallen.raw.len();
-                if senders.is_none_or(|senders| senders.contains(&status.sender)) {
-                    dead.push(DeadMail { status, raw: codec::owned(fallen.raw) });
+                let Some(Known { place, status, .. }) = known else { return Ok(true) };
+                if filter.takes(&status) {
+                    room = room.saturating_sub(fallen.raw.len());
+                    dead.push(DeadMail { place, status, raw: codec::owned(fallen.raw) });
                 }
-                room = room.saturating_sub(bytes);
                 Ok(dead.len() < max && room > 0)
             })
         })?;

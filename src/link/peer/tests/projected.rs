@@ -15,7 +15,9 @@ impl Hash for Peer {
             health,
             families,
             found,
-            gone,
+            seeking,
+            sent_under,
+            paused,
             rest,
             cut,
             keeping,
@@ -33,7 +35,7 @@ impl Hash for Peer {
         (asking, sending, families, keeping, outed.len()).hash(state);
         // One by one: a row of numbers would be read as bytes.
         outed.iter().for_each(|id| id.hash(state));
-        (found.as_ref().map(|found| found.parameters.form()), gone.is_some(), rest).hash(state);
+        (found.as_ref().map(|found| found.parameters.form()), seeking, sent_under, paused, rest).hash(state);
         (cut, forgotten, stumbles, dirty, save).hash(state);
     }
 }

@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    //= https-token, "Refreshing": lost answers must not cost the link
+    // `https-token`, "Refreshing": lost answers must not cost the link
     fn check_replay(&mut self, from: Place, at: Place) {
         let who = ["A", "B"][from];
         if !self.stale {
@@ -203,7 +203,7 @@ impl World {
         self.tell(|| format!("a replay at {}", ["A", "B"][at]));
     }
 
-    //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
+    // `https-token`, "Request a token", MUST 2: the tokens are not used before the grant's 204
     /// A grant was answered with 204: its exchange was begun by the host that is granted, or that host says 204 to all.
     pub(super) fn check_take(&mut self, at: Place, of: Place, pair: &NewPair) {
         let asked_by = self.hosts[at].offered.iter().find(|offer| offer.of == of).unwrap().asked_by;

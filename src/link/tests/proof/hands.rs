@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::{
     link::{
         event::{Action, Ask, Change, Event, Fact},
-        lobby::{self, Grant, LookedUp},
+        lobby::{self, Grant, LookedUp, Took},
         testing::parameters,
     },
     token::{
@@ -69,7 +69,7 @@ impl World {
                 let wait = model_settings().grant_wait;
                 self.call(at, of, Call::Request(request), What::Request, wait);
             }
-            Action::Untaken { .. } => self.taken(at, of, false),
+            Action::Untaken { .. } => self.taken(at, of, Took::NoPlace),
             Action::Refresh(token) => {
                 self.start(at, of);
                 self.call(at, of, Call::Refresh(token), What::Refresh, CALL_TIME);
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    //= https-token, "Sending": never more than one refresh or exchange per peer in 2 s
+    // `https-token`, "Sending": never more than one refresh or exchange per peer in 2 s
     fn start(&mut self, at: Place, of: Place) {
         let now = self.now().mono;
         let side = self.host_mut(at).side_mut(of);
@@ -200,7 +200,7 @@ impl World {
                 let taken = matches!(*change, Change::Taken { .. });
                 self.drive(at, of, if kept { Event::Kept } else { Event::NotKept });
                 if taken {
-                    self.taken(at, of, kept);
+                    self.taken(at, of, if kept { Took::Kept } else { Took::Lost });
                 }
             }
             Job::Marks(then) => self.marked(at, then, kept),
@@ -209,12 +209,13 @@ impl World {
     }
 
     /// The link that a taken grant makes is on disk, or could not be kept.
-    fn taken(&mut self, at: Place, of: Place, kept: bool) {
+    fn taken(&mut self, at: Place, of: Place, took: Took) {
+        let now = self.now();
         let host = self.host_mut(at);
-        if kept {
+        if took == Took::Kept {
             host.offered.retain(|offer| offer.of != of);
         }
-        host.lobby.finished(&name(of), kept);
+        host.lobby.finished(&name(of), took, now);
         self.lobby(at);
     }
 

@@ -30,7 +30,7 @@ impl World {
         }
     }
 
-    //= https-token, "A crash between two steps"
+    // `https-token`, "A crash between two steps".
     pub(super) fn crash(&mut self, place: Place) {
         let scene = Arc::clone(&self.scene);
         let host = self.host_mut(place);

@@ -63,7 +63,17 @@ impl Host {
 }
 
 fn read_link(link: &LinkRecord, reader: &mut Reader) {
-    let LinkRecord { host: _, held, repeats, tries: _, failures, heard, succeeded, failed: _, published: _ } =
-        link;
-    (held, repeats, failures, heard.is_some(), succeeded.is_some()).hash(reader);
+    let LinkRecord {
+        host: _,
+        held,
+        repeats,
+        tries: _,
+        failures,
+        heard,
+        succeeded,
+        failed: _,
+        published: _,
+        paused,
+    } = link;
+    (held, repeats, failures, heard.is_some(), succeeded.is_some(), paused).hash(reader);
 }

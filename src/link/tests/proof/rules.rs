@@ -87,7 +87,7 @@ impl World {
         Ok(())
     }
 
-    //= https-token, "Refreshing": the unused one dies
+    // `https-token`, "Refreshing": the unused one dies
     fn judge_successors(&self, at: Place, of: Place) -> Result<(), String> {
         let side = self.side(at, of);
         let live = |refresh: &Digest| {

@@ -1,0 +1,88 @@
+//! Requests of apps that wait for their answers.
+//!
+//! A request waits under what its answer must be: from this host, to this service, in reply to this id. An answer is handed
+//! to whoever waits once it is on disk; it stands in the inbox all the same. What came before anybody waited (the process
+//! was restarted, the caller's connection broke) is looked for in the inbox.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{
+    Error, outbound,
+    shell::Shell,
+    waiters::{AnswerKey, key_of},
+};
+use crate::{
+    store::{Inbox, StoreError},
+    wire::{
+        cursor::Cursor,
+        draft::Draft,
+        limits::{INBOX_READ_BYTES, REQUESTS_WAITING},
+        packet::Message,
+    },
+};
+
+/// A request that was accepted, and the end at which its answer comes out. Dropped, nobody waits any more.
+pub struct Request {
+    key: AnswerKey,
+    answer: watch::Receiver<Option<Bytes>>,
+    shell: Arc<Shell>,
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.shell.waiters.leave(&self.key);
+    }
+}
+
+/// Accepts a request, on stable storage when this ends well; who waits is there before it can be answered.
+pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Request, Error> {
+    if shell.waiters.count() >= REQUESTS_WAITING {
+        let what = format!("{REQUESTS_WAITING} requests wait for their answers already");
+        return Err(Error::Unavailable { what, retry_after: Duration::from_secs(1) });
+    }
+    let id = draft.id.clone().unwrap_or_else(|| outbound::fresh_id(shell));
+    draft.id = Some(Arc::clone(&id));
+    let key =
+        AnswerKey { from: draft.host.clone(), service: draft.sender.clone(), reply_to: Arc::clone(&id) };
+    let known = shell.store.status(&id)?.is_some();
+    let answer = shell.waiters.wait(&key);
+    let request = Request { key, answer, shell: Arc::clone(shell) };
+    outbound::submit(shell, vec![draft], None).await?;
+    if known && let Some(answer) = come_already(shell, &request.key).await? {
+        shell.waiters.tell(&request.key, &answer);
+    }
+    Ok(request)
+}
+
+/// Waits for the answer to a request.
+pub(super) async fn answer(mut request: Request, wait: Duration) -> Result<Bytes, Error> {
+    let id = Arc::clone(&request.key.reply_to);
+    let came = tokio::time::timeout(wait, request.answer.wait_for(Option::is_some)).await;
+    match came {
+        Ok(Ok(answer)) => Ok(answer.clone().unwrap_or_default()),
+        Ok(Err(_)) | Err(_) => Err(Error::Unanswered { id, wait }),
+    }
+}
+
+/// An answer that stands in the inbox.
+async fn come_already(shell: &Arc<Shell>, key: &AnswerKey) -> Result<Option<Bytes>, Error> {
+    let (store, key) = (Arc::clone(&shell.store), key.clone());
+    outbound::reading(move || {
+        let mut after = Cursor::default();
+        loop {
+            let page = Inbox::read(&*store, &key.service, after, 1000, INBOX_READ_BYTES)?;
+            let Some(last) = page.last() else { return Ok::<_, StoreError>(None) };
+            after = last.cursor;
+            let is_it = |raw: &Bytes| {
+                Message::decode(raw.clone(), 0).is_ok_and(|message| key_of(&message).as_ref() == Some(&key))
+            };
+            if let Some(found) = page.iter().find(|entry| entry.from == key.from && is_it(&entry.raw)) {
+                return Ok(Some(found.raw.clone()));
+            }
+        }
+    })
+    .await
+}

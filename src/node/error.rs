@@ -1,0 +1,69 @@
+//! Why a verb was not done, by who is at fault.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::wire::refusal::Refusal;
+
+/// Why a verb was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller broke a rule: 4xx.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Not now; nothing was taken, come back: 503.
+    #[error("{what}")]
+    Unavailable {
+        /// What is missing, for people.
+        what: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// An id that is taken by another message: 409.
+    #[error("message {index}: the id `{id}` belongs to a message with other content")]
+    Conflict {
+        /// Position in the call.
+        index: usize,
+        /// The id.
+        id: Arc<str>,
+    },
+    /// A draft that this host cannot take, 400: a service of ours that does not run.
+    #[error("message {index}: `{field}` {what}")]
+    Draft {
+        /// Position in the call.
+        index: usize,
+        /// The property at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// No such message or peer: 404.
+    #[error("{0}")]
+    NotFound(String),
+    /// The cursor is not one of this inbox: 400.
+    #[error("the cursor is not one of this inbox")]
+    Cursor,
+    /// No answer in time: 504. It may still come, to the inbox.
+    #[error("no answer to the request {id} came within {} s: it goes to the inbox when it comes", wait.as_secs())]
+    Unanswered {
+        /// The request's id.
+        id: Arc<str>,
+        /// How long was waited.
+        wait: Duration,
+    },
+    /// The peer did not do its part: 502.
+    #[error("{step}: {reason}")]
+    Peer {
+        /// The failing step: `look-up`, `request`, `grant`, `refresh`.
+        step: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The node ends; what was taken is kept.
+    #[must_use]
+    pub fn stopping() -> Self {
+        Self::Unavailable { what: "the node is stopping".to_owned(), retry_after: Duration::from_secs(1) }
+    }
+}

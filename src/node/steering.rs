@@ -1,0 +1,153 @@
+//! What operators do to links and queues. Each change is logged with who did it.
+
+use std::sync::Arc;
+
+use super::{
+    Error,
+    courier::drive,
+    outbound::{delete_dead, reading, retry_dead},
+    shell::Shell,
+    showing::view,
+    views::PeerView,
+};
+use crate::{
+    link::event::Event,
+    store::StoreError,
+    wire::{
+        host::PeerHost,
+        record::{DeadFilter, Mail, Seq},
+    },
+};
+
+/// What an operator wants done to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steer {
+    /// Try now, whatever the link rests for.
+    Retry,
+    /// Send nothing until told otherwise. What the peer sends is taken.
+    Pause,
+    /// Send again.
+    Resume,
+    /// Set all waiting mail aside: it is dead, can be listed and queued again.
+    Purge,
+    /// Queue all its dead messages again.
+    RetryDead,
+    /// Delete all its dead messages for good.
+    DropDead,
+    /// Forget what was found out about how it is spoken to.
+    Flush,
+}
+
+impl Steer {
+    /// As the log and the local API name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Purge => "purge",
+            Self::RetryDead => "retry-dead",
+            Self::DropDead => "drop-dead",
+            Self::Flush => "flush",
+        }
+    }
+
+    /// From that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Retry,
+            Self::Pause,
+            Self::Resume,
+            Self::Purge,
+            Self::RetryDead,
+            Self::DropDead,
+            Self::Flush,
+        ];
+        all.into_iter().find(|steer| steer.name() == name)
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Steered {
+    /// Messages that it concerned.
+    pub messages: u64,
+    /// The link as it is then.
+    pub peer: PeerView,
+}
+
+/// Messages that are read at once.
+const PAGE: usize = 1000;
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+pub(super) async fn steer(
+    shell: &Arc<Shell>,
+    host: &PeerHost,
+    steer: Steer,
+    who: &str,
+) -> Result<Steered, Error> {
+    if shell.registry.find(host).is_none() && shell.pin(host).is_none() {
+        return Err(Error::NotFound(format!("nothing is known of {host}")));
+    }
+    let slot = shell.slot(host);
+    let mut messages = 0;
+    match steer {
+        Steer::Retry => {
+            shell.allowed(host)?;
+            shell.directory.forgive(host);
+            drive(shell, &slot, Event::RetryWanted);
+        }
+        Steer::Pause => drive(shell, &slot, Event::PauseWanted(true)),
+        Steer::Resume => drive(shell, &slot, Event::PauseWanted(false)),
+        Steer::Purge => messages = purge(shell, host, who).await?,
+        Steer::RetryDead => {
+            shell.allowed(host)?;
+            messages = each_dead(shell, host, true).await?;
+        }
+        Steer::DropDead => messages = each_dead(shell, host, false).await?,
+        Steer::Flush => drop(shell.directory.flush(Some(host))),
+    }
+    tracing::info!(peer = %host, who, what = steer.name(), messages, "an operator steers the link");
+    Ok(Steered { messages, peer: view(shell, host, Some(&slot)) })
+}
+
+/// All that waits, but for the packet under way.
+async fn purge(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<u64, Error> {
+    let (mut after, mut purged) = (Seq(0), 0);
+    loop {
+        let (store, peer) = (Arc::clone(&shell.store), host.clone());
+        let page: Vec<Mail> = reading(move || store.load(&peer, after, PAGE, PAGE_BYTES)).await?;
+        let Some(last) = page.last() else { return Ok(purged) };
+        after = last.seq;
+        purged += page.len() as u64;
+        let reason = format!("purged by `{who}`");
+        let seqs = page.iter().map(|mail| mail.seq).collect();
+        drive(shell, &shell.slot(host), Event::MailPurged(seqs, reason));
+    }
+}
+
+/// Queues all dead messages of a host again, or deletes them.
+async fn each_dead(shell: &Arc<Shell>, host: &PeerHost, again: bool) -> Result<u64, Error> {
+    let (mut filter, mut done) = (DeadFilter { host: Some(host.clone()), ..DeadFilter::default() }, 0);
+    loop {
+        let (store, page) = (Arc::clone(&shell.store), filter.clone());
+        let dead: Vec<(u64, Arc<str>)> = reading(move || {
+            let dead = store.dead(&page, PAGE)?;
+            Ok::<_, StoreError>(dead.into_iter().map(|dead| (dead.place, dead.status.id)).collect())
+        })
+        .await?;
+        let Some((last, _)) = dead.last() else { return Ok(done) };
+        filter.after = *last;
+        for (_, id) in &dead {
+            let outcome = if again { retry_dead(shell, id).await } else { delete_dead(shell, id).await };
+            match outcome {
+                Ok(()) => done += 1,
+                // Somebody else was faster.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
