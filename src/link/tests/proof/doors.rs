@@ -140,7 +140,7 @@ impl World {
         if from != of {
             self.accuse("(a)", "a token opens for another host than the one that it was given to");
         }
-        let side = self.host_mut(to).side_mut(of);
+        let side = &mut self.host_mut(to).side_mut(of).seen;
         if let Some(used) = side.successors.iter().find(|pair| pair.access == shown) {
             side.spent.push(used.of);
         }
@@ -150,16 +150,18 @@ impl World {
 
     fn marks(&mut self, at: Place, of: Place, changes: Changes, then: Then) {
         let writes = family_writes(self.side(at, of).peer.families(), changes);
-        self.commit(at, Job::Marks(then), writes);
+        let seen = self.side(at, of).seen.clone();
+        self.commit(at, Job::Marks(then, seen), writes);
     }
 
     /// The families of a call are on disk: it is answered.
-    pub(super) fn marked(&mut self, at: Place, then: Then, kept: bool) {
+    pub(super) fn marked(&mut self, at: Place, then: Then, seen: Seen, kept: bool) {
         let (Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }) = &then;
         let (from, back) = (*from, *back);
         if !kept {
             return self.answer(at, from, back, Answered::Status(503));
         }
+        self.host_mut(at).side_mut(from).kept = seen;
         let answered = match then {
             Then::Packet { mail, .. } => {
                 let side = self.host_mut(at).side_mut(from);
@@ -179,7 +181,7 @@ impl World {
         if from != of {
             self.accuse("(a)", "a refresh token opens for another host than the one that it was given to");
         }
-        let side = self.host_mut(at).side_mut(of);
+        let side = &mut self.host_mut(at).side_mut(of).seen;
         let was_spent = side.spent.contains(shown);
         // The pair that it belongs to is used by this; what it was given for before is dead.
         let used = side.successors.iter().filter(|pair| pair.refresh == *shown).map(|pair| pair.of);
@@ -216,7 +218,7 @@ impl World {
     }
 }
 
-impl Side {
+impl Seen {
     /// In an order that does not say which came first.
     fn tidy(&mut self) {
         self.spent.sort_by_key(number);

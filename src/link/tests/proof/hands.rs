@@ -203,7 +203,7 @@ impl World {
                     self.taken(at, of, if kept { Took::Kept } else { Took::Lost });
                 }
             }
-            Job::Marks(then) => self.marked(at, then, kept),
+            Job::Marks(then, seen) => self.marked(at, then, seen, kept),
             Job::Save => {}
         }
     }

@@ -50,6 +50,7 @@ impl World {
             let side = host.side_mut(of);
             side.peer = peer;
             side.started = None;
+            side.seen = side.kept.clone();
         }
         self.flights.retain(|flight| flight.to != place || matches!(flight.cargo, Cargo::Call(..)));
         for flight in &mut self.flights {

@@ -29,12 +29,12 @@ impl Host {
         // The place stands for itself, the dice's next throw is always a new one.
         let Self { place: _, sides, lobby, dice: _, families, jobs, offered, waiting } = self;
         for side in sides {
-            let Side { peer, link, outbox, inbox, started, starts: _, successors, spent } = side;
+            let Side { peer, link, outbox, inbox, started, starts: _, seen, kept } = side;
             peer.hash(reader);
             reader.write_u8(u8::from(link.is_some()));
             link.iter().for_each(|link| read_link(link, reader));
             (outbox, inbox, started).hash(reader);
-            (successors, spent).hash(reader);
+            (seen, kept).hash(reader);
         }
         lobby.hash(reader);
         // As they come back after a restart.
@@ -46,7 +46,7 @@ impl Host {
             match job {
                 Job::Offer { of, family } => (0, of, family).hash(reader),
                 Job::Keep { of, change } => (1, of, change).hash(reader),
-                Job::Marks(then) => (2, then).hash(reader),
+                Job::Marks(then, seen) => (2, then, seen).hash(reader),
                 Job::Save => 3.hash(reader),
             }
             for write in writes {

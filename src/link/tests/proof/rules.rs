@@ -96,8 +96,8 @@ impl World {
                 |family: &crate::token::family::Family| family.rotate(refresh, fresh, self.now().wall);
             side.peer.families().iter().any(|family| matches!(rotate(family), Rotated::Fresh(_)))
         };
-        for pair in &side.successors {
-            let twins = side.successors.iter().filter(|twin| twin.of == pair.of && live(&twin.refresh));
+        for pair in &side.seen.successors {
+            let twins = side.seen.successors.iter().filter(|twin| twin.of == pair.of && live(&twin.refresh));
             if twins.count() > 1 {
                 return Err("(g) two successors of one pair live".to_owned());
             }

@@ -123,7 +123,7 @@ pub(super) enum Then {
 pub(super) enum Job {
     Offer { of: Place, family: u64 },
     Keep { of: Place, change: Box<Change> },
-    Marks(Then),
+    Marks(Then, Seen),
     Save,
 }
 
@@ -143,6 +143,13 @@ pub(super) struct Offer {
     pub(super) asked_by: Option<Place>,
 }
 
+/// Pairs given for refresh tokens, and refresh tokens that are spent.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Seen {
+    pub(super) successors: Vec<Successor>,
+    pub(super) spent: Vec<Digest>,
+}
+
 /// What a host keeps of another one.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
@@ -154,9 +161,9 @@ pub(super) struct Side {
     /// When the last refresh or exchange began, and how many did.
     pub(super) started: Option<Mono>,
     pub(super) starts: u32,
-    /// For judging: pairs given for refresh tokens, and refresh tokens that are spent.
-    pub(super) successors: Vec<Successor>,
-    pub(super) spent: Vec<Digest>,
+    /// For judging: what was given, and of that what is on disk.
+    pub(super) seen: Seen,
+    pub(super) kept: Seen,
 }
 
 /// A host that keeps to the protocol.
@@ -216,8 +223,8 @@ impl Host {
             inbox: 0,
             started: None,
             starts: 0,
-            successors: Vec::new(),
-            spent: Vec::new(),
+            seen: Seen::default(),
+            kept: Seen::default(),
         };
         let others = std::iter::once(1 - place).chain(scene.mallory_hosts.then_some(M));
         Self {
@@ -245,7 +252,7 @@ impl Host {
     pub(super) fn waits_for(&self) -> impl Iterator<Item = (Place, Option<Back>)> + '_ {
         let waiting = self.waiting.iter().map(|(_, from, back)| (*from, *back));
         let jobs = self.jobs.iter().filter_map(|(job, _)| match job {
-            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }) => {
+            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }, _) => {
                 Some((*from, *back))
             }
             Job::Offer { .. } | Job::Keep { .. } | Job::Save => None,
@@ -257,7 +264,7 @@ impl Host {
     pub(super) fn callers(&mut self) -> impl Iterator<Item = (Place, &mut Option<Back>)> {
         let waiting = self.waiting.iter_mut().map(|(_, from, back)| (*from, back));
         let jobs = self.jobs.iter_mut().filter_map(|(job, _)| match job {
-            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }) => {
+            Job::Marks(Then::Packet { from, back, .. } | Then::Refresh { from, back, .. }, _) => {
                 Some((*from, back))
             }
             Job::Offer { .. } | Job::Keep { .. } | Job::Save => None,
