@@ -7,7 +7,7 @@ use super::{
     event::{Action, Fact},
     settings::Settings,
 };
-use crate::wire::{parameters::Parameters, secret::Digest, time::Now};
+use crate::wire::{parameters::Parameters, time::Now};
 
 /// Handed from `Peer` to its parts for the time of one event.
 pub(super) struct Context<'a> {
@@ -15,8 +15,6 @@ pub(super) struct Context<'a> {
     pub(super) dice: &'a mut dyn Dice,
     pub(super) settings: &'a Settings,
     pub(super) bounds: Bounds,
-    /// The token of the packet that is in flight.
-    pub(super) in_flight: Option<Digest>,
     pub(super) out: &'a mut VecDeque<Action>,
 }
 

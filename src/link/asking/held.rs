@@ -1,4 +1,4 @@
-//! The pairs that a peer gave us, newest first: the newest, and behind it one that works or is being shown.
+//! The pairs that a peer gave us, newest first: the newest, and behind it one that works and one that was shown.
 //!
 //! What an exchange brings does not displace a token that works: the one before the newest is kept until the newest has
 //! had a 204 for a packet. A token that was answered with 401 is never shown again; its refresh token may be.
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The newest, the one that works, and the one that is shown right now.
+/// The newest, the one that works, and one that was shown and not answered yet.
 const HELD_MAX: usize = 3;
 
 /// A pair that the peer gave us.
@@ -32,6 +32,8 @@ pub(super) struct Held {
     rejected: bool,
     /// Its refresh token was refused.
     spent: bool,
+    /// A packet was sent with it, as far as is known.
+    shown: bool,
 }
 
 impl Held {
@@ -41,7 +43,7 @@ impl Held {
         // At 3/4, less up to a tenth of the lifetime.
         let share = u32::try_from(750 - thousandths(dice) / 10).unwrap_or(750);
         let renew_at = record.received.plus(life.saturating_mul(share) / 1000);
-        Self { record, renew_at, rejected: false, spent: false }
+        Self { record, renew_at, rejected: false, spent: false, shown: false }
     }
 
     /// What it may be refreshed with: nothing with R3, and nothing where that was refused.
@@ -60,7 +62,8 @@ pub(super) struct HeldTokens(Vec<Held>);
 
 impl HeldTokens {
     pub(super) fn new(records: Vec<HeldRecord>, dice: &mut dyn Dice) -> Self {
-        Self(records.into_iter().take(HELD_MAX).map(|record| Held::new(record, dice)).collect())
+        let held = |record| Held { shown: true, ..Held::new(record, dice) };
+        Self(records.into_iter().take(HELD_MAX).map(held).collect())
     }
 
     /// As they are stored: without those that were rejected.
@@ -101,13 +104,14 @@ impl HeldTokens {
             return false;
         }
         self.0.retain(|held| !held.rejected);
-        let works =
-            self.0.iter().position(|held| held.record.confirmed && held.opens(ctx.now.wall)).unwrap_or(0);
+        let works = self.0.iter().position(|held| held.record.confirmed && held.opens(ctx.now.wall));
+        // The peer may have seen it, and then closes what is older: it may turn out to be the one that works.
+        let shown = self.0.iter().position(|held| held.shown && !held.record.confirmed);
+        let kept = [works.filter(|_| !fault!(Displaced)).or((shown.is_none()).then_some(0)), shown];
         let mut place = 0;
-        self.0.retain(|held| {
+        self.0.retain(|_| {
             place += 1;
-            // One that is being shown right now may turn out to be the one that works.
-            (place == works + 1 && !fault!(Displaced)) || ctx.in_flight == Some(held.record.token.digest())
+            kept.contains(&Some(place - 1))
         });
         self.0.insert(0, Held::new(record.clone(), ctx.dice));
         true
@@ -123,6 +127,13 @@ impl HeldTokens {
             // A newer exchange has replaced the old pair, and the peer may close its family: it stands behind what opens.
             self.0.insert(1, Held::new(record.clone(), ctx.dice));
             self.0.truncate(HELD_MAX);
+        }
+    }
+
+    /// A packet leaves with this token.
+    pub(super) fn show(&mut self, token: &Digest) {
+        if let Some(held) = self.place(token).and_then(|place| self.0.get_mut(place)) {
+            held.shown = true;
         }
     }
 

@@ -331,12 +331,6 @@ impl Asking {
         ctx.note(Fact::RefreshRefused(reason));
     }
 
-    /// A packet sent with this token was answered with 204. Whether the held tokens changed.
-    pub(super) fn on_confirmed(&mut self, token: &Digest) -> bool {
-        self.cure = Cure::None;
-        self.held.confirm(token)
-    }
-
     /// The peer gave a sign of life while the link rested: what waits to be tried again is tried now.
     pub(super) fn hurry(&mut self, now: Now) {
         self.renewal.hurry(now);

@@ -155,8 +155,7 @@ impl Peer {
         let settings = Arc::clone(&self.settings);
         let mut out = std::mem::take(&mut self.out);
         let bounds = self.bounds();
-        let in_flight = self.sending.token_in_flight();
-        let mut ctx = Context { now, dice, settings: &settings, bounds, in_flight, out: &mut out };
+        let mut ctx = Context { now, dice, settings: &settings, bounds, out: &mut out };
         self.apply(event, &mut ctx);
         ctx.bounds = self.bounds();
         self.drive(&mut ctx);

@@ -60,7 +60,6 @@ impl Peer {
                 dice: &mut dice,
                 settings: &self.settings,
                 bounds: self.bounds(),
-                in_flight: self.sending.token_in_flight(),
                 out: &mut out,
             },
         );

@@ -269,3 +269,23 @@ fn what_a_request_brought_stands_against_no_other_request_until_it_has_worked() 
     bench.on(Event::Sent(Ok(Answer::bare(204))));
     assert!(bench.peer.standing(bench.now()).holds);
 }
+
+//= HT-ASK-13
+#[test]
+fn a_token_whose_first_packet_was_not_answered_is_not_displaced_by_what_a_request_brings() {
+    let mut bench = Bench::sending([1]);
+    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    bench.pass(3);
+    bench.on(Event::ConnectWanted);
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    bench.grant("t2");
+    bench.on(Event::Kept);
+    assert_eq!(bench.queue([2]), ["send t2 [2]"]);
+    bench.on(Event::Sent(Err(trouble(CallStage::Timeout))));
+    let hour = std::time::Duration::from_secs(3600);
+    let now = bench.now().wall;
+    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    assert_eq!(bench.on(Event::Kept), ["send t9 [2]"]);
+    assert_eq!(bench.on(Event::Sent(Ok(Answer::bare(401)))), ["send t2 [2]"]);
+}
