@@ -18,7 +18,7 @@ use crate::token::family::NewPair;
 pub struct CallId(pub u64);
 
 /// What a grant is recognised by: its kind and a digest. At another door the same digest is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GrantKey {
     /// R1 and R2: the token of our request, shown as the bearer.
     Bearer(Digest),
@@ -27,7 +27,7 @@ pub enum GrantKey {
 }
 
 /// A grant that came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Granted {
     /// R1 and R2.
     Tokens {
@@ -161,7 +161,7 @@ pub enum Action {
 }
 
 /// A change of what is kept about a peer: applied when it is on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// A grant of the peer was accepted.
     Granted {

@@ -58,7 +58,7 @@ impl Health {
 }
 
 /// A pause before the next try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rest {
     pub(crate) until: Mono,
     /// A sign of life may end it: not where the peer asked for the pause, nor right after a probe that one brought

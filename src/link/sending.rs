@@ -25,7 +25,7 @@ use crate::wire::{
     time::{Mono, Now},
 };
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Idle,
     /// `stale`: what comes was read before the place to read from moved back, and is not looked at.
@@ -65,7 +65,7 @@ pub(super) enum Sent {
 }
 
 /// The machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sending {
     phase: Phase,
     /// There may be mail behind `after`.
@@ -110,6 +110,14 @@ impl Sending {
     /// Whether mail waits, as far as is known here.
     pub(super) fn has_mail(&self) -> bool {
         self.more || !self.window.is_empty()
+    }
+
+    /// The token of the packet that is in flight.
+    pub(super) fn token_in_flight(&self) -> Option<Digest> {
+        match self.phase {
+            Phase::InFlight { token, .. } => Some(token),
+            Phase::Idle | Phase::Loading { .. } => None,
+        }
     }
 
     /// Whether the next message is larger than the peer says that it takes.

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::wire::answer::{Answer, Reply};
+use crate::{
+    token::fault::fault,
+    wire::answer::{Answer, Reply},
+};
 
 /// What the answer to a packet means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,7 @@ pub fn of_grant(reply: &Reply) -> GrantVerdict {
         //= HT-ASK-08: the very same grant again
         Err(_) | Ok(408 | 429 | 500..=599) => GrantVerdict::Again,
         Ok(204) => GrantVerdict::Taken,
+        Ok(401 | 403) if fault!(TakenAnyway) => GrantVerdict::Taken,
         Ok(401 | 403) => GrantVerdict::Misused,
         Ok(404 | 405 | 410) => GrantVerdict::Elsewhere,
         Ok(_) => GrantVerdict::Refused,

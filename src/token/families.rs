@@ -7,7 +7,7 @@ use super::family::{Admitted, Door, Family, NewPair, Rotated, Subject};
 use crate::wire::{family::FamilyRecord, limits::FAMILIES_PER_PEER, secret::Digest, time::Wall};
 
 /// The families of one subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Families {
     subject: Subject,
     /// Oldest first.
@@ -235,6 +235,27 @@ mod tests {
         all.open(2, pair("2"), T0);
         all.admit(&digest("a1"), T0);
         assert!(all.admit(&digest("a2"), T0.plus(UNDER_WAY)).is_some());
+    }
+
+    //= HT-ASK-15, HT-ASK-18
+    #[test]
+    fn an_older_exchange_that_is_first_used_while_it_winds_down_stays() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        all.open(2, pair("2"), T0);
+        all.admit(&digest("a2"), T0);
+        let changes = all.admit(&digest("a1"), T0.plus(UNDER_WAY / 2)).unwrap();
+        assert_eq!(
+            changes.put.iter().map(|record| (record.id, record.closed.is_some())).collect::<Vec<_>>(),
+            [(1, false)]
+        );
+        let later = T0.plus(UNDER_WAY * 2);
+        assert!(all.admit(&digest("a1"), later).is_some());
+        assert!(all.admit(&digest("a2"), later).is_some());
+        all.open(3, pair("3"), later);
+        all.admit(&digest("a3"), later);
+        let end = later.plus(UNDER_WAY);
+        assert!(all.admit(&digest("a1"), end).is_none() && all.admit(&digest("a2"), end).is_none());
     }
 
     //= HT-ASK-17

@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use super::fault::fault;
 use crate::wire::{
     family::{FailureRecord, FamilyRecord, PairRecord, RefreshRecord, SpentRecord},
     host::PeerHost,
@@ -57,7 +58,7 @@ pub enum Door {
 }
 
 /// Digests of a fresh pair and how long each may live. For an R3 peer an access token alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NewPair {
     /// Of the access token.
     pub access: Digest,
@@ -71,7 +72,7 @@ pub struct NewPair {
 }
 
 /// One family.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Family {
     record: FamilyRecord,
 }
@@ -228,7 +229,9 @@ impl Family {
         let previous = record.previous.as_ref();
         let taken = previous.is_some_and(|pair| pair.access == *shown && now < pair.access_until)
             || record.lingering.iter().any(|spent| spent.digest == *shown && now < spent.until);
-        if taken { Admitted::Known } else { Admitted::Unknown }
+        let elsewhere =
+            fault!(AnyDoor) && record.current.refresh.is_some_and(|refresh| refresh.digest == *shown);
+        if taken || elsewhere { Admitted::Known } else { Admitted::Unknown }
     }
 
     //= SEED-REFRESH-1, SEED-REFRESH-2: both new when it is valid; an error when it is not
@@ -246,7 +249,7 @@ impl Family {
             }
             let mut next = self.used(now);
             //= HT-REF-05: the old pair stays
-            next.record.previous = Some(next.record.current);
+            next.record.previous = Some(next.record.current).filter(|_| !fault!(OldPairDies));
             next.record.current = issued(fresh, next.record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
@@ -259,6 +262,9 @@ impl Family {
             // The answer was lost: what it carried dies unused, so that one live successor exists.
             let mut next = self.clone();
             next.spend(record.current.refresh, now);
+            if fault!(TwoSuccessors) {
+                next.record.previous = Some(record.current);
+            }
             next.record.current = issued(fresh, record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
@@ -292,11 +298,17 @@ impl Family {
         next
     }
 
-    /// The newest pair is used: the one before it is retired.
+    /// The newest pair is used: the one before it is retired. The first use of all ends a winding down: both asked at once,
+    /// and of the two exchanges this is the one that the subject takes for the newer.
     fn used(&self, now: Wall) -> Self {
         let mut next = self.clone();
+        if !self.is_used() && !fault!(NoSecondUse) {
+            next.record.closed = None;
+        }
         next.record.current.used = true;
-        if let Some(previous) = next.record.previous.take() {
+        if !fault!(SpentOpens)
+            && let Some(previous) = next.record.previous.take()
+        {
             //= HT-REF-07: 30 s more
             let until = previous.access_until.min(now.plus(UNDER_WAY));
             next.record.lingering.retain(|spent| spent.until > now);

@@ -5,3 +5,4 @@
 
 pub mod families;
 pub mod family;
+pub(crate) mod fault;

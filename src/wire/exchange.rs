@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Tokens that a peer offers us, in a request or in a grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenOffer {
     /// Who says that it offers them. Proven only by reaching that host.
     pub host: PeerHost,
@@ -40,7 +40,7 @@ pub struct TokenOffer {
 }
 
 /// A request for a token, R3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StateRequest {
     /// Who says that it asks. Proven only by reaching that host.
     pub host: PeerHost,
@@ -50,7 +50,7 @@ pub struct StateRequest {
 }
 
 /// A grant of R3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StateGrant {
     /// Who says that it grants.
     pub host: PeerHost,
@@ -63,7 +63,7 @@ pub struct StateGrant {
 }
 
 /// A body that was posted to the request path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenRequest {
     /// R1 and R2: a request with `token`.
     Tokens(TokenOffer),
@@ -103,7 +103,7 @@ pub enum TokenGrant {
 }
 
 /// New tokens for old ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RefreshReply {
     /// To be shown with packets.
     pub token: HeldToken,
@@ -116,7 +116,7 @@ pub struct RefreshReply {
 }
 
 /// A fresh access token on its way to an R3 peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct FreshAccess {
     /// The access token.
     pub token: FreshSecret,
@@ -127,7 +127,7 @@ pub struct FreshAccess {
 }
 
 /// A fresh pair on its way to a peer, with its lifetime in both readings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct FreshPair {
     /// The access token.
     pub token: FreshSecret,

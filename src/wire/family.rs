@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{secret::Digest, time::Wall};
 
 /// A failure, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FailureRecord {
     /// When.
@@ -15,7 +15,7 @@ pub struct FailureRecord {
 }
 
 /// One family of issued tokens, as stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FamilyRecord {
     /// To whom it was issued: `peer:beta.test`.
@@ -49,7 +49,7 @@ pub struct FamilyRecord {
 }
 
 /// A pair of issued tokens: digests only. With R3 an access token alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PairRecord {
     /// Counts from 0 with each rotation.
@@ -66,7 +66,7 @@ pub struct PairRecord {
 }
 
 /// An issued refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RefreshRecord {
     /// Its digest.
     #[serde(rename = "refresh")]
@@ -77,7 +77,7 @@ pub struct RefreshRecord {
 }
 
 /// A digest and how long it is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SpentRecord {
     /// Of the token.
     pub digest: Digest,

@@ -121,7 +121,7 @@ pub enum MessageState {
 }
 
 /// A message in the outbox, for its courier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mail {
     /// Its place.
     pub seq: Seq,
@@ -297,7 +297,7 @@ impl LinkRecord {
 }
 
 /// What a peer gave us.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeldRecord {
     /// Shown with packets.
@@ -338,7 +338,7 @@ impl fmt::Debug for HeldRecord {
 }
 
 /// A grant that we accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RepeatRecord {
     /// The bearer that it came with, or with R3 the state.

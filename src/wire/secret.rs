@@ -50,6 +50,12 @@ impl FreshSecret {
     }
 }
 
+impl std::hash::Hash for FreshSecret {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
+}
+
 impl fmt::Debug for FreshSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FreshSecret(..)")
@@ -128,6 +134,12 @@ impl PartialEq for HeldToken {
 }
 
 impl Eq for HeldToken {}
+
+impl std::hash::Hash for HeldToken {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
+}
 
 impl TryFrom<String> for HeldToken {
     type Error = TokenError;

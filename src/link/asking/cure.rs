@@ -1,10 +1,10 @@
-//! What is done when a packet is answered with 401: the token before the newest, else refresh once, exchange once, back off.
+//! What packets say of their token. After a 401: the token before the newest, else refresh once, exchange once, back off.
 
 use super::{After401, Asking};
 use crate::wire::{secret::Digest, time::Now};
 
 /// How far the cure for 401 has come since the last 204.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Cure {
     None,
     Refreshed,
@@ -12,6 +12,17 @@ pub(super) enum Cure {
 }
 
 impl Asking {
+    /// A packet leaves with this token.
+    pub(in crate::link) fn on_shown(&mut self, token: &Digest) {
+        self.held.show(token);
+    }
+
+    /// A packet sent with this token was answered with 204. Whether the held tokens changed.
+    pub(in crate::link) fn on_confirmed(&mut self, token: &Digest) -> bool {
+        self.cure = Cure::None;
+        self.held.confirm(token)
+    }
+
     /// A packet sent with this token was answered with 401.
     pub(in crate::link) fn on_401(&mut self, token: &Digest, now: Now) -> After401 {
         //= HT-SEND-08: with the current one

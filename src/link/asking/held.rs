@@ -1,4 +1,4 @@
-//! The pairs that a peer gave us, newest first: the newest, and behind it one that works.
+//! The pairs that a peer gave us, newest first: the newest, and behind it one that works and one that was shown.
 //!
 //! What an exchange brings does not displace a token that works: the one before the newest is kept until the newest has
 //! had a 204 for a packet. A token that was answered with 401 is never shown again; its refresh token may be.
@@ -6,7 +6,11 @@
 use std::time::Duration;
 
 use crate::{
-    link::dice::{Dice, thousandths},
+    link::{
+        context::Context,
+        dice::{Dice, thousandths},
+    },
+    token::fault::fault,
     wire::{
         exchange::{RefreshReply, TokenOffer},
         record::HeldRecord,
@@ -15,11 +19,11 @@ use crate::{
     },
 };
 
-/// The newest, and the one that works.
-const HELD_MAX: usize = 2;
+/// The newest, the one that works, and one that was shown and not answered yet.
+const HELD_MAX: usize = 3;
 
 /// A pair that the peer gave us.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub(super) record: HeldRecord,
     /// When it is refreshed.
@@ -28,6 +32,8 @@ pub(super) struct Held {
     rejected: bool,
     /// Its refresh token was refused.
     spent: bool,
+    /// A packet was sent with it, as far as is known.
+    shown: bool,
 }
 
 impl Held {
@@ -37,7 +43,7 @@ impl Held {
         // At 3/4, less up to a tenth of the lifetime.
         let share = u32::try_from(750 - thousandths(dice) / 10).unwrap_or(750);
         let renew_at = record.received.plus(life.saturating_mul(share) / 1000);
-        Self { record, renew_at, rejected: false, spent: false }
+        Self { record, renew_at, rejected: false, spent: false, shown: false }
     }
 
     /// What it may be refreshed with: nothing with R3, and nothing where that was refused.
@@ -51,12 +57,13 @@ impl Held {
 }
 
 /// All that are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HeldTokens(Vec<Held>);
 
 impl HeldTokens {
     pub(super) fn new(records: Vec<HeldRecord>, dice: &mut dyn Dice) -> Self {
-        Self(records.into_iter().take(HELD_MAX).map(|record| Held::new(record, dice)).collect())
+        let held = |record| Held { shown: true, ..Held::new(record, dice) };
+        Self(records.into_iter().take(HELD_MAX).map(held).collect())
     }
 
     /// As they are stored: without those that were rejected.
@@ -75,6 +82,11 @@ impl HeldTokens {
         self.0.iter().find(|held| held.opens(now.wall)).map(|held| held.record.expires)
     }
 
+    /// Whether one that was answered with 204 opens.
+    pub(super) fn works(&self, now: Now) -> bool {
+        self.0.iter().any(|held| held.record.confirmed && held.opens(now.wall))
+    }
+
     /// The newest.
     pub(super) fn newest(&self) -> Option<&Held> {
         self.0.first()
@@ -87,22 +99,41 @@ impl HeldTokens {
 
     //= HT-ASK-13: the one that works stays
     /// An exchange brought a pair. `false`: it was there already.
-    pub(super) fn take(&mut self, record: &HeldRecord, now: Now, dice: &mut dyn Dice) -> bool {
+    pub(super) fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) -> bool {
         if self.0.iter().any(|held| held.record.token == record.token) {
             return false;
         }
         self.0.retain(|held| !held.rejected);
-        let works = self.0.iter().position(|held| held.record.confirmed && held.opens(now.wall)).unwrap_or(0);
-        self.0 = self.0.drain(..).skip(works).take(HELD_MAX - 1).collect();
-        self.0.insert(0, Held::new(record.clone(), dice));
+        let works = self.0.iter().position(|held| held.record.confirmed && held.opens(ctx.now.wall));
+        // The peer may have seen it, and then closes what is older: it may turn out to be the one that works.
+        let shown = self.0.iter().position(|held| held.shown && !held.record.confirmed);
+        let kept = [works.filter(|_| !fault!(Displaced)).or((shown.is_none()).then_some(0)), shown];
+        let mut place = 0;
+        self.0.retain(|_| {
+            place += 1;
+            kept.contains(&Some(place - 1))
+        });
+        self.0.insert(0, Held::new(record.clone(), ctx.dice));
         true
     }
 
     /// A refresh brought a pair for the one with the token `old`.
-    pub(super) fn renew(&mut self, old: &Digest, record: &HeldRecord, now: Now, dice: &mut dyn Dice) {
-        match self.place(old).and_then(|place| self.0.get_mut(place)) {
-            Some(held) => *held = Held::new(record.clone(), dice),
-            None => drop(self.take(record, now, dice)),
+    pub(super) fn renew(&mut self, old: &Digest, record: &HeldRecord, ctx: &mut Context<'_>) {
+        if let Some(held) = self.place(old).and_then(|place| self.0.get_mut(place)) {
+            *held = Held::new(record.clone(), ctx.dice);
+        } else if self.current(ctx.now).is_none() {
+            self.take(record, ctx);
+        } else {
+            // A newer exchange has replaced the old pair, and the peer may close its family: it stands behind what opens.
+            self.0.insert(1, Held::new(record.clone(), ctx.dice));
+            self.0.truncate(HELD_MAX);
+        }
+    }
+
+    /// A packet leaves with this token.
+    pub(super) fn show(&mut self, token: &Digest) {
+        if let Some(held) = self.place(token).and_then(|place| self.0.get_mut(place)) {
+            held.shown = true;
         }
     }
 
@@ -131,7 +162,7 @@ impl HeldTokens {
     /// The refresh token beside this token was refused.
     pub(super) fn spend(&mut self, token: &Digest) {
         if let Some(held) = self.place(token).and_then(|place| self.0.get_mut(place)) {
-            held.spent = true;
+            held.spent = !fault!(RefusedIsShown);
         }
     }
 

@@ -22,7 +22,7 @@ use super::{
     event::{Action, CallId, Change, Fact, GrantKey, Granted},
 };
 use crate::{
-    token::family::NewPair,
+    token::{family::NewPair, fault::fault},
     wire::{
         exchange::{RefreshReply, TokenOffer},
         host::PeerHost,
@@ -54,7 +54,7 @@ enum Step {
 }
 
 /// The machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Asking {
     held: HeldTokens,
     exchange: Exchange,
@@ -108,6 +108,11 @@ impl Asking {
         self.held.until(now)
     }
 
+    /// Whether a token that has opened the peer's door still lives.
+    pub(super) fn works(&self, now: Now) -> bool {
+        self.held.works(now)
+    }
+
     /// The revision by which the newest token came.
     pub(super) fn held_revision(&self) -> Option<Revision> {
         self.held.newest().map(|held| held.record.revision())
@@ -156,7 +161,8 @@ impl Asking {
     //= HT-SEND-11: one in 2 s
     fn next(&self, mail: bool, lively: bool, now: Now) -> Option<(Step, Mono)> {
         let (step, at) = self.due(mail, lively, now)?;
-        Some((step, self.started.map_or(at, |started| at.max(started.plus(EXCHANGE_PACE)))))
+        let paced = self.started.filter(|_| !fault!(NoPause));
+        Some((step, paced.map_or(at, |started| at.max(started.plus(EXCHANGE_PACE)))))
     }
 
     fn due(&self, mail: bool, lively: bool, now: Now) -> Option<(Step, Mono)> {
@@ -261,7 +267,7 @@ impl Asking {
             Change::Renewed { old, held } => {
                 self.renewal = Renewal::Idle;
                 self.refresh_wanted = false;
-                self.held.renew(old, held, ctx.now, ctx.dice);
+                self.held.renew(old, held, ctx);
                 ctx.note(Fact::RefreshDone);
             }
         }
@@ -325,12 +331,6 @@ impl Asking {
         ctx.note(Fact::RefreshRefused(reason));
     }
 
-    /// A packet sent with this token was answered with 204. Whether the held tokens changed.
-    pub(super) fn on_confirmed(&mut self, token: &Digest) -> bool {
-        self.cure = Cure::None;
-        self.held.confirm(token)
-    }
-
     /// The peer gave a sign of life while the link rested: what waits to be tried again is tried now.
     pub(super) fn hurry(&mut self, now: Now) {
         self.renewal.hurry(now);
@@ -382,7 +382,7 @@ impl Asking {
     }
 
     fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) {
-        if self.held.take(record, ctx.now, ctx.dice) {
+        if self.held.take(record, ctx) {
             self.renewal.supersede();
         }
     }

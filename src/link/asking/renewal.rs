@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The machine's renewal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Renewal {
     /// Nothing is under way.
     Idle,

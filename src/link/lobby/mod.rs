@@ -59,7 +59,7 @@ pub struct Settings {
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lobby {
     settings: Settings,
     hosts: HashMap<PeerHost, Entry>,

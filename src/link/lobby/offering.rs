@@ -8,7 +8,7 @@ use crate::{
         dice::{Dice, number, secret},
         peer::Standing,
     },
-    token::family::NewPair,
+    token::{family::NewPair, fault::fault},
     wire::{
         exchange::{FreshAccess, FreshPair, TokenRequest},
         parameters::{Form, Parameters},
@@ -20,7 +20,7 @@ use crate::{
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// Where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     /// On its way to the disk.
     Offering,
@@ -35,14 +35,14 @@ pub(super) enum Step {
 }
 
 /// Our tokens as they are sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Fresh {
     Pair(FreshPair),
     Single(FreshAccess),
 }
 
 /// The machine of one grant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Offering {
     pub(super) family: u64,
     pub(super) pair: NewPair,
@@ -71,7 +71,7 @@ impl Offering {
                 (Fresh::Pair(FreshPair { token, refresh, lifetime, made }), pair)
             }
             Form::State => {
-                let pair = NewPair::single(access, lifetime, !asked.likely, made);
+                let pair = NewPair::single(access, lifetime, !asked.likely && !fault!(UnsureIsSure), made);
                 (Fresh::Single(FreshAccess { token, lifetime, made }), pair)
             }
         };
@@ -117,7 +117,7 @@ impl Offering {
 pub(super) fn misfit(asked: &Asked, form: Form, standing: Standing) -> Option<&'static str> {
     match (asked.request.form(), form) {
         //= HT-REV-14: R1 or R2 in the name of an R3 host
-        (Form::Tokens, Form::State) => {
+        (Form::Tokens, Form::State) if !fault!(AnyForm) => {
             Some("it asks with tokens (R1, R2) in the name of a host whose parameters have no refresh-path")
         }
         //= HT-REV-15: R3 in the name of a host whose token we hold
@@ -128,6 +128,6 @@ pub(super) fn misfit(asked: &Asked, form: Form, standing: Standing) -> Option<&'
             Some("anybody could have sent it, and no token that is in use makes room for such")
         }
         //= HT-REF-11: a peer may always ask anew
-        (Form::Tokens, Form::Tokens) | (Form::State, Form::State | Form::Tokens) => None,
+        (Form::Tokens, Form::Tokens | Form::State) | (Form::State, Form::State | Form::Tokens) => None,
     }
 }

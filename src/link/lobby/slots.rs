@@ -5,7 +5,7 @@ use std::collections::{HashMap, hash_map};
 use super::{Asked, Origin};
 
 /// Grants under way, as limits count them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     pub(super) all: usize,
     pub(super) strangers: usize,

@@ -7,7 +7,7 @@ use super::{
 use crate::wire::time::Mono;
 
 /// A request whose turn it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Turn {
     pub(super) asked: Asked,
     /// When the request came: what it offers lives from there.
@@ -15,7 +15,7 @@ pub(super) struct Turn {
     pub(super) stage: Stage,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Stage {
     LookingUp {
         /// When it is given up.
@@ -26,7 +26,7 @@ pub(super) enum Stage {
     Granting(Box<Offering>),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Hash, Default)]
 pub(super) struct Entry {
     pub(super) turn: Option<Turn>,
     pub(super) waiting: Waiting,

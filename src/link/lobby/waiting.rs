@@ -23,7 +23,7 @@ impl Origin {
 }
 
 /// A request that came in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Asked {
     /// Who sent it.
     pub origin: Origin,
@@ -53,7 +53,7 @@ pub enum Dropped {
 }
 
 /// A request that waits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Waiter {
     pub(super) asked: Asked,
     /// When it came.
@@ -63,7 +63,7 @@ pub(super) struct Waiter {
 }
 
 /// Requests in one host's name, in the order of their turn.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Hash, Default)]
 pub(super) struct Waiting(VecDeque<Waiter>);
 
 impl Waiting {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Why it is looked up how the peer is spoken to before anything more is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Seeking {
     /// A packet found nobody.
     Gone {
@@ -161,6 +161,9 @@ impl Peer {
     pub(super) fn note_sent(&mut self, ctx: &Context<'_>) {
         if ctx.out.iter().any(|action| matches!(action, Action::Send { .. })) {
             self.sent_under = self.packet_path().cloned();
+            if let Some(token) = self.sending.token_in_flight() {
+                self.asking.on_shown(&token);
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub struct Look {
 /// How a peer stands, for judging a request in its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// We hold an unexpired token of it.
+    /// We hold an unexpired token of it that was answered with 204 for a packet: nobody else can have given it.
     pub holds: bool,
     /// A family that anybody could have caused would find a place.
     pub has_room: bool,
@@ -76,10 +76,7 @@ impl Peer {
     /// How it stands when somebody asks in its name.
     #[must_use]
     pub fn standing(&self, now: Now) -> Standing {
-        Standing {
-            holds: self.asking.held_until(now).is_some(),
-            has_room: self.families.has_room_for_unsure(now.wall),
-        }
+        Standing { holds: self.asking.works(now), has_room: self.families.has_room_for_unsure(now.wall) }
     }
 
     /// Whether there is a link: tokens that the peer gave, or tokens of ours that it has shown to hold.

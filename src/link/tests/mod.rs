@@ -5,4 +5,5 @@ mod network;
 mod pair;
 mod pinned;
 mod pinned_tokens;
+mod proof;
 mod world;

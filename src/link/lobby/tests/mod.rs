@@ -1,5 +1,6 @@
 //! `https-token`, "Being asked": what the table of requests decides.
 
 mod forms;
+mod projected;
 mod rules;
 mod table;

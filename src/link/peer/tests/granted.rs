@@ -233,3 +233,59 @@ fn the_peer_takes_our_grant_and_we_send_with_what_it_offered() {
     assert_eq!(bench.on(Event::Kept), ["send t1 [1]"]);
     assert!(bench.opens(&Digest::of(b"a")));
 }
+
+//= HT-ASK-13
+#[test]
+fn a_token_that_is_being_shown_is_not_displaced_by_what_a_request_brings() {
+    let mut bench = Bench::sending([1]);
+    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    bench.pass(3);
+    bench.on(Event::ConnectWanted);
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    bench.grant("t2");
+    bench.on(Event::Kept);
+    assert_eq!(bench.queue([2]), ["send t2 [2]"]);
+    let hour = std::time::Duration::from_secs(3600);
+    let now = bench.now().wall;
+    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    bench.on(Event::Kept);
+    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    assert_eq!(bench.queue([3]), ["send t9 [3]"]);
+    assert_eq!(bench.on(Event::Sent(Ok(Answer::bare(401)))), ["send t2 [3]"]);
+}
+
+//= HT-REV-15
+#[test]
+fn what_a_request_brought_stands_against_no_other_request_until_it_has_worked() {
+    let mut bench = Bench::new();
+    let hour = std::time::Duration::from_secs(3600);
+    let now = bench.now().wall;
+    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    bench.on(Event::Kept);
+    assert!(!bench.peer.standing(bench.now()).holds);
+    assert_eq!(bench.queue([1]), ["send t9 [1]"]);
+    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    assert!(bench.peer.standing(bench.now()).holds);
+}
+
+//= HT-ASK-13
+#[test]
+fn a_token_whose_first_packet_was_not_answered_is_not_displaced_by_what_a_request_brings() {
+    let mut bench = Bench::sending([1]);
+    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    bench.pass(3);
+    bench.on(Event::ConnectWanted);
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    bench.grant("t2");
+    bench.on(Event::Kept);
+    assert_eq!(bench.queue([2]), ["send t2 [2]"]);
+    bench.on(Event::Sent(Err(trouble(CallStage::Timeout))));
+    let hour = std::time::Duration::from_secs(3600);
+    let now = bench.now().wall;
+    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    assert_eq!(bench.on(Event::Kept), ["send t9 [2]"]);
+    assert_eq!(bench.on(Event::Sent(Ok(Answer::bare(401)))), ["send t2 [2]"]);
+}

@@ -162,7 +162,7 @@ proptest! {
             }
             bench.pass_ms(wait / 4);
         }
-        prop_assert!(bench.peer.record().held.len() <= 2);
+        prop_assert!(bench.peer.record().held.len() <= 3);
         prop_assert!(bench.peer.record().repeats.len() <= 8);
         prop_assert!(bench.peer.families().iter().count() <= 4);
     }

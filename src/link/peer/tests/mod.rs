@@ -3,6 +3,7 @@
 mod finding;
 mod granted;
 mod hostile;
+mod projected;
 mod refreshing;
 mod resting;
 mod sending;

@@ -286,3 +286,22 @@ fn a_401_before_the_exchange_that_a_refused_refresh_wants_waits_for_that_exchang
     assert_eq!(bench.peer.health().failures, 0);
     assert_eq!(bench.pass(2), ["ask"]);
 }
+
+//= HT-ASK-18
+#[test]
+fn what_a_refresh_brings_for_a_pair_that_a_newer_one_has_replaced_is_shown_after_that_one() {
+    let mut bench = Bench::linked();
+    bench.pass(3);
+    bench.on(Event::RefreshWanted);
+    bench.pass(3);
+    bench.on(Event::ConnectWanted);
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    bench.grant("t2");
+    bench.on(Event::Kept);
+    bench.queue([1]);
+    bench.on(answered(204));
+    bench.on(Event::Refreshed(fresh("t3", 3600)));
+    bench.on(Event::Kept);
+    assert_eq!(bench.queue([2]), ["send t2 [2]"]);
+    assert_eq!(bench.on(answered(401)), ["send t3 [2]"]);
+}
