@@ -6,7 +6,7 @@
 //! rules (`rules` names them), and from each it is run what follows when all is well (`well`).
 //!
 //! - `cargo test --lib proof -- --nocapture` prints the table: states, depth, and the longest way to where both are linked.
-//! - `YMP_PROOF=deep` looks further: each bound is one more. Hours, not a minute; in the release profile rather.
+//! - `YMP_PROOF=deep` looks further: each bound is one more, a quarter of an hour.
 //! - `YMP_SCENE=linked` looks at the scenes with this in their names alone.
 //! - That the rules see is proven by seeded faults (`token/fault`): each must be found, with its shortest trace.
 //!
