@@ -99,7 +99,7 @@ impl Route {
 fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
     let route = Route::of(request.uri().path(), settings).ok_or(Fault::Path)?;
     check_host(request, &settings.host, &settings.aliases)?;
-    if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow())) }
+    if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow().into())) }
 }
 
 /// One call on its way to the node.
