@@ -54,6 +54,8 @@ use crate::{
     },
 };
 
+pub mod doctor;
+
 /// Why the node did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -227,6 +229,7 @@ struct Certificates {
 }
 
 impl Certificates {
+    //= NODE-SERVE-03: certificates
     /// SIGHUP: the certificate and its key from their files. What cannot be used is said, and the old one stays.
     fn read_again(&self) {
         match tls::load(&self.settings, &self.host, now()) {
@@ -250,6 +253,7 @@ impl Signals {
         })
     }
 
+    //= NODE-SERVE-02: drains
     /// Returns at the first signal to end. After it, a second one ends the process at once.
     async fn end(&mut self, certificates: &Certificates) {
         loop {

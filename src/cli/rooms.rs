@@ -16,7 +16,19 @@ use crate::{
     },
 };
 
-pub(super) use app::Ready;
+pub(super) use app::{
+    Ready,
+    doctor::{State, Step, Walked},
+};
+
+/// Walks to a host and tells each step as it is made.
+pub(super) async fn walk<E>(
+    config: &Config,
+    host: &str,
+    tell: impl FnMut(Step) -> Result<(), E>,
+) -> Result<Walked, E> {
+    app::doctor::walk(config, host, tell).await
+}
 
 /// Runs the node until it is told to end.
 pub(super) fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), String> {

@@ -117,6 +117,7 @@ impl Config {
         self.places.get(key).cloned().unwrap_or_else(file)
     }
 
+    //= NODE-CONF-01: the defaults
     fn of(path: &Path, parts: Parts, places: BTreeMap<String, Place>) -> Self {
         Self {
             file: path.to_owned(),

@@ -108,6 +108,7 @@ fn content(written: DeValue<'_>, at: &impl Fn(Option<usize>) -> Place) -> Conten
     }
 }
 
+//= NODE-CONF-06: a warning
 fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findings) {
     if VARIABLES_OF_OTHERS.contains(&name) {
         return;
@@ -126,6 +127,7 @@ fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findi
     put(root, &known.path, Value { place, content });
 }
 
+//= NODE-CONF-04: TOML, or as it stands
 /// What a variable's text says for its key.
 fn said(known: &Variable, value: &str, place: &Place, findings: &mut Findings) -> Content {
     if matches!(known.kind, Kind::Text | Kind::Duration | Kind::Size) {
@@ -158,6 +160,7 @@ fn put(root: &mut Table, path: &[&str], value: Value) {
     inner.insert((*last).to_owned(), value);
 }
 
+//= NODE-CONF-05: names the nearest
 /// Reports keys that are not known and values of another type; the latter become `Wrong`, so that nobody reports them
 /// again. `shown` is the table's path with indexes, `owner` without.
 fn check(table: &mut Table, keys: &[Key], shown: &str, owner: &str, findings: &mut Findings) {

@@ -215,8 +215,11 @@ pub enum Fact {
     GrantAccepted,
     /// A grant came again.
     GrantRepeated,
-    /// The peer took our grant.
-    GrantTaken,
+    /// The peer answered our grant with 204.
+    GrantTaken {
+        /// It proves that the peer took it: not with R3.
+        surely: bool,
+    },
     /// New tokens by refresh are kept.
     RefreshDone,
     /// The peer refused the refresh; we exchange anew.

@@ -51,8 +51,13 @@ pub(super) enum Sent {
     Judged(String),
     /// The peer asks for a pause.
     Pause(Option<Duration>, String),
-    /// The path is not there (any more).
-    Elsewhere(String),
+    /// The path is not there (any more); a page says that no YMP host answers there.
+    Elsewhere {
+        /// What was answered.
+        reason: String,
+        /// By a web server.
+        page: bool,
+    },
     /// The peer refuses the link.
     Refused(String),
     /// The peer did not take it for now.
@@ -107,6 +112,11 @@ impl Sending {
         self.more || !self.window.is_empty()
     }
 
+    /// Whether the next message is larger than the peer says that it takes.
+    pub(super) fn is_stuck(&self, bounds: Bounds) -> bool {
+        self.phase == Phase::Idle && self.oversize(bounds).is_some()
+    }
+
     /// Whether something was sent in the last day.
     pub(super) fn is_lively(&self, now: Now) -> bool {
         self.delivered.is_some_and(|at| now.mono.since(at) < DAY)
@@ -127,6 +137,7 @@ impl Sending {
             self.after = last.seq;
             self.more = true;
         }
+        //= HT-SEND-04: in their order
         self.window.extend(mail);
     }
 
@@ -187,11 +198,11 @@ impl Sending {
 
     /// Starts what can be started: a look into the outbox, or, with a token, a packet.
     pub(super) fn drive(&mut self, token: Option<&HeldToken>, ctx: &mut Context<'_>) {
+        //= HT-SEND-02: one in flight
         if self.phase != Phase::Idle {
             return;
         }
         self.drop_expired(ctx);
-        self.drop_too_large(ctx);
         if self.window.is_empty() {
             if self.more && (self.after > Seq(0) || self.settling == 0) {
                 self.more = false;
@@ -204,7 +215,7 @@ impl Sending {
             }
             return;
         }
-        let Some(token) = token else { return };
+        let Some(token) = token.filter(|_| self.oversize(ctx.bounds).is_none()) else { return };
         let count = self.next_count(ctx.bounds, ctx.now);
         let mail = self.window.iter().take(count).cloned().collect();
         self.phase = Phase::InFlight { count, token: token.digest() };
@@ -216,7 +227,6 @@ impl Sending {
         let Phase::InFlight { count, token } = self.phase else { return Sent::Nothing };
         self.phase = Phase::Idle;
         let reason = verdict::describe(reply);
-        //= https-token, "Send a packet", MUST 1: 204 is the only success
         match verdict::of_packet(reply) {
             Verdict::Delivered => {
                 self.on_delivered(count, ctx);
@@ -225,7 +235,9 @@ impl Sending {
             Verdict::Unauthorized => Sent::Unauthorized(token),
             Verdict::TooLarge => self.on_too_large(count, reason, ctx),
             Verdict::Faulty(index) => self.on_faulty(count, index, reason, ctx),
-            Verdict::Elsewhere => Sent::Elsewhere(reason),
+            Verdict::Elsewhere => {
+                Sent::Elsewhere { reason, page: reply.as_ref().is_ok_and(|answer| answer.page) }
+            }
             Verdict::Refused => Sent::Refused(reason),
             Verdict::Later(wait) => Sent::Pause(wait, reason),
             Verdict::Transient => Sent::Failed(reason),
@@ -237,6 +249,7 @@ impl Sending {
             self.window.drain(..count.min(self.window.len())).map(|mail| mail.seq).collect();
         self.suspects = self.suspects.saturating_sub(count);
         self.condemned = 0;
+        //= HT-SEND-24: the flow grows again
         self.ramp = self.ramp.saturating_mul(RAMP_GROWTH);
         self.delivered = Some(ctx.now.mono);
         ctx.note(Fact::PacketDelivered { messages: delivered.len() });
@@ -254,6 +267,7 @@ impl Sending {
         self.settle(Vec::new(), dead, ctx);
     }
 
+    //= HT-SEND-12: halve; a single one is dead
     fn on_too_large(&mut self, count: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
         if count > 1 {
             self.cap = Some((count / 2, ctx.now.mono.plus(CAP_TIME)));
@@ -264,6 +278,7 @@ impl Sending {
         self.condemn_at(0, reason, ctx)
     }
 
+    //= HT-SEND-13: named, or found by halving
     fn on_faulty(
         &mut self,
         count: usize,
@@ -282,7 +297,7 @@ impl Sending {
     }
 
     fn condemn_at(&mut self, place: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
-        //= https-token, "Sending": after 10 condemned with no 204 between, nothing more is condemned
+        //= HT-SEND-14: 10 in a row
         if self.condemned >= CONDEMNED_IN_A_ROW {
             return Sent::Refused(format!("refuses message after message: {reason}"));
         }
@@ -311,21 +326,17 @@ impl Sending {
         self.window.iter().take(bounds.messages).take_while(fits).count()
     }
 
-    /// What is larger than the peer says that it takes is not sent: it would only be refused.
-    fn drop_too_large(&mut self, ctx: &mut Context<'_>) {
-        let bytes = ctx.bounds.bytes;
-        let is_over = |mail: &&Mail| ctx.bounds.announced && PACKET_FRAME_BYTES + mail.raw.len() > bytes;
-        let over: Vec<_> = self
-            .window
-            .iter()
-            .filter(is_over)
-            .map(|mail| (mail.seq, too_large(PACKET_FRAME_BYTES + mail.raw.len(), bytes)))
-            .collect();
-        if !over.is_empty() {
-            let gone = |mail: &Mail| over.iter().any(|(seq, _)| *seq == mail.seq);
-            self.suspects -= self.window.iter().take(self.suspects).filter(|mail| gone(mail)).count();
-            self.window.retain(|mail| !gone(mail));
-            self.condemn(over, ctx);
+    /// The first message, where it is larger than the peer says that it takes: it is not sent, it would only be refused.
+    fn oversize(&self, bounds: Bounds) -> Option<usize> {
+        let bytes = PACKET_FRAME_BYTES + self.window.front()?.raw.len();
+        (bounds.announced && bytes > bounds.bytes).then_some(bytes)
+    }
+
+    /// Sets the first message aside where it is larger than the peer says that it takes; within the rule of ten.
+    pub(super) fn condemn_oversize(&mut self, ctx: &mut Context<'_>) -> Sent {
+        match self.oversize(ctx.bounds).filter(|_| self.phase == Phase::Idle) {
+            Some(bytes) => self.condemn_at(0, too_large(bytes, ctx.bounds.bytes), ctx),
+            None => Sent::Nothing,
         }
     }
 

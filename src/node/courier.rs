@@ -12,6 +12,7 @@ use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm};
 use crate::{
     link::{
         event::{Action, Ask, Change, Event},
+        lobby::Took,
         peer::Peer,
     },
     store::{Receipt, StoreError},
@@ -34,11 +35,12 @@ pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
     // Families change when something is kept, asks by their version: else the index stands.
     let (kept, asks) = (matches!(event, Event::Kept), peer.asks_version());
     peer.handle(event, now, &mut Shell::dice());
-    for action in peer.actions() {
-        perform(shell, slot, &mut peer, action);
-    }
+    // Before anything leaves: a grant may come before this thread goes on, and what a 204 makes valid is used at once.
     if kept || asks != peer.asks_version() {
         shell.registry.reindex(slot, &peer);
+    }
+    for action in peer.actions() {
+        perform(shell, slot, &mut peer, action);
     }
     shell.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
 }
@@ -63,7 +65,7 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
                 Event::Asked(reply)
             });
         }
-        Action::Untaken { family } => slot.settle_take(family, false),
+        Action::Untaken { family } => slot.settle_take(family, Took::NoPlace),
         Action::Refresh(token) => {
             call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
@@ -125,7 +127,7 @@ where
 }
 
 async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
-    let (route, parameters) = lookup::way(shell, host).await?;
+    let (route, parameters) = lookup::way(shell, host, false).await?;
     let own = &shell.settings.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
@@ -138,7 +140,7 @@ async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
 }
 
 async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refreshed {
-    let (route, parameters) = match lookup::way(shell, host).await {
+    let (route, parameters) = match lookup::way(shell, host, false).await {
         Ok(way) => way,
         Err(error) => return Refreshed::Failed(error),
     };
@@ -152,7 +154,7 @@ async fn refresh(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken) -> Refr
 }
 
 async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Mail]) -> Reply {
-    let (route, parameters) = lookup::way(shell, host).await?;
+    let (route, parameters) = lookup::way(shell, host, false).await?;
     lookup::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
     let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;
@@ -195,6 +197,7 @@ fn settle(
         dead,
         marks,
     };
+    //= HT-SEND-07: one commit
     let receipt = shell.store.settle(settlement);
     when_kept(shell, slot, receipt, |shell, slot, kept| {
         drive(shell, slot, if kept { Event::Settled } else { Event::NotSettled });
@@ -206,7 +209,7 @@ fn keep(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &Peer, change: Change) {
     when_kept(shell, slot, receipt, move |shell, slot, kept| {
         drive(shell, slot, if kept { Event::Kept } else { Event::NotKept });
         if let Change::Taken { family, .. } = change {
-            slot.settle_take(family, kept);
+            slot.settle_take(family, if kept { Took::Kept } else { Took::Lost });
         }
     });
 }

@@ -34,9 +34,13 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
             tell(&mut slot.waiting().connect, &Ok(()));
         }
         Fact::GrantRepeated => tracing::debug!(%peer, "a grant came again"),
-        Fact::GrantTaken => {
+        Fact::GrantTaken { surely } => {
             metrics.grants_out.up();
-            tracing::info!(%peer, "tokens exchanged: the peer took our grant");
+            if *surely {
+                tracing::info!(%peer, "tokens exchanged: the peer took our grant");
+            } else {
+                tracing::debug!(%peer, "granted a state: whether the peer took it shows when it sends");
+            }
         }
         Fact::RefreshDone => {
             metrics.refreshes_out.up();

@@ -8,15 +8,16 @@ use crate::{
     link::{
         admission::Bucket,
         event::Event,
-        lobby::{Action, Asked, Ended, Grant, LookedUp, Origin},
+        lobby::{Action, Asked, Ended, Grant, LookedUp, NotFound, Origin, Took},
         peer::Standing,
     },
     token::family::{Family, NewPair, Subject},
     wire::{
-        answer::Reply,
+        answer::{CallError, CallStage, Reply},
         exchange::TokenRequest,
         host::PeerHost,
         limits::{GRANT_TIME_STRANGER, REQUEST_ORIGINS, REQUESTS_PER_SECOND},
+        parameters::Form,
         record::VaultWrite,
         refusal::Refusal,
     },
@@ -28,6 +29,7 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
         Ok(request) => admit(shell, from, request),
         Err(refusal) => Err(refusal.to_string()),
     };
+    //= HT-ASK-02: the reason goes to the log and the metrics
     if let Err(reason) = dropped {
         shell.metrics.requests_dropped.up();
         tracing::debug!(%from, %reason, "a token request is not granted");
@@ -38,6 +40,7 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
 fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), String> {
     let host = request.host();
     let settings = &shell.settings;
+    //= HT-ASK-19: not our own
     if settings.host.is(host) || settings.aliases.iter().any(|alias| alias.is(host)) {
         return Err("it names this very host".to_owned());
     }
@@ -54,7 +57,7 @@ fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), Strin
             .and_then(|pin| pin.address.as_ref())
             .and_then(Address::ip)
             .is_some_and(|ip| Origin::of(ip) == origin)
-        || shell.directory.addresses(host).contains(&origin);
+        || shell.directory.addresses(host, shell.now()).contains(&origin);
     if !likely {
         pace(shell, origin)?;
     }
@@ -82,11 +85,12 @@ pub(super) fn wake(shell: &Arc<Shell>) {
 }
 
 /// The link that a taken grant makes is on disk, or could not be kept. The tokens are valid by now where it is.
-fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, kept: bool) {
-    if kept {
+fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, took: Took) {
+    if took == Took::Kept {
+        //= HT-ASK-07: before waiting calls go on
         shell.registry.settle_offer(pair);
     }
-    shell.lobby().finished(host, kept);
+    shell.lobby().finished(host, took, shell.now());
     perform(shell);
 }
 
@@ -108,13 +112,19 @@ fn perform(shell: &Arc<Shell>) {
 
 fn start(shell: &Arc<Shell>, action: Action) {
     match action {
-        Action::LookUp { host, stranger } => {
+        Action::LookUp { host, stranger, likely, recent } => {
             let shell_then = Arc::clone(shell);
-            shell.spawn(async move { look_up(&shell_then, &host, stranger).await });
+            shell.spawn(async move { look_up(&shell_then, &host, stranger, likely, recent).await });
         }
         Action::Drop { host, reason } => {
             shell.metrics.requests_dropped.up();
-            tracing::debug!(peer = %host, %reason, "a token request is not granted");
+            let said = shell.pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
+            match said {
+                Some(unsaid) => {
+                    tracing::info!(peer = %host, %reason, unsaid, "a configured peer's token request is not granted");
+                }
+                None => tracing::debug!(peer = %host, %reason, "a token request is not granted"),
+            }
         }
         Action::Offer { host, family, pair } => offer(shell, host, family, pair),
         Action::Grant { host, grant, deadline, stranger } => {
@@ -124,22 +134,28 @@ fn start(shell: &Arc<Shell>, action: Action) {
                 shell_then.directory.heed(&host, &reply, shell_then.now());
                 shell_then.lobby().answered(&host, &reply, shell_then.now());
                 perform(&shell_then);
+                // A grant that was refused makes no link, and so none to note it at.
+                if let (Ok(answer), Some(slot)) = (&reply, shell_then.registry.find(&host)) {
+                    slot.heard_over(answer);
+                }
             });
         }
         Action::Take { host, family, pair, offer } => {
+            //= HT-ASK-12: a link is touched only from here
             let slot = shell.slot(&host);
             let taken = slot.awaits_take(family);
             courier::drive(shell, &slot, Event::GrantTaken { family, pair, offer });
             let shell_then = Arc::clone(shell);
             shell.spawn(async move {
-                let kept = taken.await.unwrap_or(false);
-                finished(&shell_then, &host, &pair, kept);
+                let took = taken.await.unwrap_or(Took::Lost);
+                finished(&shell_then, &host, &pair, took);
             });
         }
         Action::Withdraw { host, family, pair, ended } => withdraw(shell, &host, family, &pair, &ended),
     }
 }
 
+//= HT-ASK-04: committed before the grant leaves
 fn offer(shell: &Arc<Shell>, host: PeerHost, family: u64, pair: NewPair) {
     shell.registry.offer(&pair);
     let mut record = Family::open(&Subject::Peer(host.clone()), family, pair, shell.now().wall).to_record();
@@ -156,18 +172,23 @@ fn offer(shell: &Arc<Shell>, host: PeerHost, family: u64, pair: NewPair) {
     });
 }
 
-/// How the host is spoken to, and where it is.
-async fn look_up(shell: &Arc<Shell>, host: &PeerHost, stranger: bool) {
-    let (found, addresses) =
-        tokio::join!(lookup::look_up(shell, host, stranger), lookup::addresses(shell, host, stranger));
-    lookup::tell(shell, host, found.clone());
+/// How the host is spoken to, and where it is unless that decides nothing.
+async fn look_up(shell: &Arc<Shell>, host: &PeerHost, stranger: bool, likely: bool, recent: bool) {
+    if recent {
+        shell.directory.refresh(host, shell.now());
+    }
+    let addresses =
+        async { if likely { Vec::new() } else { lookup::addresses(shell, host, stranger).await } };
+    let (found, addresses) = tokio::join!(lookup::look_up(shell, host, stranger), addresses);
+    lookup::tell(shell, host);
     let now = shell.now();
     let found = found.map(|found| LookedUp {
         parameters: found.parameters,
         addresses,
         standing: shell.registry.find(host).map_or(Standing::blank(), |slot| slot.lock().standing(now)),
     });
-    let found = found.map_err(|error| error.to_string());
+    let found =
+        found.map_err(|error| NotFound { reason: error.to_string(), busy: error.stage == CallStage::Busy });
     shell.lobby().looked_up(host, found, now, &mut Shell::dice());
     perform(shell);
 }
@@ -179,11 +200,18 @@ async fn send(
     deadline: Duration,
     stranger: bool,
 ) -> Reply {
-    let (mut route, parameters) = lookup::way(shell, host).await?;
+    //= HT-PIC-02: our grant goes to the name that the request claims
+    let (mut route, parameters) = lookup::way(shell, host, stranger).await?;
     route.trusted = route.trusted && !stranger;
+    //= HT-ASK-29: 10 s
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
     let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());
     match grant {
+        Grant::Tokens { .. } if parameters.form() == Form::State => {
+            let detail =
+                format!("{host} has no refresh-path any more: what asked with tokens is not granted");
+            Err(CallError { stage: CallStage::Guard, detail })
+        }
         Grant::Tokens { bearer, pair } => {
             shell.client.grant(&route, path, Some(bearer), pair.encode_offer(own), deadline).await
         }
@@ -193,6 +221,7 @@ async fn send(
     }
 }
 
+//= HT-ASK-10: both sides' tokens are dropped
 fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, ended: &Ended) {
     shell.registry.settle_offer(pair);
     shell.metrics.grants_failed.up();
@@ -202,6 +231,7 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
         tracing::debug!(%error, "an offer was not removed from the disk");
     }
     match ended {
+        //= HT-ASK-11: counted, logged, not retried
         Ended::Misused(reason) => {
             shell.metrics.names_misused.up();
             if let Some(unsaid) = shell.lines.misused.say(shell.now().mono) {
@@ -210,6 +240,9 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
         }
         Ended::Refused(reason) | Ended::Unanswered(reason) => {
             tracing::info!(peer = %host, %reason, "a grant came to nothing");
+        }
+        Ended::NoPlace => {
+            tracing::debug!(peer = %host, "a grant came to nothing: as many tokens as may be are out");
         }
         Ended::NotKept => tracing::warn!(peer = %host, "a grant came to nothing: it could not be kept"),
     }

@@ -5,7 +5,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{directory::Seat, shell::Shell};
+use super::{
+    directory::{ADDRESSES_TIME, Seat},
+    shell::Shell,
+};
 use crate::{
     client::{Discovered, Route},
     link::{
@@ -20,13 +23,11 @@ use crate::{
     },
 };
 
-/// A host's addresses are looked up anew after this.
-const ADDRESSES_MS: u64 = 300_000;
-
 /// How a host is spoken to, looked up where that is due. No look-up goes to a host that the policy refuses.
 pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> Result<Found, CallError> {
     let route = shell.road(host)?;
     let pins = shell.pins(host);
+    //= NODE-PIN-02: not looked up
     if let Some(parameters) = pins.whole() {
         return Ok(Found::pinned(parameters));
     }
@@ -55,7 +56,7 @@ pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> R
     seat.book().fetched(fetched.clone(), stranger, now);
     match (fetched, seat.book().known()) {
         (Ok(published), _) => Ok(Found::published(published, &pins)),
-        //= ymp, "Host information": a stale document keeps a working link alive while the fetch fails
+        // A stale document keeps a working link alive while the fetch fails.
         (Err(_), Some(stale)) => Ok(Found::published(stale.clone(), &pins)),
         (Err(error), None) => Err(error),
     }
@@ -74,14 +75,19 @@ pub(super) async fn addresses(shell: &Shell, host: &PeerHost, stranger: bool) ->
     let now = shell.now().mono;
     {
         let known = seat.addresses();
-        if known.1.is_some_and(|at| now.since(at).as_millis() < u128::from(ADDRESSES_MS)) {
+        if known.1.is_some_and(|at| now.since(at) < ADDRESSES_TIME) {
             return known.0.clone();
         }
     }
-    let found = shell.client.addresses(&route, stranger).await.unwrap_or_default();
-    let found: Vec<_> = found.into_iter().map(Origin::of).collect();
-    *seat.addresses() = (found.clone(), Some(now));
-    found
+    match shell.client.addresses(&route, stranger).await {
+        Ok(found) => {
+            let found: Vec<_> = found.into_iter().map(Origin::of).collect();
+            *seat.addresses() = (found.clone(), Some(now));
+            found
+        }
+        // What was known a while ago is better than nothing, for this once.
+        Err(_) => seat.addresses().0.clone(),
+    }
 }
 
 /// Looks anew where that is due, while calls go on under what is known; the peer's machine is told what comes of it.
@@ -95,26 +101,32 @@ pub(super) fn renew(shell: &Arc<Shell>, host: &PeerHost) {
     shell.spawn(async move {
         let found = look_up(&shell_then, &host, false).await;
         seat.renewing.store(false, Ordering::Release);
-        tell(&shell_then, &host, found);
+        drop(found);
+        tell(&shell_then, &host);
     });
 }
 
 /// A peer's machine, where there is one, shall hear how the peer is spoken to.
-pub(super) fn tell(shell: &Shell, host: &PeerHost, found: Result<Found, CallError>) {
-    if let (Ok(found), Some(slot)) = (found, shell.registry.find(host))
+pub(super) fn tell(shell: &Shell, host: &PeerHost) {
+    let found = shell.directory.current(host, &shell.pins(host));
+    if let (Some(found), Some(slot)) = (found, shell.registry.find(host))
         && slot.lock().found() != Some(&found)
     {
-        shell.directory.tell(host, found);
+        shell.directory.tell(host);
     }
 }
 
 /// How this host is reached, and how it is spoken to: as far as is known, and looked up where nothing is.
-pub(super) async fn way(shell: &Shell, host: &PeerHost) -> Result<(Route, Parameters), CallError> {
+pub(super) async fn way(
+    shell: &Shell,
+    host: &PeerHost,
+    stranger: bool,
+) -> Result<(Route, Parameters), CallError> {
     let route = shell.road(host)?;
     if let Some(found) = shell.directory.current(host, &shell.pins(host)) {
         return Ok((route, found.parameters));
     }
-    let found = look_up(shell, host, false).await;
-    tell(shell, host, found.clone());
+    let found = look_up(shell, host, stranger).await;
+    tell(shell, host);
     Ok((route, found?.parameters))
 }

@@ -38,6 +38,8 @@ pub(super) struct Lines {
     pub(super) altered: Seldom,
     /// Requests in the name of a host that does not know of them.
     pub(super) misused: Seldom,
+    /// Requests in configured peers' names that are not granted.
+    pub(super) dropped: Seldom,
     /// Grants that are refused.
     pub(super) refused: Seldom,
 }

@@ -168,8 +168,12 @@ impl Shell {
 
     /// The machine of this host, made where there is none.
     pub(super) fn slot(&self, host: &PeerHost) -> Arc<Slot> {
+        if let Some(slot) = self.registry.find(host) {
+            return slot;
+        }
+        // Before the registry is held: it and the directory are never held together.
+        let found = self.directory.current(host, &self.pins(host));
         self.registry.slot(host, || {
-            let found = self.directory.current(host, &self.pins(host));
             let (blank, settings) = (LinkRecord::new(host.clone()), Arc::clone(&self.link));
             link::peer::Peer::from_record(blank, found, std::iter::empty(), settings, &mut Self::dice())
         })
@@ -234,6 +238,7 @@ impl Shell {
         self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
     }
 
+    //= HT-ASK-20: the policy is asked
     /// How this host is reached. No road leads to a host that the policy refuses.
     pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
         self.allowed(host)
@@ -256,10 +261,12 @@ impl Shell {
 }
 
 impl From<StoreError> for Error {
+    //= HT-PKT-13: 503, come back
     /// The store's trouble, outside: come back. The alarm is raised where it is swallowed.
     fn from(error: StoreError) -> Self {
         let retry_after = match error {
             StoreError::Full => Duration::from_secs(1),
+            //= NODE-API-06: 503, come back
             StoreError::OutboxFull(_) => Duration::from_secs(10),
             StoreError::Space { .. } => Duration::from_secs(30),
             StoreError::Doubt(_)

@@ -139,6 +139,7 @@ async fn accept_all<F, C>(
     running.shutdown().await;
 }
 
+//= NODE-CONF-12: per address
 /// One connection's share; `None` is over a bound, and counted.
 fn take_one(shares: &Shares, address: SocketAddr, metrics: &Metrics) -> Option<Share> {
     let mut share = shares.open(address.ip());

@@ -172,6 +172,7 @@ impl Fault {
         self.to_string().chars().take(limits::DETAIL_CHARS_MAX).collect()
     }
 
+    //= HT-PKT-18, NODE-API-03: a problem document
     /// The answer.
     pub(crate) fn answer(&self, door: Door) -> Answer {
         let kind = self.kind();
@@ -189,6 +190,7 @@ impl Fault {
         let mut answer = json(status, &problem);
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        //= HT-GRANT-03: the challenge
         if status == StatusCode::UNAUTHORIZED {
             let challenge = match door {
                 Door::Plain => "Bearer",

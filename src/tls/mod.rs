@@ -69,6 +69,8 @@ pub struct CertificateFacts {
     pub not_before: Wall,
     /// Until when it is valid.
     pub not_after: Wall,
+    /// Whether it is for the host's name; of a peer's that was taken it is.
+    pub covers: bool,
     /// What an operator should know although the node can start with it: full sentences with the mend.
     pub warnings: Vec<String>,
 }
@@ -160,6 +162,27 @@ pub fn load(settings: &Settings, host: &OwnHost, now: Wall) -> Result<Identity, 
     let server = server(settings, &provider, chain, key)?;
     let client = client(settings, provider)?;
     Ok(Identity { server: Arc::new(server), client: Arc::new(client), certificate: facts })
+}
+
+/// Reads the trusted roots alone: for whoever calls and is not called.
+///
+/// # Errors
+/// As `load`, for `trust`.
+pub fn trust(settings: &Settings) -> Result<Arc<ClientConfig>, TlsError> {
+    client(settings, Arc::new(aws_lc_rs::default_provider())).map(Arc::new)
+}
+
+/// What a certificate says that a peer showed and that was taken; `None` where it cannot be read.
+#[must_use]
+pub fn shown(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(CertificateFacts {
+        names: names(&parsed),
+        not_before: wall(parsed.validity().not_before.timestamp()),
+        not_after: wall(parsed.validity().not_after.timestamp()),
+        covers: true,
+        warnings: Vec::new(),
+    })
 }
 
 fn server(
@@ -271,9 +294,10 @@ fn facts(
         return Err(TlsError::NotYetValid { path: path.to_owned(), minutes });
     }
     let names = names(&parsed);
-    let covers = ParsedCertificate::try_from(leaf).map_err(|error| unreadable(error.to_string()))?;
+    let leaf = ParsedCertificate::try_from(leaf).map_err(|error| unreadable(error.to_string()))?;
+    let covers = server_name(host.name()).is_some_and(|name| verify_server_name(&leaf, &name).is_ok());
     let mut warnings = Vec::new();
-    if server_name(host.name()).is_none_or(|name| verify_server_name(&covers, &name).is_err()) {
+    if !covers {
         warnings.push(format!(
             "the certificate {} is for {}, not for {}: peers will refuse it; get one that covers this host's name",
             path.display(),
@@ -285,7 +309,7 @@ fn facts(
         let days = not_after.since(now).as_secs() / 86_400;
         warnings.push(format!("the certificate {} expires in {days} days: renew it", path.display()));
     }
-    Ok(CertificateFacts { names, not_before, not_after, warnings })
+    Ok(CertificateFacts { names, not_before, not_after, covers, warnings })
 }
 
 /// Everybody's right to read a key is a mistake; a group's may be meant.

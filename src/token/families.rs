@@ -30,6 +30,7 @@ impl Families {
         Self { subject, open: Vec::new() }
     }
 
+    //= HT-CRASH-02: what was offered is nothing
     /// As stored. Families that were only offered are left out: their grant's outcome is not known, the peer exchanges
     /// anew (`https-token`, "A crash between two steps").
     #[must_use]
@@ -69,9 +70,10 @@ impl Families {
         changes
     }
 
-    //= https-token, "Being asked": at most 4 families per peer, the oldest never used goes first
+    //= HT-ASK-17: at most 4, the oldest never used goes first
     /// Forgets what is over, and one more where a family `id` would be one too many: the oldest that is unsure, else the
-    /// oldest never used, else the oldest. One that is `unsure` itself takes the place of its own kind only.
+    /// oldest never used, else the oldest. One that is `unsure` itself takes the place only of its own kind, and of those of
+    /// which nothing was used before the access token ran out.
     pub fn make_room(&mut self, id: u64, unsure: bool, now: Wall) -> Room {
         let mut room = Room { dropped: self.sweep(now).dropped, fits: true };
         while self.open.len() >= FAMILIES_PER_PEER && self.open.iter().all(|family| family.id() != id) {
@@ -79,7 +81,7 @@ impl Families {
                 let unused = self.open.iter().position(|family| !family.is_used());
                 (!unsure).then(|| unused.unwrap_or(0))
             };
-            let Some(place) = self.open.iter().position(Family::is_unsure).or_else(sure) else {
+            let Some(place) = self.open.iter().position(|family| yields(family, now)).or_else(sure) else {
                 room.fits = false;
                 break;
             };
@@ -92,9 +94,11 @@ impl Families {
     #[must_use]
     pub fn has_room_for_unsure(&self, now: Wall) -> bool {
         let stands = |family: &&Family| !family.is_over(now);
-        self.open.iter().filter(stands).count() < FAMILIES_PER_PEER || self.open.iter().any(Family::is_unsure)
+        self.open.iter().filter(stands).count() < FAMILIES_PER_PEER
+            || self.open.iter().any(|family| yields(family, now))
     }
 
+    //= HT-ASK-16: every unexpired one
     /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
     pub fn admit(&mut self, shown: &Digest, now: Wall) -> Option<Changes> {
         let (place, admitted) = self.open.iter().enumerate().find_map(|(place, family)| {
@@ -165,6 +169,11 @@ impl Families {
     }
 }
 
+/// Whether a family makes room for any other.
+fn yields(family: &Family, now: Wall) -> bool {
+    family.is_unsure() || (!family.is_used() && family.open_until() <= now)
+}
+
 /// What making room came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -205,6 +214,7 @@ mod tests {
         Families::new(Subject::Peer(PeerHost::parse("b.test").unwrap()))
     }
 
+    //= HT-ASK-16, HT-ASK-18
     #[test]
     fn every_unexpired_token_is_taken_until_a_newer_exchange_is_used() {
         let mut all = families();
@@ -227,6 +237,7 @@ mod tests {
         assert!(all.admit(&digest("a2"), T0.plus(UNDER_WAY)).is_some());
     }
 
+    //= HT-ASK-17
     #[test]
     fn of_five_the_oldest_never_used_goes() {
         let mut all = families();
@@ -261,11 +272,27 @@ mod tests {
         assert!(!all.knows(Door::Access, &digest("r1")));
     }
 
+    //= HT-CRASH-02
     #[test]
     fn what_was_only_offered_does_not_come_back() {
         let mut record = Family::open(&families().subject, 7, pair("7"), T0).to_record();
         record.offered = true;
         let all = Families::from_records(families().subject, [record].into_iter());
         assert_eq!(all.iter().count(), 0);
+    }
+
+    #[test]
+    fn what_nobody_used_before_its_token_ran_out_yields_to_anything() {
+        let mut all = families();
+        for id in 1..=4 {
+            all.open(id, pair(&id.to_string()), T0);
+        }
+        let unsure = NewPair::single(digest("s"), Duration::from_secs(60), true, T0);
+        assert!(!all.has_room_for_unsure(T0));
+        assert!(!all.make_room(5, true, T0).fits);
+        let later = T0.plus(Duration::from_secs(3601));
+        assert!(all.has_room_for_unsure(later));
+        all.open(5, unsure, later);
+        assert_eq!(all.iter().map(Family::id).collect::<Vec<_>>(), [2, 3, 4, 5]);
     }
 }

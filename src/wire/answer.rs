@@ -37,6 +37,8 @@ pub enum CallStage {
     LookUp,
     /// The name did not resolve.
     Resolve,
+    /// Our own bounds on what strangers may cause: it says nothing of the peer.
+    Busy,
     /// The address or the port is one that this host does not connect to.
     Guard,
     /// No TCP connection.

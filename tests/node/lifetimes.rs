@@ -6,32 +6,17 @@ use serde_json::json;
 
 use super::{harness::*, pair};
 
-/// Sends a message every 50 ms until the peer was asked for so many refreshes; returns how many were sent.
-async fn flow(node: &Node, peer: &Peer, refreshes: usize) -> usize {
-    let app = node.app();
-    let mut sent = 0;
-    within(Duration::from_secs(40), "the refreshes come", || {
-        sent += 1;
-        let (app, message) = (app.clone(), numbered(ALPHA, BETA, sent - 1));
-        async move {
-            app.submit(&[message]).await;
-            tokio::time::sleep(Duration::from_millis(30)).await;
-            (peer.seen(Kind::Refresh).len() >= refreshes).then_some(())
-        }
-    })
-    .await;
-    sent
+/// Sends messages until the peer was asked for so many refreshes; returns how many were sent.
+async fn flow_over(node: &Node, peer: &Peer, refreshes: usize) -> usize {
+    flow(node, BETA, "the refreshes come", || peer.seen(Kind::Refresh).len() >= refreshes).await
 }
 
-fn in_order(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("m{n:05}")).collect()
-}
-
+//= HT-REF-21
 #[tokio::test]
 async fn a_chain_of_refreshes_while_messages_flow_loses_none() {
     let (_yard, node, peer) = pair().await;
     peer.lifetime(3);
-    let sent = flow(&node, &peer, 5).await;
+    let sent = flow_over(&node, &peer, 5).await;
     assert_eq!(peer.receives(sent).await, in_order(sent));
     assert_eq!(peer.seen(Kind::Request).len(), 1, "the chain held: no new exchange");
     let refreshes = peer.seen(Kind::Refresh);
@@ -73,6 +58,7 @@ async fn two_nodes_with_tokens_of_seconds_lose_nothing() {
     assert_eq!(a.metric("ymp_refresh_replays_total").await + b.metric("ymp_refresh_replays_total").await, 0);
 }
 
+//= HT-REF-15
 #[tokio::test]
 async fn packets_go_on_with_the_old_token_while_a_refresh_is_under_way() {
     let (_yard, node, peer) = pair().await;
@@ -94,6 +80,7 @@ async fn packets_go_on_with_the_old_token_while_a_refresh_is_under_way() {
     assert_ne!(bearers[1], bearers[2]);
 }
 
+//= HT-REF-19
 #[tokio::test]
 async fn a_refresh_without_an_answer_is_tried_again_with_the_old_refresh_token() {
     let (_yard, node, peer) = pair().await;
@@ -109,6 +96,7 @@ async fn a_refresh_without_an_answer_is_tried_again_with_the_old_refresh_token()
     assert_eq!(peer.receives(2).await, ["one", "two"]);
 }
 
+//= HT-REF-20
 #[tokio::test]
 async fn a_refused_refresh_is_followed_by_a_new_exchange_and_nothing_is_lost() {
     let (_yard, node, peer) = pair().await;
@@ -116,11 +104,12 @@ async fn a_refused_refresh_is_followed_by_a_new_exchange_and_nothing_is_lost() {
     for status in [401, 400, 403] {
         peer.next(Kind::Refresh, Does::status(status));
     }
-    let sent = flow(&node, &peer, 4).await;
+    let sent = flow_over(&node, &peer, 4).await;
     assert_eq!(peer.receives(sent).await, in_order(sent));
     eventually("exchanged anew", || async { (peer.seen(Kind::Request).len() >= 4).then_some(()) }).await;
 }
 
+//= HT-REF-18
 #[tokio::test]
 async fn a_refresh_reply_without_tokens_is_not_a_success() {
     let (_yard, node, peer) = pair().await;
@@ -133,6 +122,7 @@ async fn a_refresh_reply_without_tokens_is_not_a_success() {
     assert_eq!(peer.receives(2).await, ["one", "two"]);
 }
 
+//= HT-SEND-09
 #[tokio::test]
 async fn a_401_on_a_packet_is_followed_by_one_refresh() {
     let (_yard, node, peer) = pair().await;
@@ -144,6 +134,7 @@ async fn a_401_on_a_packet_is_followed_by_one_refresh() {
     assert_eq!((peer.seen(Kind::Refresh).len(), peer.seen(Kind::Request).len()), (1, 1));
 }
 
+//= HT-SEND-09
 #[tokio::test]
 async fn a_401_that_a_refresh_does_not_cure_is_followed_by_one_exchange() {
     let (_yard, node, peer) = pair().await;
@@ -156,6 +147,7 @@ async fn a_401_that_a_refresh_does_not_cure_is_followed_by_one_exchange() {
     assert_eq!((peer.seen(Kind::Refresh).len(), peer.seen(Kind::Request).len()), (1, 2));
 }
 
+//= HT-SEND-10, HT-SEND-11
 #[tokio::test]
 async fn a_401_with_fresh_tokens_is_a_link_that_failed_and_does_not_spin() {
     let (_yard, node, peer) = pair().await;

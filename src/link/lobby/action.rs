@@ -22,6 +22,28 @@ pub enum Ended {
     Unanswered(String),
     /// The offered tokens or the link could not be kept.
     NotKept,
+    /// As many tokens as may be are in use, or surely the host's.
+    NoPlace,
+}
+
+/// What became of a link that a taken grant makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Took {
+    /// It is on disk.
+    Kept,
+    /// It could not be kept.
+    Lost,
+    /// There is no place for it.
+    NoPlace,
+}
+
+/// Why it is not known how a host is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFound {
+    /// For people.
+    pub reason: String,
+    /// For our own bounds alone: it is looked up again.
+    pub busy: bool,
 }
 
 /// Our grant: the very same in each try.
@@ -52,6 +74,10 @@ pub enum Action {
         host: PeerHost,
         /// Whether the host is a stranger.
         stranger: bool,
+        /// Whether the client address is likely the host's own: its addresses need not be known.
+        likely: bool,
+        /// Whether what is known must not be old: it is all that stands between a stranger and the host's name.
+        recent: bool,
     },
     /// No grant will come of a request.
     Drop {

@@ -28,7 +28,7 @@ use crate::wire::{
     exchange::{TokenOffer, TokenRequest},
     host::PeerHost,
     limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS},
-    parameters::Parameters,
+    parameters::{Form, Parameters},
     time::{Mono, Now},
 };
 
@@ -37,13 +37,15 @@ mod offering;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod waiting;
 
-pub use action::{Action, Ended, Grant};
+pub use action::{Action, Ended, Grant, NotFound, Took};
 use offering::{Offering, Step, misfit};
 use slots::Slots;
+use turn::{Entry, Stage, Turn};
+use waiting::Waiter;
 pub use waiting::{Asked, Dropped, Origin};
-use waiting::{Waiter, Waiting};
 
 /// What the lobby must know.
 #[derive(Clone, Debug)]
@@ -54,27 +56,6 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// Life of the refresh tokens that we give.
     pub refresh_lifetime: Duration,
-}
-
-/// A request whose turn it is.
-#[derive(Clone, Debug)]
-struct Turn {
-    asked: Asked,
-    /// When the request came: what it offers lives from there.
-    came: Mono,
-    stage: Stage,
-}
-
-#[derive(Clone, Debug)]
-enum Stage {
-    LookingUp,
-    Granting(Box<Offering>),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Entry {
-    turn: Option<Turn>,
-    waiting: Waiting,
 }
 
 /// The table.
@@ -90,6 +71,9 @@ pub struct Lobby {
 
 /// Hosts in whose names one client address may wait.
 const HOSTS_PER_ORIGIN: usize = LOBBY_HOSTS / 8;
+
+/// A look-up that our own bounds did not let through is made again after this.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 /// How a host is spoken to, which addresses it has, and how it stands with us.
 #[derive(Clone, Debug)]
@@ -115,7 +99,7 @@ impl Lobby {
         }
     }
 
-    //= https-token, "Request a token", MUST 3: a request to grant a token request
+    //= SEED-REQ-3, HT-ASK-33: a request to grant a token request; a bounded table
     /// A request came in.
     ///
     /// # Errors
@@ -137,7 +121,7 @@ impl Lobby {
         if !self.turns.contains(&host) {
             self.turns.push_back(host);
         }
-        self.start();
+        self.start(now);
         Ok(())
     }
 
@@ -145,14 +129,19 @@ impl Lobby {
     pub fn looked_up(
         &mut self,
         host: &PeerHost,
-        found: Result<LookedUp, String>,
+        found: Result<LookedUp, NotFound>,
         now: Now,
         dice: &mut dyn Dice,
     ) {
-        let Some(turn) = self.hosts.get(host).and_then(|entry| entry.turn.as_ref()) else { return };
-        match (&turn.stage, found) {
-            (Stage::LookingUp, Ok(found)) => self.found(host, &found, now, dice),
-            (Stage::LookingUp, Err(reason)) => self.drop_turn(host, reason),
+        let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
+        match (&mut turn.stage, found) {
+            (Stage::LookingUp { .. }, Ok(found)) => self.found(host, &found, now, dice),
+            (Stage::LookingUp { until, again }, Err(NotFound { busy: true, .. }))
+                if now.mono.plus(BUSY_PAUSE) < *until =>
+            {
+                *again = Some(now.mono.plus(BUSY_PAUSE));
+            }
+            (Stage::LookingUp { .. }, Err(NotFound { reason, .. })) => self.drop_turn(host, reason, now),
             (Stage::Granting(_), found) => self.sought(host, found.ok(), now),
         }
     }
@@ -165,7 +154,7 @@ impl Lobby {
             offering.give_up = now.mono.plus(time);
             self.call(host, now);
         } else {
-            self.end(host, Ended::NotKept);
+            self.end(host, Ended::NotKept, now);
         }
     }
 
@@ -175,31 +164,32 @@ impl Lobby {
         let reason = verdict::describe(reply);
         match verdict::of_grant(reply) {
             GrantVerdict::Taken => self.take(host, now),
-            GrantVerdict::Misused => self.end(host, Ended::Misused(reason)),
-            GrantVerdict::Refused => self.end(host, Ended::Refused(reason)),
-            //= https-token, "Being asked": any other status: both sides' tokens are dropped
+            GrantVerdict::Misused => self.end(host, Ended::Misused(reason), now),
+            GrantVerdict::Refused => self.end(host, Ended::Refused(reason), now),
             GrantVerdict::Elsewhere => {
                 offering.step = Step::Seeking { reason };
                 self.look_up(host);
             }
             GrantVerdict::Again => {
                 if !offering.rest(now) {
-                    self.end(host, Ended::Unanswered(reason));
+                    self.end(host, Ended::Unanswered(reason), now);
                 }
             }
         }
     }
 
     /// What became of `Action::Take`.
-    pub fn finished(&mut self, host: &PeerHost, kept: bool) {
+    pub fn finished(&mut self, host: &PeerHost, took: Took, now: Now) {
         if self.offering_at(host, &Step::Taking).is_none() {
             return;
         }
-        if kept {
-            self.leave(host);
-            self.start();
-        } else {
-            self.end(host, Ended::NotKept);
+        match took {
+            Took::Kept => {
+                self.leave(host);
+                self.start(now);
+            }
+            Took::Lost => self.end(host, Ended::NotKept, now),
+            Took::NoPlace => self.end(host, Ended::NoPlace, now),
         }
     }
 
@@ -212,6 +202,7 @@ impl Lobby {
             .map(|(host, _)| host.clone())
             .collect();
         for host in due {
+            self.look_up(&host);
             self.call(&host, now);
         }
         for entry in self.hosts.values_mut() {
@@ -220,7 +211,7 @@ impl Lobby {
         self.hosts.retain(|_, entry| entry.turn.is_some() || !entry.waiting.is_empty());
         let hosts = &self.hosts;
         self.turns.retain(|host| hosts.contains_key(host));
-        self.start();
+        self.start(now);
     }
 
     /// When `woken` is due.
@@ -243,12 +234,12 @@ impl Lobby {
     }
 
     /// Gives free slots to hosts whose turn it is.
-    fn start(&mut self) {
+    fn start(&mut self, now: Now) {
         let mut place = 0;
         while self.slots.all < self.settings.slots
             && let Some(host) = self.turns.get(place).cloned()
         {
-            if self.begin(&host) {
+            if self.begin(&host, now) {
                 self.turns.remove(place);
                 if self.hosts.get(&host).is_some_and(|entry| !entry.waiting.is_empty()) {
                     self.turns.push_back(host);
@@ -260,22 +251,33 @@ impl Lobby {
     }
 
     /// Begins the next turn of this host, if it has none and a slot is free for it.
-    fn begin(&mut self, host: &PeerHost) -> bool {
+    fn begin(&mut self, host: &PeerHost, now: Now) -> bool {
         let Some(entry) = self.hosts.get_mut(host) else { return true };
         let Some(next) = entry.waiting.first() else { return true };
+        //= HT-ASK-26: one for a host
         if entry.turn.is_some() || !self.slots.has_room(next, self.settings.slots) {
             return false;
         }
         let Some(Waiter { asked, came, .. }) = entry.waiting.take_first() else { return true };
         self.slots.occupy(&asked);
-        entry.turn = Some(Turn { asked, came, stage: Stage::LookingUp });
+        let time = if asked.known { GRANT_TIME } else { GRANT_TIME_STRANGER };
+        let stage = Stage::LookingUp { until: now.mono.plus(time), again: None };
+        entry.turn = Some(Turn { asked, came, stage });
         self.look_up(host);
         true
     }
 
+    /// Looks up how the host is spoken to, where the turn stands there.
     fn look_up(&mut self, host: &PeerHost) {
-        let Some(turn) = self.hosts.get(host).and_then(|entry| entry.turn.as_ref()) else { return };
-        self.out.push_back(Action::LookUp { host: host.clone(), stranger: !turn.asked.known });
+        let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
+        match &mut turn.stage {
+            Stage::LookingUp { again, .. } => *again = None,
+            Stage::Granting(offering) if !matches!(offering.step, Step::Seeking { .. }) => return,
+            Stage::Granting(_) => {}
+        }
+        let (stranger, likely) = (!turn.asked.known, turn.asked.likely);
+        let recent = !likely && turn.asked.request.form() == Form::Tokens;
+        self.out.push_back(Action::LookUp { host: host.clone(), stranger, likely, recent });
     }
 
     /// It is known how the host is spoken to, and where it is: whoever asks from there goes first.
@@ -293,7 +295,7 @@ impl Lobby {
             entry.waiting.put_back(Waiter { asked, came, until: came.plus(GRANT_TIME) });
         }
         if let Some(reason) = misfit(&turn.asked, found.parameters.form(), found.standing) {
-            return self.drop_turn(host, reason.to_owned());
+            return self.drop_turn(host, reason.to_owned(), now);
         }
         let offering = Offering::new(&turn.asked, &found.parameters, &self.settings, now, dice);
         let (family, pair) = (offering.family, offering.pair);
@@ -310,11 +312,11 @@ impl Lobby {
         let fits = |found: &LookedUp| misfit(&turn.asked, found.parameters.form(), found.standing).is_none();
         match found.filter(fits) {
             Some(found) if offering.follow(&found.parameters, now) => self.call(host, now),
-            Some(_) | None => self.end(host, Ended::Refused(reason)),
+            Some(_) | None => self.end(host, Ended::Refused(reason), now),
         }
     }
 
-    //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
+    //= SEED-REQ-2: not used before the grant's 204
     fn take(&mut self, host: &PeerHost, now: Now) {
         let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
         let Stage::Granting(offering) = &mut turn.stage else { return };
@@ -351,19 +353,19 @@ impl Lobby {
         self.out.push_back(Action::Grant { host: host.clone(), grant, deadline, stranger });
     }
 
-    fn end(&mut self, host: &PeerHost, ended: Ended) {
+    fn end(&mut self, host: &PeerHost, ended: Ended, now: Now) {
         if let Some(Turn { stage: Stage::Granting(offering), .. }) = self.leave(host) {
             let (family, pair) = (offering.family, offering.pair);
             self.out.push_back(Action::Withdraw { host: host.clone(), family, pair, ended });
         }
-        self.start();
+        self.start(now);
     }
 
-    fn drop_turn(&mut self, host: &PeerHost, reason: String) {
+    fn drop_turn(&mut self, host: &PeerHost, reason: String, now: Now) {
         if self.leave(host).is_some() {
             self.out.push_back(Action::Drop { host: host.clone(), reason });
         }
-        self.start();
+        self.start(now);
     }
 
     fn leave(&mut self, host: &PeerHost) -> Option<Turn> {
@@ -382,19 +384,7 @@ impl Lobby {
         let turn = self.hosts.get_mut(host)?.turn.as_mut()?;
         match &mut turn.stage {
             Stage::Granting(offering) if offering.step == *step => Some((&turn.asked, offering)),
-            Stage::Granting(_) | Stage::LookingUp => None,
-        }
-    }
-}
-
-impl Entry {
-    fn rests_until(&self) -> Option<Mono> {
-        match &self.turn.as_ref()?.stage {
-            Stage::Granting(offering) => match offering.step {
-                Step::Resting { until } => Some(until),
-                Step::Offering | Step::Calling | Step::Seeking { .. } | Step::Taking => None,
-            },
-            Stage::LookingUp => None,
+            Stage::Granting(_) | Stage::LookingUp { .. } => None,
         }
     }
 }

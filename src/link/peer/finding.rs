@@ -1,8 +1,10 @@
-//! How the peer is spoken to: learned before each exchange, and anew where a path of its answers that nothing is there.
+//! How the peer is spoken to: learned before each exchange, and anew before anything is decided on what may be old.
 //!
 //! ```text
-//!   packet: 404, 405, 410 --> the parameters are looked up anew --others than before--> sent again, under them
-//!                                                               --the same, or no answer--> refused: the link backs off
+//!   packet: 404, 405, 410 --> looked up anew --others than before--> sent again, under them
+//!                                            --the same, or no answer--> refused: the link backs off
+//!   a token and mail, and nothing known --> looked up --found--> sent     --not found--> the link backs off
+//!   a message larger than the peer announces --> looked up where that is old --still so--> set aside, ten in a row at most
 //! ```
 //!
 //! Source: `https-token`, "Sending"; `ymp`, "Host information".
@@ -12,13 +14,33 @@ use crate::{
     link::{
         asking::Unreached,
         context::{Bounds, Context},
+        discovery::is_fresh,
         event::{Action, Fact},
+        sending::Sent,
     },
     wire::{
         answer::{CallError, CallStage, Reply},
         parameters::Found,
+        path::UrlPath,
+        time::Now,
     },
 };
+
+/// Why it is looked up how the peer is spoken to before anything more is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seeking {
+    /// A packet found nobody.
+    Gone {
+        /// What was answered.
+        reason: String,
+        /// By a web server, as no YMP host would.
+        page: bool,
+    },
+    /// Nothing is known.
+    First,
+    /// A message is larger than the peer announced a while ago.
+    Oversize,
+}
 
 impl Peer {
     /// How it is spoken to, as far as is known.
@@ -43,12 +65,24 @@ impl Peer {
             // What was found must be there after a restart in which nothing can be looked up.
             self.save = true;
         }
-        match self.gone.take() {
-            Some(reason) if changed => {
-                self.health.tries += 1;
-                ctx.note(Fact::PacketFailed(reason));
+        if changed && self.rest.is_some_and(|rest| rest.may_be_cut) {
+            // What failed may have failed for what was old.
+            self.rest = None;
+            self.cut = true;
+        }
+        match self.seeking.take() {
+            Some(Seeking::Gone { reason, .. }) if changed => self.on_moved(reason, ctx),
+            Some(Seeking::Gone { reason, page: false }) => self.refuse(&reason, ctx),
+            Some(Seeking::Gone { reason, page: true }) => {
+                ctx.note(Fact::PacketFailed(reason.clone()));
+                self.fail(&format!("packet: {reason}"), None, ctx);
             }
-            Some(reason) => self.refuse(&reason, ctx),
+            Some(Seeking::First) => {
+                if let Err(reason) = &form {
+                    self.fail(reason, None, ctx);
+                }
+            }
+            Some(Seeking::Oversize) => self.on_oversize(ctx),
             None => {}
         }
         let outcome = self.asking.on_found(form, changed, ctx);
@@ -60,12 +94,77 @@ impl Peer {
         found.as_ref().is_ok_and(|found| known != Some(&found.parameters))
     }
 
-    //= https-token, "Sending": 404, 405, 410: look the parameters up anew, then as refused
-    pub(super) fn on_gone(&mut self, reason: String, ctx: &mut Context<'_>) {
-        self.gone = Some(reason);
+    //= HT-SEND-15: looked up anew
+    pub(super) fn on_gone(&mut self, reason: String, page: bool, ctx: &mut Context<'_>) {
+        if self.sent_under.as_ref().is_some_and(|under| Some(under) != self.packet_path()) {
+            // It went to the old path while the new one was being found.
+            return self.on_moved(reason, ctx);
+        }
+        self.seeking = Some(Seeking::Gone { reason, page });
         ctx.out.push_back(Action::LookUp);
     }
 
+    /// The path is another by now: the packet is sent again.
+    fn on_moved(&mut self, reason: String, ctx: &mut Context<'_>) {
+        self.health.tries += 1;
+        ctx.note(Fact::PacketFailed(reason));
+    }
+
+    fn packet_path(&self) -> Option<&UrlPath> {
+        self.found.as_ref().map(|found| &found.parameters.packet_path)
+    }
+
+    /// Whether it must be looked up how the peer is spoken to before the mail that waits is sent.
+    pub(super) fn seeks_first(&mut self, ctx: &mut Context<'_>) -> bool {
+        if !self.sending.has_mail() {
+            return false;
+        }
+        if self.found.is_none() {
+            self.seeking = Some(Seeking::First);
+        } else if self.sending.is_stuck(ctx.bounds) {
+            if self.is_stale(ctx.now) {
+                self.seeking = Some(Seeking::Oversize);
+            } else {
+                self.on_oversize(ctx);
+            }
+        }
+        if self.seeking.is_some() {
+            ctx.out.push_back(Action::LookUp);
+        }
+        self.seeking.is_some() || self.rest.is_some()
+    }
+
+    /// Whether what the peer publishes may be otherwise by now.
+    fn is_stale(&self, now: Now) -> bool {
+        let published = self.found.as_ref().and_then(|found| found.published.as_ref());
+        published.is_some_and(|published| !is_fresh(published, now))
+    }
+
+    /// Messages that are larger than the peer says that it takes are set aside; it is known that it still says so.
+    fn on_oversize(&mut self, ctx: &mut Context<'_>) {
+        ctx.bounds = self.bounds();
+        loop {
+            match self.sending.condemn_oversize(ctx) {
+                Sent::Judged(_) => {}
+                Sent::Refused(reason) => return self.refuse(&reason, ctx),
+                Sent::Nothing
+                | Sent::Delivered(_)
+                | Sent::Unauthorized(_)
+                | Sent::Pause(..)
+                | Sent::Elsewhere { .. }
+                | Sent::Failed(_) => return,
+            }
+        }
+    }
+
+    /// A packet may have been sent: under which path.
+    pub(super) fn note_sent(&mut self, ctx: &Context<'_>) {
+        if ctx.out.iter().any(|action| matches!(action, Action::Send { .. })) {
+            self.sent_under = self.packet_path().cloned();
+        }
+    }
+
+    //= HT-SEND-16: backs off, mail stays
     /// The peer refuses the link: it backs off, and the mail stays.
     pub(super) fn refuse(&mut self, reason: &str, ctx: &mut Context<'_>) {
         ctx.note(Fact::LinkRefused(reason.to_owned()));
@@ -73,6 +172,7 @@ impl Peer {
     }
 }
 
+//= HT-GRANT-14: 404 and 405 alone
 /// Why our request cannot have reached the peer's grant code, where that is so.
 pub(super) fn unreached(reply: &Reply) -> Option<Unreached> {
     match reply {
@@ -84,6 +184,7 @@ pub(super) fn unreached(reply: &Reply) -> Option<Unreached> {
             CallStage::LookUp
             | CallStage::Resolve
             | CallStage::Guard
+            | CallStage::Busy
             | CallStage::Connect
             | CallStage::Tls => Some(Unreached::Away(format!("request: {error}"))),
             CallStage::Exchange | CallStage::Timeout => None,

@@ -19,7 +19,7 @@ impl Peer {
         self.asking.forget();
         self.families.clear();
         self.rest = None;
-        self.gone = None;
+        self.seeking = None;
         self.forgotten = !self.keeping.is_empty();
         let later = self.keeping.split_off(self.keeping.len().min(1));
         for change in later {
@@ -74,13 +74,14 @@ impl Peer {
                     self.families.open(family, pair, ctx.now.wall);
                 }
                 ctx.note(Fact::GrantAccepted);
+                //= HT-GRANT-10: then 204
                 ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
                 self.come_up(ctx);
             }
             Change::Taken { held, family, pair } => {
                 self.families.open(family, pair, ctx.now.wall);
-                ctx.note(Fact::GrantTaken);
-                //= https-token, "The three published revisions": an R3 peer's 204 for our grant proves nothing
+                ctx.note(Fact::GrantTaken { surely: held.is_some() });
+                //= HT-REV-17: an R3 peer's 204 proves nothing
                 if held.is_some() {
                     self.come_up(ctx);
                 }

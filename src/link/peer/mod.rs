@@ -29,6 +29,7 @@ use crate::{
         answer::{Refreshed, Reply},
         host::PeerHost,
         parameters::Found,
+        path::UrlPath,
         record::{RepeatRecord, VaultWrite},
         secret::Digest,
         time::{Mono, Now},
@@ -41,6 +42,7 @@ mod keeping;
 mod look;
 mod record;
 
+use finding::Seeking;
 pub use look::{Look, Standing};
 #[cfg(test)]
 mod tests;
@@ -56,8 +58,10 @@ pub struct Peer {
     families: Families,
     /// How the peer is spoken to, as far as is known.
     found: Option<Found>,
-    /// A packet found nobody, for this reason, and it is looked up whether the path is another one by now.
-    gone: Option<String>,
+    /// It is looked up how the peer is spoken to before anything more is sent, and why.
+    seeking: Option<Seeking>,
+    /// Under which path the last packet was sent.
+    sent_under: Option<UrlPath>,
     /// An operator wants nothing sent.
     paused: bool,
     rest: Option<Rest>,
@@ -91,7 +95,8 @@ impl Peer {
             health: Health::default(),
             families,
             found: None,
-            gone: None,
+            seeking: None,
+            sent_under: None,
             paused: false,
             rest: None,
             cut: false,
@@ -209,6 +214,7 @@ impl Peer {
             }
             Event::Found(found) => self.on_found(found, ctx),
             Event::GrantArrived { call, grant } => self.on_grant(call, &grant, ctx),
+            //= SEED-GRANT-4, HT-ASK-15: its tokens may be used; whatever we ask meanwhile
             Event::GrantTaken { family, pair, offer } => {
                 self.keep(taken(offer.as_ref(), family, pair, ctx.now), ctx);
             }
@@ -234,15 +240,17 @@ impl Peer {
         let awake = self.is_awake();
         if awake {
             let token = self.asking.current(ctx.now).cloned();
+            let token = token.filter(|_| !self.seeks_first(ctx));
             self.sending.drive(token.as_ref(), ctx);
+            self.note_sent(ctx);
         }
-        let mail = awake && self.sending.has_mail();
+        let mail = self.is_awake() && self.sending.has_mail();
         self.asking.drive(mail, self.is_lively(ctx.now), ctx);
     }
 
     /// Whether mail may be sent now.
     fn is_awake(&self) -> bool {
-        self.rest.is_none() && self.gone.is_none() && !self.paused
+        self.rest.is_none() && self.seeking.is_none() && !self.paused
     }
 
     /// Whether tokens are kept fresh without mail.
@@ -278,7 +286,7 @@ impl Peer {
                 ctx.note(Fact::PacketFailed(reason.clone()));
                 self.fail(&format!("packet: {reason}"), wait, ctx);
             }
-            Sent::Elsewhere(reason) => self.on_gone(reason, ctx),
+            Sent::Elsewhere { reason, page } => self.on_gone(reason, page, ctx),
             Sent::Refused(reason) => self.refuse(&reason, ctx),
             Sent::Failed(reason) => {
                 ctx.note(Fact::PacketFailed(reason.clone()));

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     link::{
-        lobby::{Action, Asked, Lobby, LookedUp, Origin, Settings},
+        lobby::{Action, Asked, Lobby, LookedUp, NotFound, Origin, Settings, Took},
         peer::Standing,
         testing::{Counter, at, host, offer, parameters, trouble},
     },
@@ -92,12 +92,17 @@ fn lobby() {
                 }
                 "found" => lobby.looked_up(&b, Ok(found("/grant")), now, &mut dice),
                 "found elsewhere" => lobby.looked_up(&b, Ok(found("/moved")), now, &mut dice),
-                "not found" => lobby.looked_up(&b, Err("no answer".to_owned()), now, &mut dice),
+                "not found" => lobby.looked_up(
+                    &b,
+                    Err(NotFound { reason: "no answer".to_owned(), busy: false }),
+                    now,
+                    &mut dice,
+                ),
                 "kept" => lobby.kept(&b, true, now),
                 "not kept" => lobby.kept(&b, false, now),
                 "no answer" => lobby.answered(&b, &Err(trouble(CallStage::Timeout)), now),
-                "done" => lobby.finished(&b, true),
-                "not done" => lobby.finished(&b, false),
+                "done" => lobby.finished(&b, Took::Kept, now),
+                "not done" => lobby.finished(&b, Took::Lost, now),
                 "woken later" => lobby.woken(at(3)),
                 status => lobby.answered(&b, &Ok(Answer::bare(status.parse().unwrap())), now),
             }

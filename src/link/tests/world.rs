@@ -10,7 +10,7 @@ use std::{
 use crate::{
     link::{
         event::{Action, Ask, Change, Event},
-        lobby::{self, Lobby},
+        lobby::{self, Lobby, Took},
         peer::Peer,
         settings::Settings,
         testing::{Counter, at_ms, host, mail, parameters, settings},
@@ -235,6 +235,7 @@ impl World {
     }
 
     fn kept(&mut self, place: usize, kept: bool, change: &Change, writes: Vec<VaultWrite>) {
+        let now = at_ms(self.ms);
         if kept {
             self.write(place, writes);
         }
@@ -243,7 +244,11 @@ impl World {
             if kept {
                 self.settle_offer(place, pair);
             }
-            self.hosts[place].lobby.finished(&host(name(1 - place)), kept);
+            self.hosts[place].lobby.finished(
+                &host(name(1 - place)),
+                if kept { Took::Kept } else { Took::Lost },
+                now,
+            );
             self.lobby_actions(place);
         }
     }

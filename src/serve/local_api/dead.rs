@@ -136,6 +136,7 @@ struct DeadOne<'a> {
 async fn list(call: &Call<'_>) -> Result<Answer, Fault> {
     let query = &call.query;
     let max = query.counted(&MAX)?;
+    //= NODE-API-32: all, or its own
     let senders = (!call.app.admin).then(|| call.app.services.clone());
     let host = query.value("host").map(|text| named_host("host", text)).transpose()?;
     let after = match query.value("after") {

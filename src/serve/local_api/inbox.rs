@@ -86,7 +86,9 @@ pub(super) const CALLS: &[Operation] = &[
 
 async fn read(call: &Call<'_>) -> Result<Answer, Fault> {
     let (service, mut stopping) = (call.service(), call.face.stopping.clone());
+    //= NODE-API-23: at most 10,000
     let max = call.query.counted(&MAX)?;
+    //= NODE-API-22: at most 60 s
     let wait = call.query.span(&WAIT)?.unwrap_or_default();
     let entries = tokio::select! {
         biased;
@@ -132,6 +134,7 @@ struct AckIn {
     cursor: String,
 }
 
+//= NODE-API-25: 204, or 400
 async fn acknowledge(mut call: Call<'_>) -> Result<Answer, Fault> {
     let service = call.service();
     let body = call.json().await?;
@@ -161,6 +164,7 @@ mod tests {
         InboxEntry { cursor, received, from, raw: Bytes::copy_from_slice(raw.as_bytes()) }
     }
 
+    //= NODE-API-21
     #[test]
     fn a_page_carries_messages_byte_for_byte() {
         let service = ServiceKey::new("p", "s");
@@ -195,6 +199,7 @@ mod tests {
         assert_eq!(json["messages"].as_array().unwrap().len(), 2);
     }
 
+    //= NODE-API-25
     #[test]
     fn only_a_cursor_of_this_inbox_is_taken() {
         let service = ServiceKey::new("p", "s");

@@ -115,6 +115,7 @@ struct AcceptedOne<'a> {
 }
 
 async fn submit(mut call: Call<'_>) -> Result<Answer, Fault> {
+    //= NODE-API-17: its own
     let time_to_live = call.query.span(&TIME_TO_LIVE)?;
     let body = call.json().await?;
     let node = call.node();
@@ -150,6 +151,7 @@ struct MessageOut<'a> {
     delivered_at: Option<Wall>,
 }
 
+//= NODE-API-18: its state
 fn show(call: &Call<'_>) -> Result<Answer, Fault> {
     let message = visible(&call.face.node, call.app, call.part("id"))?;
     let delivered_at = message.ended.filter(|_| message.state == MessageState::Delivered);
@@ -165,6 +167,7 @@ fn show(call: &Call<'_>) -> Result<Answer, Fault> {
     Ok(json(StatusCode::OK, &out))
 }
 
+//= NODE-API-19: others get 404
 /// A message that this app may see. One that it may not is told like one that is not there.
 pub(super) fn visible(node: &Node, app: &Principal, id: &str) -> Result<MessageView, Fault> {
     let message = node.message(id)?;
@@ -181,6 +184,7 @@ pub(super) fn drafts(body: &[u8], own: &OwnHost, app: &Principal) -> Result<Vec<
     raws.iter().enumerate().map(|(index, raw)| draft(index, raw, own, app)).collect()
 }
 
+//= NODE-API-12: named
 fn draft(index: usize, raw: &str, own: &OwnHost, app: &Principal) -> Result<Draft, Fault> {
     let draft = Draft::decode(raw.as_bytes(), own).map_err(|error| Fault::Draft { index, error })?;
     if app.may_act_for(&draft.sender) {
@@ -225,6 +229,7 @@ impl<'de> Deserialize<'de> for Raws<'de> {
     }
 }
 
+//= NODE-API-09: one, or many
 /// The text of each message: one that stands alone has `sender`, many stand in `messages`.
 fn split(body: &[u8]) -> Result<Vec<&str>, Fault> {
     let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
@@ -276,6 +281,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
+    //= NODE-API-09
     #[test]
     fn one_message_stands_alone_and_many_stand_in_messages() {
         assert_eq!(read(ONE).unwrap().len(), 1);
@@ -285,6 +291,7 @@ mod tests {
         assert_eq!(read(&with_property).unwrap().len(), 1);
     }
 
+    //= NODE-API-12
     #[test]
     fn the_message_and_the_property_at_fault_are_named() {
         let (status, problem) = refused(&format!(
@@ -296,6 +303,7 @@ mod tests {
         assert_eq!((status, &problem["index"], &problem["field"]), (400, &0.into(), &"message".into()));
     }
 
+    //= NODE-API-02
     #[test]
     fn a_draft_needs_what_the_document_says() {
         let document = super::super::document::value(super::super::TABLE);
@@ -339,6 +347,7 @@ mod tests {
         }
     }
 
+    //= NODE-API-09
     #[test]
     fn more_than_ten_thousand_are_too_large() {
         let body = format!(r#"{{"messages":[1{}]}}"#, ",1".repeat(LOCAL_MESSAGES_MAX));

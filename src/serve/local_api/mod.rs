@@ -170,6 +170,7 @@ impl Face {
     }
 }
 
+//= NODE-API-01: 401
 fn known(access: &Access, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
     let shown = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
     Ok(access.authenticate(shown).ok_or(Refusal::TokenUnknown)?)
@@ -180,6 +181,7 @@ impl Call<'_> {
     async fn json(&mut self) -> Result<Bytes, Fault> {
         check_json(self.headers)?;
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        //= NODE-API-05: 8 MiB
         Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, self.face.body_time, &mut self.share).await?)
     }
 

@@ -46,6 +46,7 @@ pub(super) const CALLS: &[Operation] = &[
         run: |call| Box::pin(async move { Ok(call.face.document.answer(call.headers)) }),
         ..OPEN
     },
+    //= NODE-API-34: no token
     Operation { path: "/healthz", summary: "Whether the process answers at all", ..OPEN },
     Operation {
         path: "/readyz",

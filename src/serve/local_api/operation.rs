@@ -214,6 +214,7 @@ impl Operation {
 }
 
 impl Who {
+    //= NODE-API-02: 403
     /// 403 where the app may not make the call.
     pub(super) fn check(self, app: &Principal, parts: &Parts) -> Result<(), Fault> {
         let what = match self {

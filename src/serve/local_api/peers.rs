@@ -219,6 +219,7 @@ fn show(call: &Call<'_>) -> Result<Answer, Fault> {
     Ok(json(StatusCode::OK, &call.face.node.peer(&host).ok_or_else(unknown)?))
 }
 
+//= NODE-API-29: and wait
 async fn connect(call: &Call<'_>) -> Result<Answer, Fault> {
     let (node, host) = (call.node(), named(call)?);
     said(call, &host, "connect");
@@ -226,6 +227,7 @@ async fn connect(call: &Call<'_>) -> Result<Answer, Fault> {
     Ok(json(StatusCode::OK, &view))
 }
 
+//= NODE-API-30: now
 async fn refresh(call: &Call<'_>) -> Result<Answer, Fault> {
     let (node, host) = (call.node(), named(call)?);
     said(call, &host, "refresh");

@@ -61,6 +61,7 @@ pub(super) const CALLS: &[Operation] = &[Operation {
     run: |call| Box::pin(ask(call)),
 }];
 
+//= NODE-API-38: 200, or 504
 async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
     let wait = call.query.span(&WAIT)?.unwrap_or(WAIT_DEFAULT);
     let (node, mut stopping) = (call.node(), call.face.stopping.clone());

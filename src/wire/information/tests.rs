@@ -23,9 +23,10 @@ fn own() -> Vec<u8> {
         version: "1.0.0".to_owned(),
         services: vec!["form".to_owned()],
     };
-    document(&paths, Taken { packet_bytes: 1000, packet_messages: 7 }, &[offered])
+    document(&paths, Taken { packet_bytes: 1024, packet_messages: 7 }, &[offered])
 }
 
+//= YMP-INFO-03, YMP-INFO-05, YMP-INFO-06
 #[test]
 fn every_entry_carries_parameters_and_ours_is_the_one_https_token() {
     let value: Value = serde_json::from_slice(&own()).unwrap();
@@ -43,14 +44,16 @@ fn every_entry_carries_parameters_and_ours_is_the_one_https_token() {
     assert!(value["ymp-version"].is_string() && value["amorphos-version"].is_string());
 }
 
+//= YMP-INFO-04, YMP-INFO-12
 #[test]
 fn what_we_write_reads_back() {
     let found = read(&own()).unwrap();
     assert_eq!(found.packet_path.as_str(), "/deep/p%20q");
     assert_eq!(found.form(), Form::Tokens);
-    assert_eq!((found.packet_bytes, found.packet_messages), (Some(1000), Some(7)));
+    assert_eq!((found.packet_bytes, found.packet_messages), (Some(1024), Some(7)));
 }
 
+//= YMP-INFO-04, YMP-INFO-09, YMP-INFO-12
 #[test]
 fn of_several_entries_the_one_with_a_refresh_path_counts_in_any_order_and_case() {
     for (protocols, want) in [
@@ -65,6 +68,16 @@ fn of_several_entries_the_one_with_a_refresh_path_counts_in_any_order_and_case()
     }
 }
 
+#[test]
+fn a_refresh_path_that_is_null_is_none() {
+    let text =
+        entry("https-token", "", false).replace(r#""grant-path""#, r#""refresh-path":null,"grant-path""#);
+    assert_eq!(with(&text).unwrap().form(), Form::State);
+    let text = entry("https-token", "", false).replace(r#""grant-path":"/g""#, r#""grant-path":null"#);
+    assert!(with(&text).is_err());
+}
+
+//= YMP-INFO-03, YMP-INFO-10, YMP-INFO-13
 #[test]
 fn what_is_wrong_is_named() {
     let broken = |from: &str, to: &str| with(&entry("https-token", "", true).replace(from, to)).unwrap_err();
@@ -94,14 +107,15 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn a_bound_is_a_whole_number_above_zero_and_else_nobodys() {
+fn a_bound_is_a_whole_number_that_makes_sense_and_else_nobodys() {
     let bytes = |value: &str| {
         let text = entry("https-token", "", true);
         let text = text.replace(r#""grant-path""#, &format!(r#""packet-bytes":{value},"grant-path""#));
         with(&text).unwrap().packet_bytes
     };
     assert_eq!(bytes("65536"), Some(65536));
-    for other in ["0", "-1", "1.5", "1e3", "\"65536\"", "null", "[]", "99999999999999999999999"] {
+    for other in ["0", "1", "1023", "-1", "1.5", "1e3", "\"65536\"", "null", "[]", "99999999999999999999999"]
+    {
         assert_eq!(bytes(other), None, "{other}");
     }
 }
@@ -158,7 +172,7 @@ proptest! {
     #[test]
     fn our_document_reads_back_whatever_is_configured(
         names in proptest::collection::vec("/[a-z0-9._~%41-]{1,20}", 4),
-        bytes in 1_usize..1 << 40, messages in 1_usize..1 << 20, protocol in "\\PC{1,20}",
+        bytes in 1024_usize..1 << 40, messages in 1_usize..1 << 20, protocol in "\\PC{1,20}",
     ) {
         let all: Vec<_> = names.iter().filter_map(|name| UrlPath::parse(name).ok()).collect();
         if let [request, grant, refresh, packet] = &all[..] {

@@ -1,6 +1,10 @@
-//! One request to a peer port, each on a connection of its own.
+//! One request to a peer port, or to the plain one, each on a connection of its own.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -8,10 +12,19 @@ use hyper::{HeaderMap, Method, Request, Response, Version, body::Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpSocket, TcpStream},
+};
+use tokio_rustls::TlsConnector;
 
-use super::Yard;
+use super::{Yard, yard::bare};
+
+/// An address of this machine that no host's name leads to: who calls from here is a stranger.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The only version that a side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +86,8 @@ pub(crate) struct Call {
     address: SocketAddr,
     sni: String,
     authority: String,
+    plain: bool,
+    from: Option<Ipv4Addr>,
     http: Http,
     method: Method,
     path: String,
@@ -86,14 +101,28 @@ impl Call {
         Self {
             yard: yard.clone(),
             address,
-            sni: host.to_owned(),
+            sni: bare(host).to_owned(),
             authority: host.to_owned(),
+            plain: false,
+            from: None,
             http: Http::Two,
             method: Method::POST,
             path: path.to_owned(),
             headers: Vec::new(),
             body: Bytes::new(),
         }
+    }
+
+    /// Without TLS.
+    pub(crate) fn plain(mut self) -> Self {
+        (self.plain, self.http) = (true, Http::One);
+        self
+    }
+
+    /// From an address that is none of the peers'.
+    pub(crate) fn elsewhere(mut self) -> Self {
+        self.from = Some(ELSEWHERE);
+        self
     }
 
     pub(crate) fn over(mut self, http: Http) -> Self {
@@ -181,11 +210,23 @@ impl Call {
         builder.body(Full::new(self.body)).unwrap()
     }
 
-    async fn connect(&self) -> Result<TlsStream<TcpStream>, String> {
-        let stream = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
+    async fn connect(&self) -> Result<Box<dyn Stream>, String> {
+        let stream = self.dial().await.map_err(|error| error.to_string())?;
+        if self.plain {
+            return Ok(Box::new(stream));
+        }
         let connector = TlsConnector::from(Arc::clone(&self.yard.client(&[self.http.alpn()])));
         let name = ServerName::try_from(self.sni.clone()).unwrap();
-        connector.connect(name, stream).await.map_err(|error| error.to_string())
+        let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+        Ok(Box::new(stream))
+    }
+
+    async fn dial(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind(SocketAddr::from((from, 0)))?;
+        }
+        socket.connect(self.address).await
     }
 }
 

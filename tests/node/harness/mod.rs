@@ -5,6 +5,8 @@
 //!   in its log fails the test.
 //! - `local`: its local API, as an app sees it.
 //! - `peer`: a scripted host on loopback that does its part of the protocol unless told otherwise, and keeps what it saw.
+//! - `reference`: the published implementation of R3, as others run it.
+//! - `flow`: messages that go on while something else happens.
 //! - `caller`: one request under a name, an HTTP version and a bearer of choice.
 //!
 //! Waits are polls with a deadline: `eventually`, `within`.
@@ -18,15 +20,20 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub(crate) mod broken;
 pub(crate) mod caller;
+pub(crate) mod flow;
+mod listener;
 pub(crate) mod local;
 pub(crate) mod node;
 pub(crate) mod peer;
+pub(crate) mod reference;
 pub(crate) mod yard;
 
 pub(crate) use caller::{Got, Http};
+pub(crate) use flow::{flow, in_order, without_a_gap};
 pub(crate) use node::Node;
-pub(crate) use peer::{Does, Kind, Peer, Reply};
+pub(crate) use peer::{Does, Kind, PLACES, Peer, Reply, Revision, Seen};
 pub(crate) use yard::Yard;
 
 /// The node's name in most tests.

@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) peer: SocketAddr,
     /// Where apps reach it; the same over restarts.
     pub(crate) local: SocketAddr,
+    /// Where its information is without TLS, if `plainly` was said; the same over restarts.
+    pub(crate) plain: SocketAddr,
     sections: BTreeMap<String, String>,
     tables: String,
     child: Option<Child>,
@@ -43,6 +45,7 @@ impl Node {
             host: host.to_owned(),
             peer: free_port(),
             local: free_port(),
+            plain: free_port(),
             sections: BTreeMap::new(),
             tables: String::new(),
             child: None,
@@ -81,6 +84,7 @@ impl Node {
             host: String::new(),
             peer: nowhere,
             local: nowhere,
+            plain: nowhere,
             sections: BTreeMap::new(),
             tables: String::new(),
             child: None,
@@ -89,18 +93,52 @@ impl Node {
     }
 
     /// What stands under `[[peers]]` for a peer at this address.
-    pub(crate) fn pin_at(self, host: &str, address: SocketAddr) -> Self {
-        self.pin_as(host, &address.to_string())
-    }
-
-    /// The same with the address as written.
-    pub(crate) fn pin_as(mut self, host: &str, address: &str) -> Self {
+    pub(crate) fn pin_at(mut self, host: &str, address: SocketAddr) -> Self {
         let _ = write!(
             self.tables,
             "[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\nrequest-path = \"/request\"\n\
              grant-path = \"/grant\"\nrefresh-path = \"/refresh\"\npacket-path = \"/packet\"\n\n"
         );
         self
+    }
+
+    /// What stands under `[[peers]]` for a peer of which nothing but its place is known.
+    pub(crate) fn know(self, peer: &Peer) -> Self {
+        self.know_at(&peer.name, peer.address)
+    }
+
+    /// The same for a peer at this address.
+    pub(crate) fn know_at(mut self, host: &str, address: SocketAddr) -> Self {
+        let _ = write!(self.tables, "[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\n\n");
+        self
+    }
+
+    /// The same with some of its paths: `("packet-path", "/packet")`.
+    pub(crate) fn pin_some(mut self, peer: &Peer, paths: &[(&str, &str)]) -> Self {
+        self = self.know(peer);
+        self.tables.truncate(self.tables.trim_end().len());
+        for (name, path) in paths {
+            let _ = write!(self.tables, "\n{name} = \"{path}\"");
+        }
+        self.tables.push_str("\n\n");
+        self
+    }
+
+    /// A peer of R3: it has no refresh path.
+    pub(crate) fn pin_without_refresh(self, peer: &Peer) -> Self {
+        let paths = [("request-path", "/request"), ("grant-path", "/grant"), ("packet-path", "/packet")];
+        self.pin_some(peer, &paths)
+    }
+
+    /// Peers may be found on this machine by their own names.
+    pub(crate) fn among_private_addresses(self) -> Self {
+        self.with("federation", "private-addresses = true")
+    }
+
+    /// Its information without TLS too.
+    pub(crate) fn plainly(self) -> Self {
+        let listen = format!("plain-listen = \"{}\"", self.plain);
+        self.with("peer", &listen)
     }
 
     /// One more app, from the next start on.
@@ -255,6 +293,16 @@ impl Node {
     /// A POST to one of its peer paths.
     pub(crate) fn post(&self, path: &str) -> Call {
         Call::post(&self.yard, &self.host, self.peer, path)
+    }
+
+    /// A read of something on its peer port.
+    pub(crate) fn get(&self, path: &str) -> Call {
+        self.post(path).method("GET")
+    }
+
+    /// A read of something on its plain port.
+    pub(crate) fn get_plainly(&self, path: &str) -> Call {
+        Call::post(&self.yard, &self.host, self.plain, path).method("GET").plain()
     }
 
     /// Waits until the log says so.

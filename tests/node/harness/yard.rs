@@ -52,6 +52,7 @@ impl Yard {
     /// A server under this name that speaks exactly these protocols.
     pub(crate) fn server(&self, host: &str, alpn: &[&str]) -> Arc<rustls::ServerConfig> {
         self.certify(host);
+        let host = bare(host);
         let certs = CertificateDer::pem_file_iter(self.certs().join(format!("{host}.pem"))).unwrap();
         let certs = certs.collect::<Result<Vec<_>, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_file(self.certs().join(format!("{host}.key"))).unwrap();
@@ -82,6 +83,11 @@ impl Yard {
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
+}
+
+/// A host's name without its port.
+pub(crate) fn bare(host: &str) -> &str {
+    host.split_once(':').map_or(host, |(name, _)| name)
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

@@ -1,8 +1,11 @@
 //! How the host is spoken to: looked up first, fitting, followed.
 
-use crate::link::lobby::{Action, Grant, LookedUp};
+use crate::link::lobby::{Action, Asked, Grant, LookedUp, NotFound};
 use crate::{
-    link::{peer::Standing, testing::host},
+    link::{
+        peer::Standing,
+        testing::{at_ms, host},
+    },
     wire::{
         answer::Answer,
         exchange::{StateRequest, TokenRequest},
@@ -12,6 +15,7 @@ use crate::{
 
 use super::table::*;
 
+//= HT-ASK-32
 #[test]
 fn it_is_looked_up_how_the_host_is_spoken_to_before_anything_is_offered() {
     let mut table = Table::new(8);
@@ -20,10 +24,14 @@ fn it_is_looked_up_how_the_host_is_spoken_to_before_anything_is_offered() {
     assert_eq!(table.lobby.under_way(), 1);
     assert_eq!(table.looked_up("b.test", Ok(found(Form::Tokens))), ["offer b.test"]);
     table.ask("c.test", "192.0.2.2", false).unwrap();
-    assert_eq!(table.looked_up("c.test", Err("no answer".to_owned())), ["drop c.test: no answer"]);
+    assert_eq!(
+        table.looked_up("c.test", Err(NotFound { reason: "no answer".to_owned(), busy: false })),
+        ["drop c.test: no answer"]
+    );
     assert_eq!(table.lobby.under_way(), 1);
 }
 
+//= HT-ASK-28
 #[test]
 fn whoever_asks_from_the_hosts_own_address_goes_first_as_soon_as_that_is_known() {
     let mut table = Table::new(64);
@@ -50,6 +58,7 @@ fn whoever_asks_from_the_hosts_own_address_goes_first_as_soon_as_that_is_known()
     assert_eq!(table.lobby.slots.by_origin.len(), 1);
 }
 
+//= HT-REV-13, HT-REV-14, HT-REV-15
 #[test]
 fn a_request_is_granted_in_its_own_form_and_only_where_that_fits_the_host() {
     let ask = |form, holds, has_room, state| {
@@ -77,6 +86,7 @@ fn a_request_is_granted_in_its_own_form_and_only_where_that_fits_the_host() {
     }
 }
 
+//= HT-REV-06, HT-REV-13
 #[test]
 fn an_r3_grant_carries_the_state_and_brings_us_nothing() {
     let mut table = Table::new(8);
@@ -108,4 +118,39 @@ fn a_grant_that_finds_nobody_follows_the_path_once_it_is_looked_up_anew() {
         table.status("b.test", status);
         assert_eq!(table.looked_up("b.test", Ok(moved)), ["withdraw b.test: refused"]);
     }
+}
+
+#[test]
+fn a_look_up_that_our_own_bounds_did_not_let_through_is_made_again_in_its_time() {
+    let busy = || Err(NotFound { reason: "busy".to_owned(), busy: true });
+    let mut table = Table::new(8);
+    table.found = None;
+    table.ask("b.test", "192.0.2.1", false).unwrap();
+    assert!(table.looked_up("b.test", busy()).is_empty());
+    assert_eq!(table.pass(1), ["look up b.test"]);
+    assert_eq!(table.looked_up("b.test", Ok(found(Form::Tokens))), ["offer b.test"]);
+    table.ask("c.test", "192.0.2.2", false).unwrap();
+    let mut did = Vec::new();
+    for _ in 0..30 {
+        did.extend(table.looked_up("c.test", busy()));
+        did.extend(table.pass(1));
+    }
+    assert_eq!(did.last().unwrap(), "drop c.test: busy");
+    assert!((8..=20).contains(&did.len()), "{did:?}");
+}
+
+#[test]
+fn only_what_is_recent_stands_between_a_stranger_with_tokens_and_a_hosts_name() {
+    let mut table = Table::new(8);
+    table.found = None;
+    let mut look = |asked: Asked| {
+        table.lobby.asked(asked, at_ms(0)).unwrap();
+        let Some(Action::LookUp { likely, recent, .. }) = table.lobby.actions().last() else {
+            panic!("no look-up")
+        };
+        (likely, recent)
+    };
+    assert_eq!(look(asked("b.test", "192.0.2.1", false)), (false, true));
+    assert_eq!(look(Asked { likely: true, ..asked("c.test", "192.0.2.2", false) }), (true, false));
+    assert_eq!(look(asked_with_a_state("d.test", "192.0.2.3")), (false, false));
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::link::lobby::{Action, Asked, Dropped, Ended, Lobby, LookedUp, Origin, Settings};
+use crate::link::lobby::{Action, Asked, Dropped, Ended, Lobby, LookedUp, NotFound, Origin, Settings, Took};
 use crate::{
     link::{
         peer::Standing,
@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Table {
     pub(super) lobby: Lobby,
     /// What a look-up comes to, at once and without a word; `None` where the test does that.
-    pub(super) found: Option<Result<LookedUp, String>>,
+    pub(super) found: Option<Result<LookedUp, NotFound>>,
     pub(super) dice: Counter,
     pub(super) ms: u64,
 }
@@ -38,6 +38,7 @@ pub(super) fn short(action: &Action) -> String {
             Ended::Refused(_) => format!("withdraw {host}: refused"),
             Ended::Unanswered(_) => format!("withdraw {host}: unanswered"),
             Ended::NotKept => format!("withdraw {host}: not kept"),
+            Ended::NoPlace => format!("withdraw {host}: no place"),
         },
     }
 }
@@ -105,7 +106,7 @@ impl Table {
         }
     }
 
-    pub(super) fn looked_up(&mut self, name: &str, found: Result<LookedUp, String>) -> Vec<String> {
+    pub(super) fn looked_up(&mut self, name: &str, found: Result<LookedUp, NotFound>) -> Vec<String> {
         let now = self.now();
         self.lobby.looked_up(&host(name), found, now, &mut self.dice);
         self.did()
@@ -138,7 +139,8 @@ impl Table {
     }
 
     pub(super) fn finished(&mut self, name: &str, kept: bool) -> Vec<String> {
-        self.lobby.finished(&host(name), kept);
+        let (now, took) = (self.now(), if kept { Took::Kept } else { Took::Lost });
+        self.lobby.finished(&host(name), took, now);
         self.did()
     }
 

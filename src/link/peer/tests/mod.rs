@@ -1,5 +1,6 @@
 //! The rules of one link, each as a sentence. Source: `https-token`.
 
+mod finding;
 mod granted;
 mod hostile;
 mod refreshing;

@@ -4,17 +4,14 @@ use crate::{
     link::{
         event::{Change, Event, Fact, GrantKey, Granted},
         peer::{Peer, Standing},
-        testing::{
-            Bench, answered, fresh, host, mail, offer, parameters, settings, state_grant, token, trouble,
-        },
+        testing::{Bench, answered, fresh, host, offer, parameters, settings, state_grant, token, trouble},
     },
     token::family::NewPair,
     wire::{
         answer::{Answer, CallStage, Refreshed},
         exchange::StateGrant,
-        parameters::{Form, Found, Parameters, PinnedPaths, Published, Revision},
-        path::UrlPath,
-        record::{LinkRecord, Mail},
+        parameters::{Form, Found, PinnedPaths, Published, Revision},
+        record::LinkRecord,
         secret::Digest,
         time::Wall,
     },
@@ -22,13 +19,6 @@ use crate::{
 
 fn found(form: Form) -> Found {
     Found::pinned(parameters(form))
-}
-
-/// The same host under another packet and request path.
-fn moved() -> Found {
-    let path = |text: &str| UrlPath::parse(text).unwrap();
-    let (request_path, packet_path) = (path("/moved/request"), path("/moved/packet"));
-    Found::pinned(Parameters { request_path, packet_path, ..parameters(Form::Tokens) })
 }
 
 /// A peer that speaks R3, asked because there is mail.
@@ -63,6 +53,7 @@ fn give(bench: &mut Bench, family: u64, unsure: bool) -> Vec<String> {
     did
 }
 
+//= HT-REV-16, HT-GRANT-06
 #[test]
 fn a_state_is_granted_before_the_request_is_answered_and_gives_one_direction() {
     let mut bench = asked();
@@ -75,6 +66,7 @@ fn a_state_is_granted_before_the_request_is_answered_and_gives_one_direction() {
     assert!(bench.peer.is_linked());
 }
 
+//= HT-REV-12, HT-GRANT-04, HT-GRANT-06, HT-GRANT-07, HT-GRANT-08, HT-GRANT-11
 #[test]
 fn the_table_of_r3_grants() {
     let mut bench = asked();
@@ -98,6 +90,7 @@ fn the_table_of_r3_grants() {
     assert_eq!(bench.arrives(grant(state, "t1")), ["answer 9: state-unknown"]);
 }
 
+//= HT-GRANT-16
 #[test]
 fn a_state_is_taken_for_five_minutes_and_no_longer() {
     let mut bench = asked();
@@ -112,6 +105,7 @@ fn a_state_is_taken_for_five_minutes_and_no_longer() {
     assert!(!bench.peer.grant_keys().any(|known| known == GrantKey::State(state)));
 }
 
+//= HT-REV-18
 #[test]
 fn a_token_without_a_refresh_token_is_followed_by_a_new_request_and_packets_go_on() {
     let mut bench = linked(1000);
@@ -156,6 +150,7 @@ fn a_link_of_which_the_token_ran_out_does_not_ask_without_end_while_nothing_wait
     assert_eq!(bench.facts, []);
 }
 
+//= HT-SEND-09
 #[test]
 fn a_401_is_cured_by_one_exchange_and_then_the_link_has_failed() {
     let mut bench = linked(3600);
@@ -170,6 +165,34 @@ fn a_401_is_cured_by_one_exchange_and_then_the_link_has_failed() {
     assert!(bench.peer.look(bench.now()).rests_until.is_some());
 }
 
+#[test]
+fn an_exchange_that_fails_long_before_the_tokens_end_is_not_made_again_by_itself() {
+    let mut bench = linked(400 * 24 * 3600);
+    bench.found = Some(Err(trouble(CallStage::Connect)));
+    bench.on(Event::ConnectWanted);
+    bench.pass(3);
+    assert!(bench.has_fact(|fact| matches!(fact, Fact::AskFailed(_))));
+    bench.facts.clear();
+    bench.pass(3600);
+    assert_eq!(bench.facts, []);
+}
+
+#[test]
+fn a_grant_that_comes_late_ends_the_exchange_that_was_begun_meanwhile() {
+    let mut bench = asked();
+    let first = bench.state.unwrap();
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    bench.pass_until("ask");
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    let second = bench.state.unwrap();
+    bench.arrives(Granted::State(state_grant(first, "t1", 3600)));
+    bench.on(Event::Kept);
+    assert!(!bench.peer.look(bench.now()).asking);
+    // The grant of the second is taken all the same.
+    assert_eq!(bench.arrives(Granted::State(state_grant(second, "t2", 3600))), ["keep grant t2"]);
+}
+
+//= HT-REV-01
 #[test]
 fn a_peer_that_goes_from_r3_to_r1_and_back_is_followed() {
     let mut bench = linked(1000);
@@ -189,6 +212,7 @@ fn a_peer_that_goes_from_r3_to_r1_and_back_is_followed() {
     assert_eq!(bench.did.last().unwrap(), "ask with a state");
 }
 
+//= HT-REV-17
 #[test]
 fn the_204_of_an_r3_peer_for_our_grant_proves_nothing() {
     let mut bench = Bench::new();
@@ -206,6 +230,7 @@ fn the_204_of_an_r3_peer_for_our_grant_proves_nothing() {
     assert!(bench.peer.is_linked() && bench.peer.look(bench.now()).given_surely);
 }
 
+//= HT-ASK-12
 #[test]
 fn what_anybody_could_have_caused_takes_the_place_of_its_own_kind_only() {
     let mut bench = Bench::new();
@@ -222,52 +247,6 @@ fn what_anybody_could_have_caused_takes_the_place_of_its_own_kind_only() {
     assert_eq!(give(&mut bench, 7, true), ["no place"]);
     for family in [1, 2, 3, 6] {
         assert!(bench.opens(&Digest::of(format!("a{family}").as_bytes())), "{family}");
-    }
-}
-
-#[test]
-fn a_packet_that_finds_nobody_is_sent_again_at_once_where_the_path_is_another_by_now() {
-    for status in [404, 405, 410] {
-        let mut bench = Bench::sending([1, 2]);
-        bench.found = None;
-        assert_eq!(bench.on(answered(status)), ["look up"]);
-        // Nothing is sent, and nothing else begins meanwhile.
-        assert!(bench.queue([3]).is_empty());
-        assert!(bench.pass(100).is_empty());
-        assert_eq!(bench.on(Event::Found(Ok(moved()))), ["send t1 [1, 2]"]);
-        assert!(bench.peer.look(bench.now()).rests_until.is_none());
-        // ... once: under the same parameters it is refused.
-        assert_eq!(bench.on(answered(status)), ["look up"]);
-        assert!(bench.on(Event::Found(Ok(moved()))).is_empty());
-        assert!(bench.peer.look(bench.now()).rests_until.is_some());
-        assert!(bench.has_fact(|fact| matches!(fact, Fact::LinkRefused(_))));
-    }
-}
-
-#[test]
-fn a_packet_that_finds_nobody_is_refused_where_nothing_is_found_out() {
-    let mut bench = Bench::sending([1]);
-    bench.found = Some(Err(trouble(CallStage::Connect)));
-    assert!(bench.on(answered(404)).is_empty());
-    assert_eq!(bench.peer.health().failed.as_ref().unwrap().reason, "packet: answered 404");
-    assert_eq!(bench.peer.health().tries, 1);
-    assert_eq!(bench.pass(2), ["load after 0", "send t1 [1]"][1..]);
-}
-
-#[test]
-fn a_request_that_finds_nobody_is_made_again_in_time_where_the_path_is_another_by_now() {
-    for status in [404, 405] {
-        let mut bench = Bench::new();
-        assert_eq!(bench.queue([1]), ["ask"]);
-        let first = bench.ask.clone().unwrap().token.digest();
-        bench.found = Some(Ok(moved()));
-        assert!(bench.on(Event::Asked(Ok(Answer::bare(status)))).is_empty());
-        assert!(bench.peer.look(bench.now()).rests_until.is_none());
-        // Not sooner than 2 s after the first.
-        assert!(bench.pass_ms(1999).is_empty());
-        assert_eq!(bench.pass_ms(1), ["ask"]);
-        // The first one's grant is taken all the same.
-        assert_eq!(bench.grant_under(first, offer("t1")), ["keep grant t1"]);
     }
 }
 
@@ -316,56 +295,7 @@ fn what_was_found_is_kept_and_there_after_a_restart() {
     assert_eq!(bench.peer.found(), Some(&known));
 }
 
-/// A peer that announces these bounds, with a token.
-fn announcing(packet_bytes: Option<usize>, packet_messages: Option<usize>) -> Bench {
-    let mut bench = Bench::linked();
-    let bounds = Parameters { packet_bytes, packet_messages, ..parameters(Form::Tokens) };
-    bench.on(Event::Found(Ok(Found::pinned(bounds))));
-    bench
-}
-
-#[test]
-fn a_peer_is_sent_no_more_than_it_announces() {
-    let mut bench = announcing(None, Some(2));
-    assert_eq!(bench.queue(1..=5), ["send t1 [1, 2]"]);
-    assert_eq!(bench.on(answered(204))[1..], ["send t1 [3, 4]"]);
-    // The frame has 26 bytes, each message 2, and there are commas between.
-    let mut bench = announcing(Some(26 + 2 + 3 + 3), None);
-    assert_eq!(bench.queue(1..=5), ["send t1 [1, 2, 3]"]);
-    // What was read before they were known is cut too.
-    let mut bench = Bench::linked();
-    bench.queue(1..=5);
-    bench.on(Event::Found(Ok(Found::pinned(Parameters {
-        packet_messages: Some(2),
-        ..parameters(Form::Tokens)
-    }))));
-    bench.on(answered(500));
-    bench.pass_until("send");
-    bench.on(answered(204));
-    assert_eq!(bench.did.last().unwrap(), "send t1 [2]");
-    bench.on(answered(204));
-    assert_eq!(bench.did.last().unwrap(), "send t1 [3, 4]");
-}
-
-#[test]
-fn what_a_peer_announces_never_raises_our_own_bounds() {
-    let mut bench = announcing(Some(1 << 40), Some(1 << 30));
-    bench.queue(1..=1001);
-    assert!(bench.did.last().unwrap().ends_with("1000]"));
-}
-
-#[test]
-fn a_message_that_is_larger_than_the_peer_takes_is_dead_and_says_why() {
-    let mut bench = announcing(Some(100), None);
-    let mut letters: Vec<Mail> = mail([1, 2, 3]);
-    letters[1].raw = vec![b' '; 75].into();
-    bench.outbox = Some(letters);
-    assert_eq!(bench.on(Event::MailQueued), ["dead [2]", "send t1 [1, 3]"]);
-    let words =
-        "it makes a packet of 101 bytes, and the peer's host information says that it takes 100 at most";
-    assert!(bench.has_fact(|fact| matches!(fact, Fact::MailDead { messages: 1, reason } if reason == words)));
-}
-
+//= HT-REV-16
 #[test]
 fn a_change_of_r3_opens_no_family() {
     let mut bench = asked();
