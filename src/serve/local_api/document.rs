@@ -27,6 +27,7 @@ pub(super) fn text(table: &[&[Operation]]) -> String {
     value(table).to_string()
 }
 
+//= NODE-API-04: it all
 /// The document.
 pub(super) fn value(table: &[&[Operation]]) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
