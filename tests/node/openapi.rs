@@ -17,7 +17,8 @@ async fn the_document_is_there_without_a_token_and_names_each_call_that_is_answe
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in paths {
-        let filled = path.replace("{host}", BETA).replace("{protocol}", "example").replace("{service}", "form");
+        let filled =
+            path.replace("{host}", BETA).replace("{protocol}", "example").replace("{service}", "form");
         let filled = filled.replace("{id}", "none");
         for method in methods.as_object().unwrap().keys() {
             let answer = anyone.verb(&method.to_uppercase(), &filled).await;
