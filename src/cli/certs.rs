@@ -20,11 +20,18 @@ pub(super) struct Certs {
     /// The hosts' names
     #[arg(value_name = "HOST", required = true, value_parser = args::own_host)]
     hosts: Vec<OwnHost>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Certs {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
         let written = rooms::write_development(&self.dir, &self.hosts)?;
+        if self.json {
+            let names: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
+            return out.line(serde_json::json!({"written": names}));
+        }
         written.iter().try_for_each(|file| out.line(file.display()))
     }
 }

@@ -54,6 +54,9 @@ struct Ids {
     /// All that are for this host; needs an admin
     #[arg(long, value_name = "HOST", value_parser = args::peer_host)]
     host: Option<PeerHost>,
+    /// Print JSON, one document a line
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -86,11 +89,11 @@ impl Dead {
                 Verb::List { host, json, target } => {
                     list(&Remote::new(target)?, host.as_ref(), json, out).await
                 }
-                Verb::Retry(Ids { host: Some(host), target, .. }) => {
-                    all(&host, target, "retry-dead", "queued", out).await
+                Verb::Retry(Ids { host: Some(host), target, json, .. }) => {
+                    all(&host, target, json, ("retry-dead", "queued"), out).await
                 }
-                Verb::Delete(Ids { host: Some(host), target, .. }) => {
-                    all(&host, target, "drop-dead", "deleted", out).await
+                Verb::Delete(Ids { host: Some(host), target, json, .. }) => {
+                    all(&host, target, json, ("drop-dead", "deleted"), out).await
                 }
                 Verb::Retry(ids) => each(ids, Method::POST, Some("retry"), "queued", out).await,
                 Verb::Delete(ids) => each(ids, Method::DELETE, None, "deleted", out).await,
@@ -138,9 +141,18 @@ fn table(letters: &[Letter], out: &mut Out<'_>) -> Outcome {
 }
 
 /// All dead messages of a host.
-async fn all(host: &PeerHost, target: Target, verb: &str, done: &str, out: &mut Out<'_>) -> Outcome {
+async fn all(
+    host: &PeerHost,
+    target: Target,
+    json: bool,
+    (verb, done): (&str, &str),
+    out: &mut Out<'_>,
+) -> Outcome {
     let path = ["peers", host.as_str(), verb];
     let text = Remote::new(target)?.text(Call::new(Method::POST, &path, NEED)).await?;
+    if json {
+        return out.line(text.trim_end());
+    }
     let steered: Steered = read(&text)?;
     out.line(format!("{done} {} messages for {host}", steered.messages))
 }
@@ -151,7 +163,11 @@ async fn each(ids: Ids, method: Method, verb: Option<&str>, done: &str, out: &mu
     for id in &ids.ids {
         let path: Vec<&str> = ["dead", id.as_str()].into_iter().chain(verb).collect();
         remote.text(Call::new(method.clone(), &path, NEED)).await?;
-        out.line(format!("{done} {}", clean(id)))?;
+        if ids.json {
+            out.line(serde_json::json!({"id": id, "outcome": done}))?;
+        } else {
+            out.line(format!("{done} {}", clean(id)))?;
+        }
     }
     Ok(())
 }

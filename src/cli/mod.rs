@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 mod args;
 mod certs;
 mod check;
+mod completions;
 mod dead;
 mod demo;
 mod doctor;
@@ -57,6 +58,7 @@ enum Command {
     Send(send::Send),
     Inbox(inbox::Inbox),
     Dead(dead::Dead),
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the arguments name, and says how it ended.
@@ -82,6 +84,7 @@ fn dispatch(command: Command, out: &mut Out<'_>) -> Outcome {
         Command::Send(args) => args.run(out),
         Command::Inbox(args) => args.run(out),
         Command::Dead(args) => args.run(out),
+        Command::Completions(args) => args.run(out),
     }
 }
 

@@ -5,14 +5,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::views::rfc3339;
+use super::views::{Moment, rfc3339};
 use crate::wire::{host::PeerHost, limits::IGNORED_SERVICES, packet::ServiceKey, time::Wall};
 
 /// Messages of one host for one service that does not run here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Ignored")]
 pub struct IgnoredView {
     /// Who sent them.
     pub from: PeerHost,
@@ -24,6 +26,7 @@ pub struct IgnoredView {
     pub messages: u64,
     /// When the last one came.
     #[serde(serialize_with = "rfc3339")]
+    #[schemars(with = "Moment")]
     pub last_at: Wall,
 }
 

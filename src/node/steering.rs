@@ -52,21 +52,6 @@ impl Steer {
             Self::Flush => "flush",
         }
     }
-
-    /// From that name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        let all = [
-            Self::Retry,
-            Self::Pause,
-            Self::Resume,
-            Self::Purge,
-            Self::RetryDead,
-            Self::DropDead,
-            Self::Flush,
-        ];
-        all.into_iter().find(|steer| steer.name() == name)
-    }
 }
 
 /// What came of it.

@@ -1,7 +1,8 @@
 //! What the faces are shown of the node: plain values, never a token.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::wire::{
@@ -54,7 +55,7 @@ pub struct MessageView {
 }
 
 /// One direction of a link in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DirectionState {
     /// No token, and none is sought.
@@ -72,16 +73,19 @@ pub enum DirectionState {
 }
 
 /// We to the peer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Sending")]
 pub struct SendingView {
     /// In one word.
     pub state: DirectionState,
     /// When the token that we show runs out.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub expires_at: Option<Wall>,
     /// When the next try is due, while backing off.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub next_try_at: Option<Wall>,
     /// The revision by which that token came.
     pub revision: Option<Revision>,
@@ -90,13 +94,15 @@ pub struct SendingView {
 }
 
 /// The peer to us.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Receiving")]
 pub struct ReceivingView {
     /// `linked` where an unexpired token of ours is out, else `none`.
     pub state: DirectionState,
     /// When the newest of them runs out.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub expires_at: Option<Wall>,
     /// Open families.
     pub families: usize,
@@ -109,8 +115,9 @@ pub struct ReceivingView {
 }
 
 /// How a peer is spoken to, and why so.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Negotiation")]
 pub struct NegotiationView {
     /// Where its parameters come from; `null` where they are not known.
     pub source: Option<Source>,
@@ -118,17 +125,20 @@ pub struct NegotiationView {
     pub reason: String,
     /// When its host information was fetched.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub fetched_at: Option<Wall>,
     /// Until when it is taken without a new look.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub fresh_until: Option<Wall>,
     /// The parameters.
     pub parameters: Option<Parameters>,
 }
 
 /// The mail that waits for a peer.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Queue")]
 pub struct QueueView {
     /// Messages.
     pub messages: u64,
@@ -136,23 +146,27 @@ pub struct QueueView {
     pub in_flight: usize,
     /// When the oldest was accepted.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub oldest_at: Option<Wall>,
 }
 
 /// The last failure of a call to a peer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Failure")]
 pub struct FailureView {
     /// When.
     #[serde(serialize_with = "rfc3339")]
+    #[schemars(with = "Moment")]
     pub at: Wall,
     /// Why.
     pub reason: String,
 }
 
 /// A link as operators see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Peer")]
 pub struct PeerView {
     /// The peer.
     pub host: PeerHost,
@@ -178,12 +192,32 @@ pub struct PeerView {
     pub failures: u32,
     /// When a packet or an exchange last succeeded.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub last_success_at: Option<Wall>,
     /// The last failed call.
     pub last_failure: Option<FailureView>,
     /// When something authenticated last came from it.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     pub last_heard_at: Option<Wall>,
+}
+
+/// The form of times, as `rfc3339` writes them.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {}
+
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
+    }
 }
 
 //= NODE-API-35: UTC

@@ -98,7 +98,7 @@ fn plain(method: &Method, path: &str, asked: &HeaderMap, document: &Document) ->
         return Fault::Path.answer(Door::Plain);
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Fault::Method(ALLOW).answer(Door::Plain);
+        return Fault::Method(ALLOW.into()).answer(Door::Plain);
     }
     document.answer(asked)
 }

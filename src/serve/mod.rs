@@ -4,7 +4,7 @@
 //! listener -> connection (phase, shares) -> peer_api  -> node    what other hosts call, over TLS
 //!                                       -> local_api -> node     what our own apps and the operator call
 //!                                       -> ops                   health, readiness, metrics: on the local listener
-//! body: reading within bounds    headers, query: what callers wrote    respond: the one table of answers
+//! body: reading within bounds    headers, query: what callers wrote    respond, problem: the one table of answers
 //! ```
 //!
 //! Hyper's types live in this room only. Nothing here decides who may federate or what is kept: that is `node`. What is
@@ -24,6 +24,7 @@ pub mod local_api;
 pub mod ops;
 pub mod peer_api;
 mod phase;
+mod problem;
 mod query;
 pub mod respond;
 mod shares;

@@ -1,4 +1,4 @@
-//! For those who watch a node, on the local listener, without a token.
+//! For those who watch a node, on the local listener, without a token (`local_api/open` has the rows).
 //!
 //! | call | |
 //! | --- | --- |
@@ -8,13 +8,18 @@
 
 use std::{fmt, sync::Arc};
 
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 
 use super::{
-    respond::{Answer, Door, Fault, text},
+    respond::{Answer, text},
     stop::Stopping,
 };
 use crate::{node::Node, telemetry::metrics::Metrics};
+
+/// The type of texts.
+pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
+/// The type of the metrics.
+pub(crate) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Writes further metrics in the Prometheus text format (`telemetry::metrics::write_metric`).
 pub type ExtraMetrics = Arc<dyn Fn(&mut String) + Send + Sync>;
@@ -39,27 +44,19 @@ impl Ops {
         Self { metrics, extra }
     }
 
-    //= NODE-API-34: no token
-    /// Answers where the path is one of these; `None` leaves it to others.
-    pub(crate) fn answer(
-        &self,
-        method: &Method,
-        path: &str,
-        node: &Node,
-        stopping: &Stopping,
-    ) -> Option<Answer> {
-        if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
-            return None;
-        }
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return Some(Fault::Method("GET, HEAD").answer(Door::Plain));
-        }
-        Some(match path {
-            "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" if stopping.is_asked() => readiness(Err("the node is stopping".to_owned())),
-            "/readyz" => readiness(node.ready()),
-            _ => text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.render()),
-        })
+    /// The process answers.
+    pub(crate) fn alive() -> Answer {
+        plain(StatusCode::OK, "ok\n".to_owned())
+    }
+
+    /// Whether the node takes and gives.
+    pub(crate) fn ready(node: &Node, stopping: &Stopping) -> Answer {
+        readiness(if stopping.is_asked() { Err("the node is stopping".to_owned()) } else { node.ready() })
+    }
+
+    /// All metrics.
+    pub(crate) fn all(&self) -> Answer {
+        text(StatusCode::OK, METRICS, self.render())
     }
 
     fn render(&self) -> String {
@@ -77,7 +74,7 @@ fn readiness(ready: Result<(), String>) -> Answer {
 }
 
 fn plain(status: StatusCode, body: String) -> Answer {
-    text(status, "text/plain; charset=utf-8", body)
+    text(status, PLAIN, body)
 }
 
 #[cfg(test)]

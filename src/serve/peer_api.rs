@@ -101,7 +101,7 @@ fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
     let route = Route::of(request.uri().path(), settings).ok_or(Fault::Path)?;
     check_host(request, &settings.host, &settings.aliases)?;
     //= HT-CHK-03: 405 after 421
-    if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow())) }
+    if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow().into())) }
 }
 
 /// One call on its way to the node.

@@ -35,6 +35,28 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
+/// A parameter: a whole number from 1 to `max`.
+#[derive(Debug)]
+pub(crate) struct Count {
+    pub(crate) name: &'static str,
+    /// For the document.
+    pub(crate) what: &'static str,
+    pub(crate) default: usize,
+    pub(crate) max: usize,
+}
+
+/// A parameter: a duration from `min` to `max`.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) name: &'static str,
+    /// For the document.
+    pub(crate) what: &'static str,
+    /// `None` where it is not the call that says so.
+    pub(crate) default: Option<Duration>,
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
 /// The parameters of a call.
 #[derive(Debug)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -67,11 +89,23 @@ impl Query {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// A whole number from 1 to `max`.
+    /// A whole number within the bounds that the row says.
     ///
     /// # Errors
-    /// `Parameter` outside of that.
-    pub(crate) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Fault> {
+    /// `Parameter` outside of them.
+    pub(crate) fn counted(&self, row: &Count) -> Result<usize, Fault> {
+        self.count(row.name, row.default, row.max)
+    }
+
+    /// A duration within the bounds that the row says, where it stands.
+    ///
+    /// # Errors
+    /// `Parameter` outside of them, or where it is no duration.
+    pub(crate) fn span(&self, row: &Span) -> Result<Option<Duration>, Fault> {
+        self.duration(row.name, row.min, row.max)
+    }
+
+    fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Fault> {
         let Some(text) = self.value(name) else { return Ok(default) };
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         let count = if digits { text.parse().ok() } else { None };
@@ -80,16 +114,7 @@ impl Query {
             .ok_or_else(|| fault(name, &format!("must be a whole number from 1 to {max}")))
     }
 
-    /// A duration from `min` to `max`.
-    ///
-    /// # Errors
-    /// `Parameter` outside of that, or where it is no duration.
-    pub(crate) fn duration(
-        &self,
-        name: &str,
-        min: Duration,
-        max: Duration,
-    ) -> Result<Option<Duration>, Fault> {
+    fn duration(&self, name: &str, min: Duration, max: Duration) -> Result<Option<Duration>, Fault> {
         let Some(text) = self.value(name) else { return Ok(None) };
         match duration(text) {
             Some(time) if (min..=max).contains(&time) => Ok(Some(time)),
@@ -100,6 +125,20 @@ impl Query {
             None => Err(fault(name, "must be a duration such as 500ms, 30s, 15m, 1h or 7d")),
         }
     }
+}
+
+/// The form of a duration, as `duration` reads it.
+pub(crate) const DURATION: &str = "^(0+|[0-9]+(ms|s|m|h|d))$";
+
+/// A duration as a caller may write it, in the largest unit that says it whole.
+pub(crate) fn written(time: Duration) -> String {
+    let (seconds, millis) = (time.as_secs(), time.subsec_millis());
+    if millis > 0 {
+        return format!("{}ms", time.as_millis());
+    }
+    let fits = |(size, _): &&(u64, &str)| seconds >= *size && seconds.is_multiple_of(*size);
+    let (size, unit) = [(86_400, "d"), (3600, "h"), (60, "m")].iter().find(fits).copied().unwrap_or((1, "s"));
+    format!("{}{unit}", seconds / size)
 }
 
 /// A whole number and a unit; `0` needs none.
@@ -202,6 +241,15 @@ mod tests {
         assert_eq!(wait("wait=60s"), Some(Some(Duration::from_secs(60))));
         assert_eq!(wait("wait=61s"), None);
         assert_eq!(wait(""), Some(None));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for (seconds, want) in [(0, "0s"), (1, "1s"), (60, "1m"), (90, "90s"), (34_560_000, "400d")] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!((written(time).as_str(), duration(want)), (want, Some(time)));
+        }
+        assert_eq!(written(Duration::from_millis(1500)), "1500ms");
     }
 
     /// Percent-encoded, each byte in turn as it stands (where it may) or escaped.

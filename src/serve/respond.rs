@@ -1,4 +1,4 @@
-//! The one table: what went wrong -> status, headers and problem document (RFC 9457).
+//! What went wrong -> its kind (`problem`), headers and problem document (RFC 9457).
 //!
 //! | | status | headers |
 //! | --- | --- | --- |
@@ -10,7 +10,7 @@
 //! apply `index` (the message at fault), `field` (its property) and `step` (of an exchange). Nothing here repeats a token,
 //! and a replayed refresh token looks like an unknown one.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
@@ -18,9 +18,14 @@ use hyper::{
     body::Body as _,
     header::{self, HeaderValue},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{body::BodyError, content::Content};
+use super::{
+    body::BodyError,
+    content::Content,
+    problem::{self, Kind},
+};
 use crate::{
     node,
     wire::{draft::DraftError, limits, refusal::Refusal},
@@ -50,7 +55,7 @@ pub(crate) enum Fault {
     #[error("this host is not known by the name that the request is for")]
     Misdirected,
     #[error("this path takes {0} only")]
-    Method(&'static str),
+    Method(Cow<'static, str>),
     #[error("`Content-Type` must be application/json, without a Content-Encoding")]
     MediaType,
     #[error(transparent)]
@@ -71,56 +76,53 @@ impl From<Refusal> for Fault {
     }
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Problem<'a> {
+    /// `urn:ymp:problem:CODE`; stable.
     r#type: String,
+    /// What to do; stable.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong here, for people.
     detail: &'a str,
+    /// The message at fault, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
+    /// The property or the parameter at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// The failing step of an exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'static str>,
 }
 
-/// One line of the table: status, code, title.
-type Row = (StatusCode, &'static str, &'static str);
-
 impl Fault {
-    fn row(&self) -> Row {
+    /// Its line of the table.
+    pub(crate) fn kind(&self) -> &'static Kind {
         match self {
-            Self::Node(error) => row_of_error(error),
-            Self::Path => (StatusCode::NOT_FOUND, "no-such-path", "Check the path of the call"),
-            Self::HostMissing => (StatusCode::BAD_REQUEST, "malformed", "Send one Host header"),
-            Self::Misdirected => {
-                (StatusCode::MISDIRECTED_REQUEST, "misdirected", "Call this host by its name")
-            }
-            Self::Method(_) => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method", "Use a method that this path takes")
-            }
-            Self::MediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Set Content-Type: application/json")
-            }
-            Self::Body(BodyError::TooLarge { .. }) => TOO_LARGE,
-            Self::Body(BodyError::Late) => {
-                (StatusCode::REQUEST_TIMEOUT, "too-late", "Send the body without pauses")
-            }
-            Self::Body(BodyError::Broken) => MALFORMED,
-            Self::Body(BodyError::Busy) => UNAVAILABLE,
-            Self::Forbidden { .. } => {
-                (StatusCode::FORBIDDEN, "forbidden", "Use an app that the configuration lets do this")
-            }
-            Self::Draft { .. } => DRAFT,
-            Self::Parameter { .. } => (StatusCode::BAD_REQUEST, "parameter", "Mend the parameter named"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "See the log of this host"),
+            Self::Node(error) => kind_of_error(error),
+            Self::Path => &problem::NO_SUCH_PATH,
+            Self::HostMissing => &problem::HOST_MISSING,
+            Self::Misdirected => &problem::MISDIRECTED,
+            Self::Method(_) => &problem::METHOD,
+            Self::MediaType => &problem::MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge { .. }) => &problem::TOO_LARGE,
+            Self::Body(BodyError::Late) => &problem::TOO_LATE,
+            Self::Body(BodyError::Broken) => &problem::MALFORMED,
+            Self::Body(BodyError::Busy) => &problem::UNAVAILABLE,
+            Self::Forbidden { .. } => &problem::FORBIDDEN,
+            Self::Draft { .. } => &problem::DRAFT,
+            Self::Parameter { .. } => &problem::PARAMETER,
+            Self::Internal => &problem::INTERNAL,
         }
     }
 
     /// The status that it is answered with.
     pub(crate) fn status(&self) -> StatusCode {
-        self.row().0
+        self.kind().status
     }
 
     fn index(&self) -> Option<usize> {
@@ -173,11 +175,12 @@ impl Fault {
     //= HT-PKT-18, NODE-API-03: a problem document
     /// The answer.
     pub(crate) fn answer(&self, door: Door) -> Answer {
-        let (status, code, title) = self.row();
+        let kind = self.kind();
+        let status = kind.status;
         let detail = self.detail();
         let problem = Problem {
-            r#type: format!("urn:ymp:problem:{code}"),
-            title,
+            r#type: kind.urn(),
+            title: kind.title,
             status: status.as_u16(),
             detail: &detail,
             index: self.index(),
@@ -195,8 +198,10 @@ impl Fault {
             };
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if let Self::Method(allow) = self {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Self::Method(allow) = self
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            headers.insert(header::ALLOW, allow);
         }
         if let Some(wait) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
@@ -205,48 +210,33 @@ impl Fault {
     }
 }
 
-const MALFORMED: Row = (StatusCode::BAD_REQUEST, "malformed", "Mend the body as the detail says");
-const DRAFT: Row = (StatusCode::BAD_REQUEST, "draft", "Mend the message and its property named");
-const UNAVAILABLE: Row =
-    (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Nothing was taken: come back after Retry-After");
-const TOO_LARGE: Row = (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Send less at once");
-
-fn row_of_error(error: &node::Error) -> Row {
+fn kind_of_error(error: &node::Error) -> &'static Kind {
     match error {
-        node::Error::Refused(refusal) => row_of_refusal(refusal),
-        node::Error::Unavailable { .. } => UNAVAILABLE,
-        node::Error::Conflict { .. } => {
-            (StatusCode::CONFLICT, "conflict", "Give a message with other content another id")
-        }
-        node::Error::Unanswered { .. } => {
-            (StatusCode::GATEWAY_TIMEOUT, "unanswered", "Read the answer from the inbox when it comes")
-        }
-        node::Error::Draft { .. } => DRAFT,
-        node::Error::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Check the id or the host"),
-        node::Error::Cursor => (StatusCode::BAD_REQUEST, "cursor", "Use a cursor that this inbox gave"),
-        node::Error::Peer { .. } => (StatusCode::BAD_GATEWAY, "peer", "See why the peer did not do its part"),
+        node::Error::Refused(refusal) => kind_of_refusal(refusal),
+        node::Error::Unavailable { .. } => &problem::UNAVAILABLE,
+        node::Error::Conflict { .. } => &problem::CONFLICT,
+        node::Error::Unanswered { .. } => &problem::UNANSWERED,
+        node::Error::Draft { .. } => &problem::DRAFT,
+        node::Error::NotFound(_) => &problem::NOT_FOUND,
+        node::Error::Cursor => &problem::CURSOR,
+        node::Error::Peer { .. } => &problem::PEER,
     }
 }
 
-fn row_of_refusal(refusal: &Refusal) -> Row {
-    let (status, title) = match refusal {
-        Refusal::TokenMissing => (StatusCode::UNAUTHORIZED, "Show a bearer token"),
-        Refusal::TokenUnknown | Refusal::TokenReplayed => {
-            (StatusCode::UNAUTHORIZED, "Show a token that this host gave you and that is still valid")
-        }
-        Refusal::GrantOtherHost => (StatusCode::FORBIDDEN, "Grant under the name that was asked"),
-        Refusal::GrantAltered => (StatusCode::FORBIDDEN, "Repeat the first grant or request anew"),
-        Refusal::StateUnknown => (StatusCode::FORBIDDEN, "Grant with the state of a request that waits"),
-        Refusal::Policy { .. } => {
-            (StatusCode::FORBIDDEN, "Ask the operator of this host to allow the federation")
-        }
-        Refusal::SenderNotHolder { .. } => (StatusCode::FORBIDDEN, "Send only what your own host sends"),
-        Refusal::NotForUs { .. } => (StatusCode::FORBIDDEN, "Send only what is for this host"),
-        Refusal::Malformed { .. } => (MALFORMED.0, MALFORMED.2),
-        Refusal::TooLarge { .. } => (TOO_LARGE.0, TOO_LARGE.2),
-        Refusal::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, "Come back after Retry-After"),
-    };
-    (status, refusal.code(), title)
+fn kind_of_refusal(refusal: &Refusal) -> &'static Kind {
+    match refusal {
+        Refusal::TokenMissing => &problem::TOKEN_MISSING,
+        Refusal::TokenUnknown | Refusal::TokenReplayed => &problem::TOKEN_UNKNOWN,
+        Refusal::GrantOtherHost => &problem::GRANT_OTHER_HOST,
+        Refusal::GrantAltered => &problem::GRANT_ALTERED,
+        Refusal::StateUnknown => &problem::STATE_UNKNOWN,
+        Refusal::Policy { .. } => &problem::POLICY,
+        Refusal::SenderNotHolder { .. } => &problem::SENDER_NOT_HOLDER,
+        Refusal::NotForUs { .. } => &problem::NOT_FOR_US,
+        Refusal::Malformed { .. } => &problem::MALFORMED,
+        Refusal::TooLarge { .. } => &problem::TOO_LARGE,
+        Refusal::TooFast { .. } => &problem::TOO_FAST,
+    }
 }
 
 /// `Retry-After` counts whole seconds; a part of one is a whole one.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{exchange::RefreshReply, limits::RETRY_AFTER_MAX};
 
 /// The HTTP version that a call went over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum HttpVersion {
     /// HTTP/1.1
     #[serde(rename = "HTTP/1.1")]
@@ -18,7 +19,7 @@ pub enum HttpVersion {
 }
 
 /// The TLS version of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum TlsVersion {
     /// TLS 1.2
     #[serde(rename = "TLS 1.2")]

@@ -4,11 +4,13 @@
 //! exactly when their normal forms are the same bytes, so nothing inside compares host names in another way.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The port of a host whose name carries none.
@@ -227,6 +229,20 @@ role! {
 role! {
     /// The name that peers know us by.
     OwnHost
+}
+
+impl JsonSchema for PeerHost {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PeerHost".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
+    }
 }
 
 impl OwnHost {

@@ -5,12 +5,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{path::UrlPath, time::Wall};
 
 /// A published wire form of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Revision {
     /// The seed: `expires-in`.
     R1,
@@ -30,7 +31,7 @@ pub enum Form {
 }
 
 /// How a host is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Parameters {
     /// Where a token is asked for.
@@ -121,7 +122,7 @@ pub struct Published {
 }
 
 /// Where a host's parameters come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Source {
     /// The operator's configuration.
     #[serde(rename = "pinned")]

@@ -1,7 +1,8 @@
 //! A path on a host, as parameters of `https-token` name it (`ymp`, "Host information").
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::limits::PATH_BYTES_MAX;
@@ -56,6 +57,20 @@ fn only_path_characters(text: &[u8]) -> bool {
         };
     }
     true
+}
+
+impl JsonSchema for UrlPath {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "UrlPath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^/", "maxLength": PATH_BYTES_MAX})
+    }
 }
 
 impl TryFrom<String> for UrlPath {

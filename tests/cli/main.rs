@@ -4,5 +4,6 @@
 
 mod demo;
 mod node;
+mod printed;
 mod usage;
 mod world;

@@ -27,6 +27,7 @@ mod limits;
 mod local_api;
 mod matrix;
 mod moving;
+mod openapi;
 mod packets;
 mod privacy;
 mod r3;

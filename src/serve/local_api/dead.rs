@@ -7,19 +7,24 @@
 //! `POST /v1/dead/{id}/retry`: 202, its time to live starts anew. `DELETE /v1/dead/{id}`: 204. Neither needs a body.
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Call, messages::visible, peers::named_host};
+use super::{
+    Call,
+    messages::visible,
+    operation::{Operation, Parameter, Reply, Who, of},
+    peers::named_host,
+    shapes::Message,
+};
 use crate::{
-    node::{
-        Node,
-        views::{rfc3339, rfc3339_option},
-    },
+    node::views::{Moment, rfc3339, rfc3339_option},
     serve::{
         content::Content,
         peer_api::carry_on,
-        query::{Query, fault},
+        problem,
+        query::{Count, fault},
         respond::{Answer, Fault, json, no_content},
     },
     wire::{
@@ -32,29 +37,105 @@ use crate::{
 /// Enough for a person to read, few enough to answer at once.
 const LISTED: usize = 1000;
 
-#[derive(Serialize)]
+const MAX: Count = Count {
+    name: "max",
+    what: "At most so many messages; an answer ends with the message that reaches 16 MiB",
+    default: LISTED,
+    max: PAGE_MESSAGES_MAX,
+};
+
+/// What all calls about dead messages have in common.
+const ONE: Operation = Operation {
+    method: "GET",
+    path: "",
+    who: Who::App,
+    summary: "",
+    notes: "For apps of the sending service and admins; others get 404.",
+    parameters: &[],
+    body: None,
+    answers: &[],
+    problems: &[&problem::NOT_FOUND, &problem::UNAVAILABLE],
+    run: |call| Box::pin(async move { list(&call).await }),
+};
+
+pub(super) const CALLS: &[Operation] = &[
+    Operation {
+        path: "/v1/dead",
+        summary: "List dead messages",
+        notes: "In the order in which they died, page by page. An admin sees all, an app those of its services.",
+        parameters: &[
+            Parameter::Host { name: "host", what: "Only those for this host" },
+            Parameter::Count(&MAX),
+            Parameter::Text { name: "after", what: "`next` of the page before", example: "1f" },
+        ],
+        answers: &[Reply::json(
+            "a page",
+            of::<DeadOut<'_>>,
+            r#"{"messages":[{"id":"order-17","host":"beta.test","last-error":"no answer in time",
+                "queued-at":"2026-01-24T12:00:00.000Z","dead-at":"2026-01-31T12:00:00.000Z",
+                "message":{"sender":{"host":"alpha.test","protocol":"example","service":"form"},"id":"order-17",
+                "host":"beta.test","protocol":"example","service":"form","action":"put","payload":{"n":1}}}],
+                "next":"1f"}"#,
+        )],
+        problems: &[&problem::UNAVAILABLE],
+        ..ONE
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/dead/{id}",
+        summary: "Delete a dead message for good",
+        answers: &[Reply::empty(StatusCode::NO_CONTENT, "it is gone")],
+        run: |call| Box::pin(async move { delete(&call).await }),
+        ..ONE
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/dead/{id}/retry",
+        summary: "Queue a dead message again",
+        notes: "Its time to live starts anew. For apps of the sending service and admins; others get 404.",
+        answers: &[Reply::empty(StatusCode::ACCEPTED, "it is queued")],
+        problems: &[&problem::NOT_FOUND, &problem::POLICY, &problem::UNAVAILABLE],
+        run: |call| Box::pin(async move { retry(&call).await }),
+        ..ONE
+    },
+];
+
+/// A page of dead messages.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeadPage")]
 struct DeadOut<'a> {
     messages: Vec<DeadOne<'a>>,
+    /// What `after` goes on with; `null` where the list is empty.
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A message that was set aside.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "DeadMessage")]
 struct DeadOne<'a> {
+    /// Its id.
     id: &'a str,
+    /// The host that it was for.
     host: &'a str,
+    /// Why it is dead.
     last_error: Option<&'a str>,
+    /// When it was taken.
     #[serde(serialize_with = "rfc3339")]
+    #[schemars(with = "Moment")]
     queued_at: Wall,
+    /// When it was set aside.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     dead_at: Option<Wall>,
     /// `null` where what is stored is not JSON, which it always is.
+    #[schemars(with = "Option<Message>")]
     message: Option<&'a RawValue>,
 }
 
-pub(super) async fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
-    let query = Query::read(call.query, &["host", "max", "after"])?;
-    let max = query.count("max", LISTED, PAGE_MESSAGES_MAX)?;
+async fn list(call: &Call<'_>) -> Result<Answer, Fault> {
+    let query = &call.query;
+    let max = query.counted(&MAX)?;
     //= NODE-API-32: all, or its own
     let senders = (!call.app.admin).then(|| call.app.services.clone());
     let host = query.value("host").map(|text| named_host("host", text)).transpose()?;
@@ -63,7 +144,7 @@ pub(super) async fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> 
             .map_err(|_| fault("after", "must be what `next` of an answer said"))?,
         None => 0,
     };
-    Ok(page(&node.dead(DeadFilter { senders, host, after }, max).await?))
+    Ok(page(&call.face.node.dead(DeadFilter { senders, host, after }, max).await?))
 }
 
 fn page(all: &[DeadMail]) -> Answer {
@@ -89,20 +170,18 @@ fn one(mail: &DeadMail) -> DeadOne<'_> {
     }
 }
 
-pub(super) async fn retry(node: &Node, call: &Call<'_>, id: String) -> Result<Answer, Fault> {
-    Query::read(call.query, &[])?;
-    visible(node, call.app, &id)?;
-    let node = node.clone();
+async fn retry(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (node, id) = (call.node(), call.part("id").to_owned());
+    visible(&node, call.app, &id)?;
     carry_on(async move { node.retry_dead(&id).await }).await?;
     let mut answer = Answer::new(Content::default());
     *answer.status_mut() = StatusCode::ACCEPTED;
     Ok(answer)
 }
 
-pub(super) async fn delete(node: &Node, call: &Call<'_>, id: String) -> Result<Answer, Fault> {
-    Query::read(call.query, &[])?;
-    visible(node, call.app, &id)?;
-    let node = node.clone();
+async fn delete(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (node, id) = (call.node(), call.part("id").to_owned());
+    visible(&node, call.app, &id)?;
     carry_on(async move { node.delete_dead(&id).await }).await?;
     Ok(no_content())
 }

@@ -15,14 +15,17 @@ use hyper::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Call, inbox::write_entry};
+use super::{
+    Call,
+    inbox::write_entry,
+    operation::{Operation, Parameter, Reply, Shape, Who},
+};
 use crate::{
     node::{self, Node},
     serve::{
         content::Content,
-        query::Query,
+        problem,
         respond::{Answer, Fault},
-        stop::Stopping,
     },
     wire::{cursor::Cursor, limits::STREAM_BYTES, packet::ServiceKey, record::InboxEntry},
 };
@@ -35,6 +38,36 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages that are read at once; `STREAM_BYTES` bounds what they weigh.
 const PAGE: usize = 256;
 
+const EVENT_STREAM: &str = "text/event-stream";
+
+pub(super) const CALLS: &[Operation] = &[Operation {
+    method: "GET",
+    path: "/v1/inbox/{protocol}/{service}/events",
+    who: Who::Service,
+    summary: "Follow an inbox as Server-Sent Events",
+    notes: "From the first message that this app has not acknowledged, or the one after `Last-Event-ID`, whichever comes \
+            later. `id` is the cursor, `data` an entry as the inbox has it (`InboxEntry`); line breaks between JSON \
+            tokens may become LF. A comment at least every 15 s. The stream ends when the node stops, when storage fails, \
+            and when its reader takes nothing for 30 s; the last id goes on where it ended.",
+    parameters: &[Parameter::Header {
+        name: "Last-Event-ID",
+        what: "The last id that was seen; a new reader leaves it out",
+        example: "1.10db4126",
+    }],
+    body: None,
+    answers: &[Reply {
+        status: StatusCode::OK,
+        what: "the stream",
+        content: Shape::Text {
+            kind: EVENT_STREAM,
+            example: ": connected\n\nid: 1.10db4126\ndata: {\"cursor\":\"1.10db4126\",\"received-at\":\
+                      \"2026-01-31T12:00:00.000Z\",\"from\":\"beta.test\",\"message\":{}}\n\n",
+        },
+    }],
+    problems: &[&problem::CURSOR],
+    run: |call| Box::pin(async move { open(&call) }),
+}];
+
 /// One reader.
 struct Stream {
     node: Node,
@@ -44,17 +77,11 @@ struct Stream {
     reader: mpsc::Sender<Bytes>,
 }
 
-pub(super) fn open(
-    node: &Node,
-    call: &Call<'_>,
-    service: ServiceKey,
-    mut stopping: Stopping,
-) -> Result<Answer, Fault> {
-    call.check_service(&service)?;
-    Query::read(call.query, &[])?;
+fn open(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (service, mut stopping) = (call.service(), call.face.stopping.clone());
     let after = last_seen(call.headers, &service)?;
     let (reader, content) = Content::stream();
-    let stream = Stream { node: node.clone(), app: call.app.name.clone(), service, after, reader };
+    let stream = Stream { node: call.node(), app: call.app.name.clone(), service, after, reader };
     tokio::spawn(async move {
         tokio::select! {
             () = stream.run() => {}
@@ -64,7 +91,7 @@ pub(super) fn open(
     let mut answer = Answer::new(content);
     *answer.status_mut() = StatusCode::OK;
     let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
 }

@@ -12,14 +12,18 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Deserialize;
 
-use super::Call;
+use super::{
+    Call,
+    operation::{Body, Operation, Parameter, Reply, Who, of},
+    shapes::{Ack, Page},
+};
 use crate::{
-    node::{self, Node, views::rfc3339_text},
+    node::{self, views::rfc3339_text},
     serve::{
         peer_api::carry_on,
-        query::Query,
+        problem,
+        query::{Count, Span},
         respond::{Answer, Fault, json_bytes, no_content},
-        stop::Stopping,
     },
     wire::{
         cursor::Cursor,
@@ -31,24 +35,67 @@ use crate::{
     },
 };
 
-pub(super) async fn read(
-    node: &Node,
-    call: &Call<'_>,
-    service: &ServiceKey,
-    mut stopping: Stopping,
-) -> Result<Answer, Fault> {
-    call.check_service(service)?;
-    let query = Query::read(call.query, &["max", "wait"])?;
+const MAX: Count = Count {
+    name: "max",
+    what: "At most so many messages; an answer may hold fewer than there are",
+    default: PAGE_MESSAGES,
+    max: PAGE_MESSAGES_MAX,
+};
+
+const WAIT: Span = Span {
+    name: "wait",
+    what: "How long to wait for a message where there is none; then the list is empty",
+    default: Some(Duration::ZERO),
+    min: Duration::ZERO,
+    max: POLL_TIME_MAX,
+};
+
+pub(super) const CALLS: &[Operation] = &[
+    Operation {
+        method: "GET",
+        path: "/v1/inbox/{protocol}/{service}",
+        who: Who::Service,
+        summary: "Read an inbox",
+        notes: "Oldest first, from the first message that this app has not acknowledged. An answer ends with the message \
+                that reaches 16 MiB.",
+        parameters: &[Parameter::Count(&MAX), Parameter::Span(&WAIT)],
+        body: None,
+        answers: &[Reply::json(
+            "what there is",
+            of::<Page>,
+            r#"{"messages":[{"cursor":"1.10db4126","received-at":"2026-01-31T12:00:00.000Z","from":"beta.test",
+                "message":{"sender":{"host":"beta.test","protocol":"example","service":"form"},"id":"order-17",
+                "host":"alpha.test","protocol":"example","service":"form","action":"put","payload":{"n":1}}}]}"#,
+        )],
+        problems: &[&problem::UNAVAILABLE],
+        run: |call| Box::pin(async move { read(&call).await }),
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/inbox/{protocol}/{service}/ack",
+        who: Who::Service,
+        summary: "Acknowledge a message and all before it",
+        notes: "An older cursor than the last changes nothing.",
+        parameters: &[],
+        body: Some(Body { schema: of::<Ack>, example: r#"{"cursor":"1.10db4126"}"# }),
+        answers: &[Reply::empty(StatusCode::NO_CONTENT, "this app does not see them again")],
+        problems: &[&problem::CURSOR],
+        run: |call| Box::pin(acknowledge(call)),
+    },
+];
+
+async fn read(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (service, mut stopping) = (call.service(), call.face.stopping.clone());
     //= NODE-API-23: at most 10,000
-    let max = query.count("max", PAGE_MESSAGES, PAGE_MESSAGES_MAX)?;
+    let max = call.query.counted(&MAX)?;
     //= NODE-API-22: at most 60 s
-    let wait = query.duration("wait", Duration::ZERO, POLL_TIME_MAX)?.unwrap_or_default();
+    let wait = call.query.span(&WAIT)?.unwrap_or_default();
     let entries = tokio::select! {
         biased;
-        entries = node.inbox(&call.app.name, service, max, wait) => entries?,
+        entries = call.face.node.inbox(&call.app.name, &service, max, wait) => entries?,
         () = stopping.asked() => Vec::new(),
     };
-    Ok(json_bytes(StatusCode::OK, page(service, &entries)))
+    Ok(json_bytes(StatusCode::OK, page(&service, &entries)))
 }
 
 /// Written by hand, because a message is carried byte for byte.
@@ -88,17 +135,11 @@ struct AckIn {
 }
 
 //= NODE-API-25: 204, or 400
-pub(super) async fn acknowledge(
-    node: &Node,
-    mut call: Call<'_>,
-    service: ServiceKey,
-    time: Duration,
-) -> Result<Answer, Fault> {
-    call.check_service(&service)?;
-    Query::read(call.query, &[])?;
-    let body = call.json(time).await?;
+async fn acknowledge(mut call: Call<'_>) -> Result<Answer, Fault> {
+    let service = call.service();
+    let body = call.json().await?;
     let cursor = cursor(&body, &service)?;
-    let (node, app) = (node.clone(), call.app.name.clone());
+    let (node, app) = (call.node(), call.app.name.clone());
     carry_on(async move { node.acknowledge(&app, &service, cursor).await }).await?;
     Ok(no_content())
 }
@@ -138,6 +179,16 @@ mod tests {
         assert_eq!(Cursor::decode(first["cursor"].as_str().unwrap(), &service), Some(Cursor(1)));
         assert_eq!(json["messages"].as_array().unwrap().len(), 2);
         assert_eq!(&page(&service, &[])[..], br#"{"messages":[]}"#);
+    }
+
+    #[test]
+    fn an_entry_has_the_properties_that_the_document_names() {
+        let body = page(&ServiceKey::new("p", "s"), &[entry(1, "{}")]);
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let document = super::super::document::value(super::super::TABLE);
+        let named = &document["components"]["schemas"]["InboxEntry"]["properties"];
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&json["messages"][0]), keys(named));
     }
 
     #[test]

@@ -9,22 +9,28 @@
 use std::{fmt, time::Duration};
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::Call;
+use super::{
+    Call,
+    operation::{Body, Operation, Parameter, Reply, Shape, Who, of},
+    shapes::Drafts,
+};
 use crate::{
     access::Principal,
     node::{
         self, Node,
-        views::{MessageView, rfc3339, rfc3339_option},
+        views::{MessageView, Moment, rfc3339, rfc3339_option},
     },
     serve::{
         peer_api::carry_on,
-        query::Query,
+        problem,
+        query::Span,
         respond::{Answer, Fault, json},
     },
     wire::{
@@ -38,48 +44,116 @@ use crate::{
     },
 };
 
-#[derive(Serialize)]
+const TIME_TO_LIVE: Span = Span {
+    name: "time-to-live",
+    what: "After this a message that was not delivered is dead; as `delivery.time-to-live` says where it is left out",
+    default: None,
+    min: Duration::from_secs(1),
+    max: LIFETIME_MAX,
+};
+
+/// A message, for the document.
+pub(super) const EXAMPLE: &str = r#"{"sender":{"protocol":"example","service":"form"},"id":"order-17",
+    "host":"beta.test","protocol":"example","service":"form","action":"put","payload":{"n":1}}"#;
+
+pub(super) const CALLS: &[Operation] = &[
+    Operation {
+        method: "POST",
+        path: "/v1/messages",
+        who: Who::App,
+        summary: "Hand over one message or many",
+        notes: "All are taken, or none: answered once they are on stable storage. A message to this host itself goes \
+                straight to its inbox. The same id with the same content again gets the same answer and is sent once. \
+                For apps of the sending services.",
+        parameters: &[Parameter::Span(&TIME_TO_LIVE)],
+        body: Some(Body { schema: of::<Drafts>, example: EXAMPLE }),
+        answers: &[Reply {
+            status: StatusCode::ACCEPTED,
+            what: "all are on stable storage",
+            content: Shape::Json {
+                schema: of::<AcceptedOut<'_>>,
+                example: r#"{"messages":[{"id":"order-17","state":"queued"}]}"#,
+            },
+        }],
+        problems: &[&problem::DRAFT, &problem::FORBIDDEN, &problem::POLICY, &problem::CONFLICT],
+        run: |call| Box::pin(submit(call)),
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/messages/{id}",
+        who: Who::App,
+        summary: "Where a message is",
+        notes: "Kept for 7 days after its end. For apps of the sending service and admins; others get 404.",
+        parameters: &[],
+        body: None,
+        answers: &[Reply::json(
+            "where it is",
+            of::<MessageOut<'_>>,
+            r#"{"id":"order-17","host":"beta.test","state":"delivered","attempts":0,"last-error":null,
+                "queued-at":"2026-01-31T12:00:00.000Z","delivered-at":"2026-01-31T12:00:00.006Z"}"#,
+        )],
+        problems: &[&problem::NOT_FOUND, &problem::UNAVAILABLE],
+        run: |call| Box::pin(async move { show(&call) }),
+    },
+];
+
+/// What was taken, in the order given.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Accepted")]
 struct AcceptedOut<'a> {
     messages: Vec<AcceptedOne<'a>>,
 }
 
-#[derive(Serialize)]
+/// A message that was taken.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AcceptedMessage")]
 struct AcceptedOne<'a> {
+    /// As it was given, or made.
     id: &'a str,
+    /// `queued`, unless it is a repeat or went to a service of this host.
     state: MessageState,
 }
 
-pub(super) async fn submit(node: &Node, mut call: Call<'_>, time: Duration) -> Result<Answer, Fault> {
-    let query = Query::read(call.query, &["time-to-live"])?;
+async fn submit(mut call: Call<'_>) -> Result<Answer, Fault> {
     //= NODE-API-17: its own
-    let time_to_live = query.duration("time-to-live", Duration::from_secs(1), LIFETIME_MAX)?;
-    let body = call.json(time).await?;
+    let time_to_live = call.query.span(&TIME_TO_LIVE)?;
+    let body = call.json().await?;
+    let node = call.node();
     let drafts = drafts(&body, node.host(), call.app)?;
     drop(body);
-    let node = node.clone();
     let submitted = carry_on(async move { node.submit(drafts, time_to_live).await }).await?;
     let messages = submitted.iter().map(|one| AcceptedOne { id: &one.id, state: one.state }).collect();
     Ok(json(StatusCode::ACCEPTED, &AcceptedOut { messages }))
 }
 
-#[derive(Serialize)]
+/// Where an outgoing message is.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "MessageStatus")]
 struct MessageOut<'a> {
+    /// Its id.
     id: &'a str,
+    /// The host that it is for.
     host: &'a str,
+    /// Where it is.
     state: MessageState,
+    /// Tries that ended without success, also before a connection.
     attempts: u64,
+    /// Why the last of them failed.
     last_error: Option<&'a str>,
+    /// When it was taken.
     #[serde(serialize_with = "rfc3339")]
+    #[schemars(with = "Moment")]
     queued_at: Wall,
+    /// When it was delivered.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<Moment>")]
     delivered_at: Option<Wall>,
 }
 
 //= NODE-API-18: its state
-pub(super) fn show(node: &Node, call: &Call<'_>, id: &str) -> Result<Answer, Fault> {
-    Query::read(call.query, &[])?;
-    let message = visible(node, call.app, id)?;
+fn show(call: &Call<'_>) -> Result<Answer, Fault> {
+    let message = visible(&call.face.node, call.app, call.part("id"))?;
     let delivered_at = message.ended.filter(|_| message.state == MessageState::Delivered);
     let out = MessageOut {
         id: &message.id,
@@ -230,6 +304,26 @@ mod tests {
     }
 
     //= NODE-API-02
+    #[test]
+    fn a_draft_needs_what_the_document_says() {
+        let document = super::super::document::value(super::super::TABLE);
+        let schema = &document["components"]["schemas"]["Draft"];
+        let example: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+        let without = |place: &str, name: &str| {
+            let mut one = example.clone();
+            one.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(name).unwrap();
+            Draft::decode(one.to_string().as_bytes(), &OwnHost::parse("a.test").unwrap()).is_err()
+        };
+        for (place, schema) in [("", schema), ("/sender", &schema["properties"]["sender"])] {
+            let properties = example.pointer(place).unwrap().as_object().unwrap().keys();
+            for name in properties.filter(|name| !matches!(name.as_str(), "action")) {
+                let required = schema["required"].as_array().unwrap().contains(&name.as_str().into());
+                assert_eq!(without(place, name), required, "{place}/{name}");
+            }
+        }
+        assert!(without("", "action"), "an action or a reply-to");
+    }
+
     #[test]
     fn an_app_sends_only_as_its_services_also_an_admin() {
         let (status, problem) = refused(&ONE.replace(r#""service":"s""#, r#""service":"other""#));

@@ -20,92 +20,243 @@
 //! `DELETE /v1/discovered`: that of all hosts, `{"hosts"}`. Each change is logged with the app that made it.
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Call;
+use super::{
+    Call,
+    operation::{Operation, Reply, Run, Who, of},
+};
 use crate::{
-    node::{self, IgnoredView, Node, Steer, Steered, views::PeerView},
+    node::{self, IgnoredView, Steer, Steered, views::PeerView},
     serve::{
         peer_api::carry_on,
-        query::{Query, fault},
+        problem::{self, Kind},
+        query::fault,
         respond::{Answer, Fault, json, no_content},
     },
     wire::host::PeerHost,
 };
 
-#[derive(Serialize)]
+/// A link, for the document.
+macro_rules! link {
+    () => {
+        r#"{"host":"beta.test","configured":true,"allowed":true,"revision":"R1","negotiation":{"source":"pinned",
+            "reason":"pinned: a refresh-path","fetched-at":null,"fresh-until":null,"parameters":{
+            "request-path":"/request","grant-path":"/grant","refresh-path":"/refresh","packet-path":"/packet"}},
+            "http":"HTTP/2","tls":"TLS 1.3","sending":{"state":"linked","expires-at":"2026-01-31T13:00:00.000Z",
+            "next-try-at":null,"revision":"R1","reason":"its lifetime came as expires-in"},"receiving":{
+            "state":"linked","expires-at":"2026-01-31T13:00:00.000Z","families":1,"revision":"R1",
+            "reason":"it asked with tokens"},"queue":{"messages":0,"in-flight":0,"oldest-at":null},"failures":0,
+            "last-success-at":"2026-01-31T12:00:00.000Z","last-failure":null,
+            "last-heard-at":"2026-01-31T12:00:00.000Z"}"#
+    };
+}
+
+const LINK: Reply = Reply::json("the link as it is then", of::<PeerView>, link!());
+
+/// What all calls about links have in common.
+const ADMIN: Operation = Operation {
+    method: "GET",
+    path: "",
+    who: Who::Admin,
+    summary: "",
+    notes: "",
+    parameters: &[],
+    body: None,
+    answers: &[LINK],
+    problems: &[],
+    run: |call| Box::pin(async move { show(&call) }),
+};
+
+/// A call that steers a link.
+const fn steering(path: &'static str, summary: &'static str, notes: &'static str, run: Run) -> Operation {
+    const DONE: Reply = Reply::json(
+        "how many messages it concerned, and the link as it is then",
+        of::<SteeredOut>,
+        concat!(r#"{"messages":0,"peer":"#, link!(), "}"),
+    );
+    const PROBLEMS: &[&Kind] = &[&problem::NOT_FOUND, &problem::POLICY, &problem::UNAVAILABLE];
+    Operation { method: "POST", path, summary, notes, answers: &[DONE], problems: PROBLEMS, run, ..ADMIN }
+}
+
+pub(super) const CALLS: &[Operation] = &[
+    Operation {
+        path: "/v1/peers",
+        summary: "All links and configured peers",
+        answers: &[Reply::json("all of them", of::<PeersOut>, concat!(r#"{"peers":["#, link!(), "]}"))],
+        run: |call| Box::pin(async move { Ok(list(&call)) }),
+        ..ADMIN
+    },
+    Operation {
+        path: "/v1/peers/{host}",
+        summary: "One link",
+        problems: &[&problem::NOT_FOUND],
+        run: |call| Box::pin(async move { show(&call) }),
+        ..ADMIN
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/peers/{host}",
+        summary: "Forget a link and revoke what the peer was given",
+        notes: "Mail that waits for it stays.",
+        answers: &[Reply::empty(StatusCode::NO_CONTENT, "it is forgotten")],
+        problems: &[&problem::NOT_FOUND, &problem::UNAVAILABLE],
+        run: |call| Box::pin(async move { forget(&call).await }),
+        ..ADMIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/peers/{host}/connect",
+        summary: "Exchange tokens now, and wait for the outcome",
+        problems: &[&problem::NOT_FOUND, &problem::POLICY, &problem::PEER, &problem::UNAVAILABLE],
+        run: |call| Box::pin(async move { connect(&call).await }),
+        ..ADMIN
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/peers/{host}/refresh",
+        summary: "Refresh the token that the peer gave, and wait for the outcome",
+        problems: &[&problem::NOT_FOUND, &problem::POLICY, &problem::PEER, &problem::UNAVAILABLE],
+        run: |call| Box::pin(async move { refresh(&call).await }),
+        ..ADMIN
+    },
+    steering(
+        "/v1/peers/{host}/retry",
+        "Try now",
+        "Whatever the link rests for; and look up at once what could not be found a moment ago.",
+        |call| Box::pin(async move { steer(&call, Steer::Retry).await }),
+    ),
+    steering(
+        "/v1/peers/{host}/pause",
+        "Send nothing until it is resumed",
+        "Over restarts too. What the peer sends is taken.",
+        |call| Box::pin(async move { steer(&call, Steer::Pause).await }),
+    ),
+    steering("/v1/peers/{host}/resume", "Send again", "", |call| {
+        Box::pin(async move { steer(&call, Steer::Resume).await })
+    }),
+    steering(
+        "/v1/peers/{host}/purge",
+        "Set all waiting mail aside",
+        "All but the packet under way: it is dead, listed, and can be queued again.",
+        |call| Box::pin(async move { steer(&call, Steer::Purge).await }),
+    ),
+    steering("/v1/peers/{host}/retry-dead", "Queue all its dead messages again", "", |call| {
+        Box::pin(async move { steer(&call, Steer::RetryDead).await })
+    }),
+    steering("/v1/peers/{host}/drop-dead", "Delete all its dead messages for good", "", |call| {
+        Box::pin(async move { steer(&call, Steer::DropDead).await })
+    }),
+    steering("/v1/peers/{host}/flush", "Forget what was found out about how it is spoken to", "", |call| {
+        Box::pin(async move { steer(&call, Steer::Flush).await })
+    }),
+    Operation {
+        method: "DELETE",
+        path: "/v1/discovered",
+        summary: "Forget what was found out about how all hosts are spoken to",
+        answers: &[Reply::json("how many hosts it concerned", of::<FlushedOut>, r#"{"hosts":3}"#)],
+        run: |call| Box::pin(async move { Ok(flush(&call)) }),
+        ..ADMIN
+    },
+    Operation {
+        path: "/v1/ignored",
+        summary: "Messages for services that nobody runs here",
+        notes: "Since the start of the node.",
+        answers: &[Reply::json(
+            "who sent how many, under which names",
+            of::<IgnoredOut>,
+            r#"{"services":[{"from":"beta.test","protocol":"example","service":"store","messages":7,
+                "last-at":"2026-01-31T12:00:00.000Z"}],"others":0}"#,
+        )],
+        run: |call| Box::pin(async move { Ok(ignored(&call)) }),
+        ..ADMIN
+    },
+];
+
+/// What came of steering a link.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Steered")]
 struct SteeredOut {
+    /// How many messages it concerned.
     messages: u64,
+    /// The link as it is then.
     peer: PeerView,
 }
 
-#[derive(Serialize)]
+/// What was forgotten.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Flushed")]
 struct FlushedOut {
+    /// How many hosts it concerned.
     hosts: usize,
 }
 
-#[derive(Serialize)]
+/// Messages for services that nobody runs here.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IgnoredMessages")]
 struct IgnoredOut {
+    /// By sender and name, 256 at most.
     services: Vec<IgnoredView>,
+    /// Messages beyond those.
     others: u64,
 }
 
-#[derive(Serialize)]
+/// All links and configured peers.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Peers")]
 struct PeersOut {
     peers: Vec<PeerView>,
 }
 
-pub(super) fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
-    check(call)?;
-    Ok(json(StatusCode::OK, &PeersOut { peers: node.peers() }))
+fn list(call: &Call<'_>) -> Answer {
+    json(StatusCode::OK, &PeersOut { peers: call.face.node.peers() })
 }
 
-pub(super) fn show(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
-    let host = named(call, host)?;
+fn show(call: &Call<'_>) -> Result<Answer, Fault> {
+    let host = named(call)?;
     let unknown = || node::Error::NotFound(format!("nothing is known of {host}"));
-    Ok(json(StatusCode::OK, &node.peer(&host).ok_or_else(unknown)?))
+    Ok(json(StatusCode::OK, &call.face.node.peer(&host).ok_or_else(unknown)?))
 }
 
 //= NODE-API-29: and wait
-pub(super) async fn connect(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
-    let (node, host) = (node.clone(), named(call, host)?);
+async fn connect(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (node, host) = (call.node(), named(call)?);
     said(call, &host, "connect");
     let view = carry_on(async move { node.connect(&host).await }).await?;
     Ok(json(StatusCode::OK, &view))
 }
 
 //= NODE-API-30: now
-pub(super) async fn refresh(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
-    let (node, host) = (node.clone(), named(call, host)?);
+async fn refresh(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (node, host) = (call.node(), named(call)?);
     said(call, &host, "refresh");
     let view = carry_on(async move { node.refresh(&host).await }).await?;
     Ok(json(StatusCode::OK, &view))
 }
 
-pub(super) async fn forget(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
-    let (node, host) = (node.clone(), named(call, host)?);
+async fn forget(call: &Call<'_>) -> Result<Answer, Fault> {
+    let (node, host) = (call.node(), named(call)?);
     said(call, &host, "forget");
     carry_on(async move { node.forget(&host).await }).await?;
     Ok(no_content())
 }
 
-pub(super) async fn steer(node: &Node, call: &Call<'_>, host: &str, steer: Steer) -> Result<Answer, Fault> {
-    let (node, host, who) = (node.clone(), named(call, host)?, call.app.name.clone());
+async fn steer(call: &Call<'_>, steer: Steer) -> Result<Answer, Fault> {
+    let (node, host, who) = (call.node(), named(call)?, call.app.name.clone());
     let Steered { messages, peer } = carry_on(async move { node.steer(&host, steer, &who).await }).await?;
     Ok(json(StatusCode::OK, &SteeredOut { messages, peer }))
 }
 
-pub(super) fn flush(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
-    check(call)?;
-    let hosts = node.flush_discovered();
+fn flush(call: &Call<'_>) -> Answer {
+    let hosts = call.face.node.flush_discovered();
     tracing::info!(who = %call.app.name, what = "flush", hosts, "an operator flushes what was discovered");
-    Ok(json(StatusCode::OK, &FlushedOut { hosts }))
+    json(StatusCode::OK, &FlushedOut { hosts })
 }
 
-pub(super) fn ignored(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
-    check(call)?;
-    let (services, others) = node.ignored();
-    Ok(json(StatusCode::OK, &IgnoredOut { services, others }))
+fn ignored(call: &Call<'_>) -> Answer {
+    let (services, others) = call.face.node.ignored();
+    json(StatusCode::OK, &IgnoredOut { services, others })
 }
 
 /// Who did it: what comes of it is logged by the node.
@@ -113,14 +264,8 @@ fn said(call: &Call<'_>, host: &PeerHost, what: &'static str) {
     tracing::info!(peer = %host, who = %call.app.name, what, "an operator steers the link");
 }
 
-fn check(call: &Call<'_>) -> Result<(), Fault> {
-    call.check_admin()?;
-    Query::read(call.query, &[]).map(drop)
-}
-
-fn named(call: &Call<'_>, host: &str) -> Result<PeerHost, Fault> {
-    check(call)?;
-    named_host("host", host)
+fn named(call: &Call<'_>) -> Result<PeerHost, Fault> {
+    named_host("host", call.part("host"))
 }
 
 /// A host that a caller wrote.

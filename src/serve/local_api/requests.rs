@@ -10,31 +10,62 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::{Call, messages};
+use super::{
+    Call, messages,
+    operation::{Body, Operation, Parameter, Reply, Who, of},
+    shapes::{Asked, Message},
+};
 use crate::{
-    node::Node,
     serve::{
         peer_api::carry_on,
-        query::Query,
+        problem,
+        query::Span,
         respond::{Answer, Fault, json_bytes},
-        stop::Stopping,
     },
     wire::{limits::POLL_TIME_MAX, refusal::Refusal},
 };
 
 /// How long is waited where the call does not say.
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+const WAIT: Span = Span {
+    name: "wait",
+    what: "How long the answer is waited for",
+    default: Some(WAIT_DEFAULT),
+    min: Duration::ZERO,
+    max: POLL_TIME_MAX,
+};
+
+pub(super) const CALLS: &[Operation] = &[Operation {
+    method: "POST",
+    path: "/v1/requests",
+    who: Who::App,
+    summary: "Send a message and wait for its answer",
+    notes: "The answer comes from the host that was asked, is addressed to the service that asked, and names the request \
+            in `reply-to`. It stands in the inbox as well, also when it comes late; the same call again finds it and \
+            asks nobody twice. For apps of the sending service.",
+    parameters: &[Parameter::Span(&WAIT)],
+    body: Some(Body { schema: of::<Asked>, example: messages::EXAMPLE }),
+    answers: &[Reply::json(
+        "the answer, as it came",
+        of::<Message>,
+        r#"{"sender":{"host":"beta.test","protocol":"example","service":"form"},"id":"a-1","reply-to":"order-17",
+            "host":"alpha.test","protocol":"example","service":"form","payload":{"done":true}}"#,
+    )],
+    problems: &[
+        &problem::DRAFT,
+        &problem::FORBIDDEN,
+        &problem::POLICY,
+        &problem::CONFLICT,
+        &problem::UNANSWERED,
+    ],
+    run: |call| Box::pin(ask(call)),
+}];
 
 //= NODE-API-38: 200, or 504
-pub(super) async fn ask(
-    node: &Node,
-    mut call: Call<'_>,
-    time: Duration,
-    mut stopping: Stopping,
-) -> Result<Answer, Fault> {
-    let query = Query::read(call.query, &["wait"])?;
-    let wait = query.duration("wait", Duration::ZERO, POLL_TIME_MAX)?.unwrap_or(WAIT);
-    let body = call.json(time).await?;
+async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
+    let wait = call.query.span(&WAIT)?.unwrap_or(WAIT_DEFAULT);
+    let (node, mut stopping) = (call.node(), call.face.stopping.clone());
+    let body = call.json().await?;
     let mut drafts = messages::drafts(&body, node.host(), call.app)?;
     drop(body);
     let (Some(draft), 0) = (drafts.pop(), drafts.len()) else {

@@ -5,6 +5,8 @@ use http_body_util::BodyExt as _;
 use super::*;
 
 async fn read(fault: Fault, door: Door) -> (Answer, serde_json::Value) {
+    let kind = fault.kind();
+    assert!(problem::LOCAL.iter().chain(problem::PEERS).any(|listed| std::ptr::eq(*listed, kind)), "{fault}");
     let (head, body) = fault.answer(door).into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     (Answer::from_parts(head, Content::default()), serde_json::from_slice(&bytes).unwrap())
@@ -117,7 +119,7 @@ async fn what_the_faces_refuse_has_its_status() {
         (Fault::Path, 404),
         (Fault::HostMissing, 400),
         (Fault::Misdirected, 421),
-        (Fault::Method("POST"), 405),
+        (Fault::Method("POST".into()), 405),
         (Fault::MediaType, 415),
         (Fault::Body(BodyError::TooLarge { limit: 1 }), 413),
         (Fault::Body(BodyError::Late), 408),
