@@ -36,7 +36,7 @@ impl Client {
     /// stage that failed where it was not reached.
     pub async fn discover(&self, route: &Route, stranger: bool) -> Result<Discovered, CallError> {
         let deadline = if stranger { GRANT_TIME_STRANGER } else { LOOK_UP_TIME };
-        let lane = Lane::passing(&self.dialler, route, stranger, (self.clock)().mono);
+        let lane = Lane::passing(&self.dialler.load_full(), route, stranger, (self.clock)().mono);
         timeout(deadline, look(route, &lane, deadline)).await.unwrap_or_else(|_| {
             let detail = format!("no host information from {} within {} s", route.host, deadline.as_secs());
             Err(fault(CallStage::Timeout, detail))

@@ -8,7 +8,7 @@ use crate::{
     link::{
         admission::Bucket,
         event::Event,
-        lobby::{Action, Asked, Ended, Grant, LookedUp, NotFound, Origin, Took},
+        lobby::{self, Action, Asked, Ended, Grant, LookedUp, NotFound, Origin, Took},
         peer::Standing,
     },
     token::family::{Family, NewPair, Subject},
@@ -38,7 +38,7 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
 
 fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), String> {
     let host = request.host();
-    let settings = &shell.settings;
+    let settings = shell.settings();
     if settings.host.is(host) || settings.aliases.iter().any(|alias| alias.is(host)) {
         return Err("it names this very host".to_owned());
     }
@@ -46,11 +46,11 @@ fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), Strin
         return Err("the node is stopping".to_owned());
     }
     // The policy stands on the road.
-    shell.road(host).map_err(|error| error.to_string())?;
+    settings.road(host).map_err(|error| error.to_string())?;
     let origin = Origin::of(from);
-    let known = shell.knows(host);
+    let known = shell.knows(&settings, host);
     let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin, shell.now().mono))
-        || shell
+        || settings
             .pin(host)
             .and_then(|pin| pin.address.as_ref())
             .and_then(Address::ip)
@@ -74,6 +74,12 @@ fn pace(shell: &Shell, origin: Origin) -> Result<(), String> {
     }
     let mut bucket = shell.paces.entry(origin).or_insert_with(|| Bucket::full(REQUESTS_PER_SECOND, now));
     bucket.take(REQUESTS_PER_SECOND, now).map_err(|refusal| refusal.to_string())
+}
+
+/// The lobby goes on under other settings.
+pub(super) fn renew(shell: &Arc<Shell>, settings: lobby::Settings) {
+    shell.lobby().renew(settings, shell.now());
+    perform(shell);
 }
 
 /// The lobby's moment has come.
@@ -115,7 +121,7 @@ fn start(shell: &Arc<Shell>, action: Action) {
         }
         Action::Drop { host, reason } => {
             shell.metrics.requests_dropped.up();
-            let said = shell.pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
+            let said = shell.settings().pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
             match said {
                 Some(unsaid) => {
                     tracing::info!(peer = %host, %reason, unsaid, "a configured peer's token request is not granted");
@@ -198,7 +204,7 @@ async fn send(
     let (mut route, parameters) = lookup::way(shell, host, stranger).await?;
     route.trusted = route.trusted && !stranger;
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
-    let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());
+    let (own, path) = (&shell.host, parameters.grant_path.as_str());
     match grant {
         //= https-token, "The three published revisions": granted only where it fits the host's parameters
         Grant::Tokens { .. } if parameters.form() == Form::State => {

@@ -99,6 +99,12 @@ impl Lobby {
         }
     }
 
+    /// Takes other settings. Grants under way go on; where there is more room now, the next begin.
+    pub fn renew(&mut self, settings: Settings, now: Now) {
+        self.settings = settings;
+        self.start(now);
+    }
+
     //= https-token, "Request a token", MUST 3: a request to grant a token request
     /// A request came in.
     ///
