@@ -156,8 +156,10 @@ impl Parts {
             dedupe_per_peer: self.inbox.dedupe_per_peer,
             dedupe_total: self.inbox.dedupe_total,
             free_space_min: self.bounds.free_space_min,
-            outbox_messages: self.bounds.outbox_messages,
-            outbox_messages_per_peer: self.bounds.outbox_messages_per_peer,
+            outbox: store::OutboxBounds {
+                messages: self.bounds.outbox_messages,
+                messages_per_peer: self.bounds.outbox_messages_per_peer,
+            },
             ..store::Settings::default()
         }
     }
