@@ -38,10 +38,7 @@ use crate::{
         stop::{Stop, Stopping, stop},
     },
     store::{Store, StoreError, embedded::Embedded},
-    telemetry::{
-        log::{self, LogError},
-        metrics::Metrics,
-    },
+    telemetry::{log::LogError, metrics::Metrics},
     tls::{
         self, TlsError,
         authority::{self, Existing, Written},
@@ -53,6 +50,8 @@ use crate::{
         time::{ReadClock, Wall},
     },
 };
+
+pub use crate::telemetry::log::Log;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +95,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// `AppError`: what kept it from starting.
-pub fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
+pub fn serve(config: Config, _log: Log, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -344,12 +343,12 @@ pub fn write_development(dir: &Path, hosts: &[OwnHost]) -> Result<(Vec<PathBuf>,
     Ok((written, kept))
 }
 
-/// Starts the log of this process.
+/// Starts the log of this process as its configuration says.
 ///
 /// # Errors
-/// `LogError` names the variable at fault.
-pub fn start_log() -> Result<(), LogError> {
-    log::start()
+/// `LogError` where there is one already.
+pub fn start_log(config: &Config) -> Result<Log, LogError> {
+    Log::start(&config.log)
 }
 
 /// Both clocks, for commands that wait or show times.

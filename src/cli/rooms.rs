@@ -16,11 +16,11 @@ use crate::{
     },
 };
 
-pub(super) use app::Ready;
+pub(super) use app::{Log, Ready};
 
 /// Runs the node until it is told to end.
-pub(super) fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), String> {
-    app::serve(config, ready).map_err(|error| error.to_string())
+pub(super) fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Result<(), String> {
+    app::serve(config, log, ready).map_err(|error| error.to_string())
 }
 
 /// What is wrong, or doubtful, with the certificates that a configuration names.
@@ -45,9 +45,9 @@ pub(super) fn write_development(dir: &Path, hosts: &[OwnHost]) -> Result<Vec<Pat
     Ok(written)
 }
 
-/// Starts the log.
-pub(super) fn start_log() -> Result<(), CliError> {
-    app::start_log().map_err(|error| CliError::failed(error, ""))
+/// Starts the log as the configuration says.
+pub(super) fn start_log(config: &Config) -> Result<Log, CliError> {
+    app::start_log(config).map_err(|error| CliError::failed(error, ""))
 }
 
 /// The time, for showing how far away other times are.

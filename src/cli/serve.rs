@@ -27,7 +27,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
         let (config, warnings) = self.config.load().map_err(|error| unusable(self.config.name(), &error))?;
-        rooms::start_log()?;
+        let log = rooms::start_log(&config)?;
         if self.with_parent {
             end_with_parent()?;
         }
@@ -36,7 +36,7 @@ impl Serve {
         }
         let host = config.node.host.clone();
         let mut said = Ok(());
-        rooms::serve(config, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
+        rooms::serve(config, log, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
             .map_err(|error| CliError::failed(error, ""))?;
         said
     }

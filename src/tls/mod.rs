@@ -47,6 +47,8 @@ pub struct Settings {
     pub roots: Vec<PathBuf>,
     /// Whether the public authorities are trusted. Default: true.
     pub web_pki: bool,
+    /// How often the files are looked at for renewed ones. Default: 30 s.
+    pub check_every: Duration,
 }
 
 /// What this host shows and whom it trusts.

@@ -28,6 +28,7 @@ fn folder() -> (TempDir, Settings) {
         key: dir.path().join("alpha.test.key"),
         roots: vec![dir.path().join("ca.pem")],
         web_pki: false,
+        check_every: Duration::from_secs(30),
     };
     (dir, settings)
 }
@@ -60,6 +61,7 @@ fn addresses_get_certificates_too() {
             key: dir.path().join(format!("{file}.key")),
             roots: vec![],
             web_pki: true,
+            check_every: Duration::from_secs(30),
         };
         let facts = load(&settings, &host(name), NOW).unwrap().certificate;
         assert_eq!((facts.names, facts.warnings), (vec![san.to_owned()], vec![]), "{name}");
