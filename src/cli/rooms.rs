@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use super::output::CliError;
 use crate::{
     app,
-    config::{
-        Config,
-        finding::{Finding, Findings},
-    },
+    config::{Config, finding::Findings},
     wire::{
         host::OwnHost,
         secret::FreshSecret,
@@ -25,18 +22,7 @@ pub(super) fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Resu
 
 /// What is wrong, or doubtful, with the certificates that a configuration names.
 pub(super) fn certificates(config: &Config) -> Findings {
-    let found = |what: String| Finding {
-        place: config.place("peer.certificate"),
-        key: "peer.certificate".to_owned(),
-        what,
-        mend: String::new(),
-    };
-    match app::check_certificates(config) {
-        Ok(warnings) => {
-            Findings { problems: Vec::new(), warnings: warnings.into_iter().map(found).collect() }
-        }
-        Err(error) => Findings { problems: vec![found(error.to_string())], warnings: Vec::new() },
-    }
+    app::check_certificates(config)
 }
 
 /// Writes a development CA (unless there is one) and a certificate per host; gives back what was written.

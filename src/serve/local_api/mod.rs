@@ -209,7 +209,9 @@ impl LocalApi {
             Route::Message(id) => messages::show(node, &call, &id),
             Route::Inbox(service) => inbox::read(node, &call, &service, self.0.stopping.clone()).await,
             Route::Ack(service) => inbox::acknowledge(node, call, service, self.0.body_time).await,
-            Route::Events(service) => events::open(node, &call, service, self.0.stopping.clone()),
+            Route::Events(service) => {
+                events::open(node, &self.0.access, &call, service, self.0.stopping.clone())
+            }
             Route::Requests => requests::ask(node, call, self.0.body_time, self.0.stopping.clone()).await,
             Route::Dead => dead::list(node, &call).await,
             Route::DeadOne(id) => dead::delete(node, &call, id).await,
