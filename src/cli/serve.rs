@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{config::finding::ConfigError, wire::host::OwnHost};
 
-/// Run the node: SIGTERM or ctrl-c finishes what is in hand and ends it, SIGHUP takes a renewed certificate
+/// Run the node: SIGTERM or ctrl-c finishes what is in hand and ends it, SIGHUP reads the configuration again
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ymp serve --config /etc/ymp/ymp.toml\n  \
     YMP_HOST=alpha.test YMP_TRUST__ROOTS='[\"certs/ca.pem\"]' ymp serve\n\n\

@@ -222,9 +222,8 @@ fn fits(value: &mut Value, key: &Key, shown: &str, findings: &mut Findings) -> b
 /// What stands at each key that is read at the start only.
 pub(super) fn at_start(root: &Value) -> Vec<(Variable, Option<Value>)> {
     let look = |path: &[&str]| {
-        path.iter().try_fold(root, |value, step| match &value.content {
-            Content::Table(table) => table.get(*step),
-            _ => None,
+        path.iter().try_fold(root, |value, step| {
+            if let Content::Table(table) = &value.content { table.get(*step) } else { None }
         })
     };
     let wanted = keys::variables().into_iter().filter(|key| key.at_start);

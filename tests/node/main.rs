@@ -31,6 +31,7 @@ mod privacy;
 mod r3;
 mod reference;
 mod refreshed;
+mod reload;
 mod requests;
 mod sending;
 mod steering;
