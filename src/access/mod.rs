@@ -160,6 +160,7 @@ mod tests {
         })
     }
 
+    //= NODE-API-01
     #[test]
     fn a_token_opens_for_its_own_app_only() {
         let access = access();

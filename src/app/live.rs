@@ -63,6 +63,7 @@ impl Live {
         }
     }
 
+    //= NODE-SERVE-03, NODE-SERVE-04: SIGHUP reads both again
     /// SIGHUP.
     async fn read_again(&mut self) {
         let (config, now) = (self.config.clone(), (self.clock)().wall);

@@ -56,6 +56,7 @@ use crate::{
 
 mod certificates;
 mod descriptors;
+pub mod doctor;
 mod live;
 
 use certificates::Certificates;
@@ -224,6 +225,7 @@ impl App {
         };
         ready(Ready { peer: peer.1, local: local.1 });
         let stopped = async {
+            //= NODE-SERVE-02: drains
             let Signals { mut terminate, mut interrupt, hang_up } = signals;
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -161,7 +161,16 @@ impl Reading {
         } else {
             out.line(entry.text())?
         }
-        if self.ack { self.acknowledge(&entry.cursor).await } else { Ok(()) }
+        if !self.ack {
+            return Ok(());
+        }
+        // The node may go away with this in hand; to acknowledge twice changes nothing.
+        loop {
+            match self.acknowledge(&entry.cursor).await {
+                Err(CliError::Away { .. }) => tokio::time::sleep(PAUSE).await,
+                done => return done,
+            }
+        }
     }
 
     async fn acknowledge(&self, cursor: &str) -> Outcome {

@@ -1,6 +1,7 @@
 //! The commands (`node`, "Command line").
 //!
-//! `init`, `check` and `certs` work on files, `serve` runs the node, `demo` runs two for a few seconds, all others talk to a running node through its
+//! `init`, `check` and `certs` work on files, `doctor` calls a peer, `serve` runs the node, `demo` runs two for a few
+//! seconds, all others talk to a running node through its
 //! local API and nothing else. Data goes to standard output, errors to standard error with the cause and what to do;
 //! the exit code is 0, 1 where the command failed, 2 where it was not understood.
 
@@ -17,10 +18,12 @@ mod certs;
 mod check;
 mod dead;
 mod demo;
+mod doctor;
 mod events;
 mod health;
 mod inbox;
 mod init;
+mod link;
 mod output;
 mod peer;
 mod remote;
@@ -47,6 +50,7 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Certs(certs::Certs),
     Health(health::Health),
     Peer(peer::Peer),
@@ -71,6 +75,7 @@ fn dispatch(command: Command, out: &mut Out<'_>) -> Outcome {
         Command::Init(args) => args.run(out),
         Command::Serve(args) => args.run(out),
         Command::Check(args) => args.run(out),
+        Command::Doctor(args) => args.run(out),
         Command::Certs(args) => args.run(out),
         Command::Health(args) => args.run(out),
         Command::Peer(args) => args.run(out),

@@ -25,6 +25,15 @@ pub(super) enum CliError {
         /// What to do.
         mend: String,
     },
+    /// A peer did not do its part in what a node did.
+    Peer {
+        /// Where it failed.
+        step: String,
+        /// The cause.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
     /// It failed, and everything has been said.
     Said,
     /// Standard output cannot be written.
@@ -45,6 +54,7 @@ impl fmt::Display for CliError {
                 write!(f, "ymp: {what}")?;
                 if mend.is_empty() { Ok(()) } else { write!(f, "\n     {mend}") }
             }
+            Self::Peer { step, what, mend } => write!(f, "ymp: {what} (step `{step}`)\n     {mend}"),
             Self::Said => Ok(()),
             Self::Output(error) => write!(f, "ymp: standard output cannot be written: {error}"),
         }

@@ -3,7 +3,10 @@
 //! Plain HTTP, no proxies, no redirects, and never longer than asked. What the node refuses becomes an error that says
 //! why, in its own words, and what the caller needs.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use reqwest::{Client, Method, Response, Url, header, redirect};
 use serde::Deserialize;
@@ -66,6 +69,25 @@ struct Problem {
     step: Option<String>,
     index: Option<u64>,
     field: Option<String>,
+}
+
+impl Target {
+    /// Whether somebody said who asks.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some() || set("YMP_TOKEN").is_some()
+    }
+
+    /// The node that listens there, where nobody said another.
+    pub(super) fn or_at(self, local: SocketAddr) -> Self {
+        let named = self.local.is_some() || set("YMP_LOCAL").is_some();
+        if named || local.port() == 0 {
+            return self;
+        }
+        let loopback: IpAddr =
+            if local.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        let ip = if local.ip().is_unspecified() { loopback } else { local.ip() };
+        Self { local: Some(SocketAddr::new(ip, local.port()).to_string()), ..self }
+    }
 }
 
 impl Remote {
@@ -220,7 +242,10 @@ async fn refused(response: Response, need: &str) -> CliError {
             let wait = wait.map_or("a moment".to_owned(), |wait| format!("{wait} s"));
             CliError::failed(what, format!("try again in {wait}"))
         }
-        other => CliError::failed(what, mend(other)),
+        other => match problem.step {
+            Some(step) => CliError::Peer { step: clean(&step), what, mend: mend(other).to_owned() },
+            None => CliError::failed(what, mend(other)),
+        },
     }
 }
 
@@ -239,16 +264,15 @@ fn mend(status: u16) -> &'static str {
 }
 
 impl Problem {
-    /// What the node said: title, detail, and the place in the call.
+    /// What the node said: title, detail, and the place in the call. The step is not part of it.
     fn words(&self, default: &str) -> String {
         let mut words = clean(self.title.as_deref().unwrap_or(default));
         if let Some(detail) = self.detail.as_deref().filter(|detail| Some(*detail) != self.title.as_deref()) {
             words = format!("{words}: {}", clean(detail));
         }
-        let step = self.step.as_deref().map(|step| format!("step `{}`", clean(step)));
         let index = self.index.map(|index| format!("message {index}"));
         let field = self.field.as_deref().map(|field| format!("field `{}`", clean(field)));
-        let places: Vec<String> = [step, index, field].into_iter().flatten().collect();
+        let places: Vec<String> = [index, field].into_iter().flatten().collect();
         if places.is_empty() { words } else { format!("{words} ({})", places.join(", ")) }
     }
 }

@@ -13,7 +13,19 @@ use crate::{
     },
 };
 
-pub(super) use app::{Log, Ready};
+pub(super) use app::{
+    Log, Ready,
+    doctor::{State, Step, Walked},
+};
+
+/// Walks to a host and tells each step as it is made.
+pub(super) async fn walk<E>(
+    config: &Config,
+    host: &str,
+    tell: impl FnMut(Step) -> Result<(), E>,
+) -> Result<Walked, E> {
+    app::doctor::walk(config, host, tell).await
+}
 
 /// Runs the node until it is told to end.
 pub(super) fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Result<(), String> {

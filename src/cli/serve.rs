@@ -7,7 +7,7 @@ use super::{
     rooms,
     settings::ConfigFile,
 };
-use crate::{config::finding::ConfigError, wire::host::OwnHost};
+use crate::wire::host::OwnHost;
 
 /// Run the node: SIGTERM or ctrl-c finishes what is in hand and ends it, SIGHUP reads the configuration again
 #[derive(clap::Args, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
-        let (config, warnings) = self.config.load().map_err(|error| unusable(self.config.name(), &error))?;
+        let (config, warnings) = self.config.usable()?;
         let log = rooms::start_log(&config)?;
         if self.with_parent {
             end_with_parent()?;
@@ -42,6 +42,7 @@ impl Serve {
     }
 }
 
+//= NODE-SERVE-01: the real ports
 /// What scripts wait for.
 fn ready_line(host: &OwnHost, peer: SocketAddr, local: SocketAddr) -> String {
     format!("ready host={host} peer={peer} local={local}")
@@ -60,19 +61,11 @@ fn end_with_parent() -> Outcome {
     Ok(())
 }
 
-fn unusable(file: &std::path::Path, error: &ConfigError) -> CliError {
-    let count = error.0.problems.len();
-    let noun = if count == 1 { "problem" } else { "problems" };
-    CliError::failed(
-        format!("{} has {count} {noun}:\n{error}", file.display()),
-        "mend it, then try `ymp check`",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    //= NODE-SERVE-01
     #[test]
     fn the_ready_line_is_the_documented_one() {
         let host = OwnHost::parse("alpha.test").unwrap();

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::output::CliError;
 use crate::config::{
     Config, environment,
     finding::{ConfigError, Finding},
@@ -35,6 +36,16 @@ impl ConfigFile {
             Some(file) => Config::load(file, environment()),
             None => Config::read(Path::new(NO_FILE), "", environment()),
         }
+    }
+
+    /// As `load`, for commands that do nothing without it: an error says all problems.
+    pub(super) fn usable(&self) -> Result<(Config, Vec<Finding>), CliError> {
+        self.load().map_err(|error| {
+            let count = error.0.problems.len();
+            let noun = if count == 1 { "problem" } else { "problems" };
+            let what = format!("{} has {count} {noun}:\n{error}", self.name().display());
+            CliError::failed(what, "mend it, then try `ymp check`")
+        })
     }
 
     fn source(&self) -> Option<&Path> {

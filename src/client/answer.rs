@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode, Version,
-    header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER},
 };
 use serde::Deserialize;
 
@@ -75,6 +75,11 @@ impl Raw {
         }
     }
 
+    /// The clock of whoever answered, where it says what it shows.
+    pub(super) fn date(&self) -> Option<Wall> {
+        self.header(DATE).and_then(http_date)
+    }
+
     fn words(&self, problem: &Problem) -> Option<String> {
         if self.status.is_redirection() {
             return self.header(LOCATION).map(|to| format!("redirects to {to}, which is not followed"));
@@ -110,6 +115,7 @@ impl Raw {
 }
 
 impl Secrets<'_> {
+    //= NODE-API-36: struck out
     /// A peer's words as they may be shown: without these secrets, printable ASCII, short.
     pub(super) fn washed(&self, words: &str) -> String {
         wash(&self.strike(words))
@@ -158,6 +164,7 @@ fn wash(words: &str) -> String {
     text
 }
 
+//= HT-SEND-17: seconds or date, at most 1 h
 /// `Retry-After`: seconds, or an HTTP date (RFC 9110) read against our clock; at most an hour.
 fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     let value = value.trim();
@@ -165,14 +172,21 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
         // More digits than can be counted are more than an hour.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-        Wall(u64::try_from(date.as_millisecond()).unwrap_or(0)).since(now)
+        http_date(value)?.since(now)
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }
 
+/// A date as HTTP writes it (RFC 9110).
+fn http_date(value: &str) -> Option<Wall> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
+    Some(Wall(u64::try_from(date.as_millisecond()).unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
@@ -242,6 +256,7 @@ mod tests {
         assert!(text.len() <= 200 && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()), "{text:?}");
     }
 
+    //= HT-SEND-18
     #[test]
     fn a_page_is_known_by_its_type_or_by_its_start() {
         assert!(answer(&raw(502, "text/html", "x")).page);
@@ -249,6 +264,7 @@ mod tests {
         assert!(!answer(&raw(502, "text/plain", "x <html>")).page);
     }
 
+    //= HT-SEND-17
     #[test]
     fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
         let at = |value: &str, now: u64| retry_after(value, Wall(now)).map(|wait| wait.as_secs());
@@ -260,6 +276,41 @@ mod tests {
         assert_eq!(at(date, 0), Some(3600));
         for odd in ["", "-1", "1.5", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {
             assert_eq!(at(odd, 0), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        //= HT-SEND-17
+        #[test]
+        fn a_date_is_a_wait_from_now_and_seconds_are_themselves(
+            at in 0..4_102_444_800_i64, now in 0..4_102_444_800_000_u64, seconds: u64, space in " {0,2}",
+        ) {
+            let date = jiff::Timestamp::from_second(at).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let want = u64::try_from(at).unwrap().saturating_mul(1000).saturating_sub(now).min(3_600_000);
+            prop_assert_eq!(retry_after(&format!("{space}{date}{space}"), Wall(now)), Some(Duration::from_millis(want)));
+            let wait = retry_after(&format!("{space}{seconds}{space}"), Wall(now));
+            prop_assert_eq!(wait, Some(Duration::from_secs(seconds.min(3600))));
+        }
+
+        #[test]
+        fn no_answer_makes_the_reading_panic_or_shows_more_than_it_may(
+            status in 100..600_u16, kind in "text/html|text/plain|application/(problem[+])?json|\\PC{0,9}",
+            start in "[{]?", body in "\\PC{0,300}", retry in "\\PC{0,30}",
+        ) {
+            let mut raw = raw(status, "text/plain", &format!("{start}{body} the-bearer-of-this-test {body}"));
+            for (name, value) in [(CONTENT_TYPE, kind), (RETRY_AFTER, retry)] {
+                raw.headers.remove(&name);
+                if let Ok(value) = value.parse() {
+                    raw.headers.insert(name, value);
+                }
+            }
+            let read = answer(&raw);
+            prop_assert_eq!(read.status, status);
+            prop_assert!(read.retry_after.is_none_or(|wait| wait <= RETRY_AFTER_MAX));
+            if let Some(text) = read.text {
+                prop_assert!(text.len() <= TEXT_MAX && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()), "{text:?}");
+                prop_assert!(!text.contains("the-bearer-of-this-test"), "{text:?}");
+            }
         }
     }
 }

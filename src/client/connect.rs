@@ -19,13 +19,13 @@ use std::{
 };
 
 use hyper::Uri;
-use rustls::{ProtocolVersion, client::Resumption};
+use rustls::{ClientConnection, ProtocolVersion, client::Resumption, pki_types::ServerName};
 use tokio::{
     net::{TcpStream, lookup_host},
     sync::Semaphore,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     guard::{Place, StrangerDials, judge},
@@ -51,9 +51,12 @@ const LOOK_UPS_STRANGERS: usize = 32;
 /// TCP to one address.
 const TCP_TIME: Duration = Duration::from_secs(5);
 /// Look-up, TCP and TLS together.
-const CONNECT_TIME: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// Addresses of one name that are tried.
-const TRIES_MAX: usize = 4;
+pub(super) const TRIES_MAX: usize = 4;
+
+/// HTTP/2's name in ALPN.
+pub(super) const H2: &[u8] = b"h2";
 
 /// What all connections share.
 pub(super) struct Dialler {
@@ -86,6 +89,7 @@ impl Dialler {
         }
     }
 
+    //= HT-ASK-22: on the address that is dialled
     /// The addresses that a host's own name leads to and that may be dialled; at least one.
     pub(super) async fn addresses(&self, host: &PeerHost, stranger: bool) -> Result<Vec<IpAddr>, CallError> {
         let found = match host.kind() {
@@ -123,10 +127,12 @@ impl Dialler {
 
     pub(super) async fn targets(&self, route: &Route, stranger: bool) -> Result<Vec<SocketAddr>, CallError> {
         let (addresses, port) = match &route.address {
+            //= NODE-PIN-01: whatever the name resolves to
             Some(Address::Socket(socket)) => return Ok(vec![*socket]),
             Some(Address::Name { name, port }) => (self.look_up(name, stranger).await?, *port),
             None => {
                 let port = route.host.port();
+                //= HT-ASK-23: configured ports only
                 if !self.settings.ports.iter().any(|range| range.contains(&port)) {
                     let detail = format!("{}: port {port} is not among federation.ports", route.host);
                     return Err(fault(CallStage::Guard, detail));
@@ -187,46 +193,61 @@ impl Dialler {
                 last = fault(CallStage::Busy, detail);
                 continue;
             }
-            match timeout(TCP_TIME, TcpStream::connect(target)).await {
-                Ok(Ok(tcp)) => {
-                    // Packets are written whole; waiting to fill segments would only add a round trip. Where the
-                    // system refuses, the connection works all the same.
-                    let _ = tcp.set_nodelay(true);
-                    return Ok((tcp, place));
-                }
-                Ok(Err(error)) => {
-                    last = fault(CallStage::Connect, format!("no connection to {target}: {error}"))
-                }
-                Err(_) => {
-                    let detail = format!("no connection to {target} within {} s", TCP_TIME.as_secs());
-                    last = fault(CallStage::Connect, detail);
-                }
+            match knock(*target).await {
+                Ok(tcp) => return Ok((tcp, place)),
+                Err(error) => last = trouble::tcp(*target, &error),
             }
         }
         Err(last)
     }
 
-    //= https-token, "The exchange, in one picture": certificate, SNI and Host follow the name, also with a pinned address
+    //= HT-PIC-03: certificate and SNI follow the name
     async fn secure(&self, route: &Route, tcp: TcpStream, place: Option<Place>) -> Result<Line, CallError> {
         let name = route.host.name();
         let Some(server_name) = server_name(name) else {
             return Err(fault(CallStage::Tls, format!("{name} cannot stand in a certificate")));
         };
-        let stream = self.tls.connect(server_name, tcp).await.map_err(|error| trouble::tls(name, &error))?;
+        let stream = self.handshake(server_name, tcp).await.map_err(|error| trouble::tls(name, &error))?;
         let session = stream.get_ref().1;
-        let h2 = session.alpn_protocol() == Some(b"h2");
-        let tls = match session.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => Some(TlsVersion::Tls13),
-            Some(ProtocolVersion::TLSv1_2) => Some(TlsVersion::Tls12),
-            Some(_) | None => None,
-        };
+        let (h2, tls) = (session.alpn_protocol() == Some(H2), tls_version(session));
         Ok(Line::new(stream, h2, tls, place))
     }
+
+    /// TLS over an open connection, for a name.
+    pub(super) async fn handshake(
+        &self,
+        name: ServerName<'static>,
+        tcp: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        self.tls.connect(name, tcp).await
+    }
+}
+
+/// What a handshake settled on.
+pub(super) fn tls_version(session: &ClientConnection) -> Option<TlsVersion> {
+    match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => Some(TlsVersion::Tls13),
+        Some(ProtocolVersion::TLSv1_2) => Some(TlsVersion::Tls12),
+        Some(_) | None => None,
+    }
+}
+
+/// One address. An error of the kind `TimedOut` that is ours says how long was waited.
+pub(super) async fn knock(target: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = timeout(TCP_TIME, TcpStream::connect(target)).await.unwrap_or_else(|_| {
+        let words = format!("nothing answered within {} s", TCP_TIME.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, words))
+    })?;
+    // Packets are written whole; waiting to fill segments would only add a round trip. Where the system refuses, the
+    // connection works all the same.
+    let _ = tcp.set_nodelay(true);
+    Ok(tcp)
 }
 
 fn connector(tls: &rustls::ClientConfig) -> TlsConnector {
     let mut tls = tls.clone();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    //= SEED-HTTP-1: both versions
+    tls.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
     // A resumed session shows no certificate, and a renewed connection is there to see it again.
     tls.resumption = Resumption::disabled();
     Arc::new(tls).into()

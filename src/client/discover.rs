@@ -3,7 +3,7 @@
 //! The first 200 with a valid document wins; a path at which the host breaks the connection is one without. Redirects are not followed, 256 KiB are read, and the rules for addresses are
 //! those of any call. A host that cannot be reached is not asked three times more. Source: `ymp`, "Host information".
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode, header::CACHE_CONTROL};
@@ -15,6 +15,7 @@ use crate::wire::{
     information::{INFORMATION_PATHS, read},
     limits::{GRANT_TIME_STRANGER, INFORMATION_BYTES_MAX, LOOK_UP_TIME},
     parameters::Parameters,
+    time::Wall,
 };
 
 /// A host information that was found.
@@ -28,6 +29,17 @@ pub struct Discovered {
     pub max_age: Option<Duration>,
 }
 
+/// What a look for a host's information came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The paths that had none, in their order, and why: words to follow the path.
+    pub missed: Vec<(&'static str, String)>,
+    /// The first valid document.
+    pub found: Option<Discovered>,
+    /// The host's clock, where its last answer says what it shows.
+    pub date: Option<Wall>,
+}
+
 impl Client {
     /// Looks for a host's information. Ends within 20 s, within 10 s where a stranger caused it.
     ///
@@ -35,6 +47,19 @@ impl Client {
     /// `LookUp` where it was reached and none of its four paths has a valid document: what each of them answered. The
     /// stage that failed where it was not reached.
     pub async fn discover(&self, route: &Route, stranger: bool) -> Result<Discovered, CallError> {
+        let looked = self.look(route, stranger).await?;
+        looked.found.ok_or_else(|| {
+            let missed: Vec<_> = looked.missed.iter().map(|(path, why)| format!("{path} {why}")).collect();
+            let detail = format!("{} has no host information: {}", route.host, missed.join("; "));
+            fault(CallStage::LookUp, detail)
+        })
+    }
+
+    /// As `discover`, with what each path answered.
+    ///
+    /// # Errors
+    /// The stage that failed where the host was not reached.
+    pub async fn look(&self, route: &Route, stranger: bool) -> Result<Looked, CallError> {
         let deadline = if stranger { GRANT_TIME_STRANGER } else { LOOK_UP_TIME };
         let lane = Lane::passing(&self.dialler.load_full(), route, stranger, (self.clock)().mono);
         timeout(deadline, look(route, &lane, deadline)).await.unwrap_or_else(|_| {
@@ -44,8 +69,9 @@ impl Client {
     }
 }
 
-async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Discovered, CallError> {
-    let mut answers = String::new();
+async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Looked, CallError> {
+    let mut looked = Looked { missed: Vec::new(), found: None, date: None };
+    //= YMP-INFO-01: the first valid one wins
     for path in INFORMATION_PATHS {
         let get = Call {
             method: Method::GET,
@@ -53,22 +79,23 @@ async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Discover
             ..Call::post(route, path, Bytes::new(), deadline)
         };
         let judged = match ask(&get, lane).await {
-            Ok(raw) => judge(&raw),
+            Ok(raw) => {
+                looked.date = raw.date();
+                judge(&raw)
+            }
             // It was reached: some break off where they serve nothing.
             Err(CallError { stage: CallStage::Exchange, .. }) => Err("broke the connection".to_owned()),
             Err(error) => return Err(error),
         };
         match judged {
-            Ok((parameters, max_age)) => return Ok(Discovered { parameters, path, max_age }),
-            Err(why) => {
-                let separator = if answers.is_empty() { "" } else { "; " };
-                // Writing to a String cannot fail.
-                let _ = write!(answers, "{separator}{path} {why}");
+            Ok((parameters, max_age)) => {
+                looked.found = Some(Discovered { parameters, path, max_age });
+                break;
             }
+            Err(why) => looked.missed.push((path, why)),
         }
     }
-    let detail = format!("{} has no host information: {answers}", route.host);
-    Err(fault(CallStage::LookUp, detail))
+    Ok(looked)
 }
 
 /// A second time only where the first went over a connection that had died since the last path.
@@ -83,12 +110,14 @@ async fn ask(call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
 }
 
 fn judge(raw: &Raw) -> Result<(Parameters, Option<Duration>), String> {
+    //= YMP-INFO-08: no redirect
     if raw.status != StatusCode::OK {
         return Err(format!("answered {}", raw.status.as_u16()));
     }
     if let Some(broken) = &raw.broken {
         return Err(format!("broke off: {broken}"));
     }
+    //= YMP-INFO-13: over 256 KiB
     if raw.cut {
         return Err(format!("has more than {} KiB", INFORMATION_BYTES_MAX / 1024));
     }
@@ -96,6 +125,7 @@ fn judge(raw: &Raw) -> Result<(Parameters, Option<Duration>), String> {
     Ok((parameters, max_age(raw)))
 }
 
+//= YMP-INFO-14: as max-age says
 /// `max-age` of `Cache-Control`; `no-store` and `no-cache` count as zero. A header that says neither says nothing.
 fn max_age(raw: &Raw) -> Option<Duration> {
     let mut age = None;
@@ -120,6 +150,7 @@ fn max_age(raw: &Raw) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use hyper::{HeaderMap, Version, header::HeaderValue};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -138,6 +169,7 @@ mod tests {
     const GOOD: &str = r#"{"ymp-version":"0.0.0","connection-protocols":[{"name":"https-token","version":"0.0.0",
         "parameters":{"request-path":"/r","grant-path":"/g","packet-path":"/p"}}]}"#;
 
+    //= YMP-INFO-01, YMP-INFO-08, YMP-INFO-13
     #[test]
     fn what_each_path_answers_is_said_in_a_few_words() {
         for (raw, words) in [
@@ -152,6 +184,7 @@ mod tests {
         assert_eq!(judge(&raw(200, GOOD)).unwrap().0.packet_path.as_str(), "/p");
     }
 
+    //= YMP-INFO-14
     #[test]
     fn cache_control_is_read_as_others_write_it() {
         let age = |values: &[&str]| {
@@ -170,5 +203,29 @@ mod tests {
         assert_eq!(age(&["no-cache"]), Some(0));
         assert_eq!(age(&["max-age=-1"]), None);
         assert_eq!(age(&["max-age=99999999999999999999999999"]), Some(u64::MAX));
+    }
+
+    proptest! {
+        //= YMP-INFO-14
+        #[test]
+        fn the_age_is_found_among_any_directives(
+            before in "([a-z-]{1,8}(=[a-z0-9]{1,4})?, ?){0,2}", after in "(, ?[a-z-]{1,8}(=\"[a-z0-9]{0,4}\")?){0,2}", age: u64, mask in 0..128_u8, quotes: bool,
+        ) {
+            let letters = "max-age".chars().enumerate();
+            let name: String = letters.map(|(at, c)| if mask >> at & 1 == 1 { c.to_ascii_uppercase() } else { c }).collect();
+            let age_written = if quotes { format!("\"{age}\"") } else { age.to_string() };
+            let value = format!("{before}{name}={age_written}{after}");
+            prop_assume!(!value.contains("no-store") && !value.contains("no-cache") && !before.contains("max-age") && !after.contains("max-age"));
+            let mut raw = raw(200, GOOD);
+            raw.headers.insert(CACHE_CONTROL, HeaderValue::from_str(&value).unwrap());
+            prop_assert_eq!(max_age(&raw), Some(Duration::from_secs(age)), "{}", value);
+        }
+
+        #[test]
+        fn no_header_makes_the_reading_panic(bytes in proptest::collection::vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..60)) {
+            let mut raw = raw(200, GOOD);
+            raw.headers.insert(CACHE_CONTROL, HeaderValue::from_bytes(&bytes).unwrap());
+            let _ = max_age(&raw);
+        }
     }
 }

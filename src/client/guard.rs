@@ -54,7 +54,7 @@ const MAPPED: (Ipv6Addr, u32) = (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96)
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 const GLOBAL: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-//= https-token, "Being asked": the address it resolves to must be public
+//= HT-ASK-21: public addresses only
 /// Whether an address is public; if not, what it is, to follow "it is".
 pub(super) fn judge(address: IpAddr) -> Result<(), &'static str> {
     match address {
@@ -105,6 +105,7 @@ impl StrangerDials {
         Arc::new(Self { each_max, open: Mutex::default() })
     }
 
+    //= HT-ASK-31: per dialled address
     /// A place for one more connection to `address`; `None` when it has as many as it may.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let key = bucket(address);
@@ -191,7 +192,7 @@ mod tests {
         judge(text.parse().unwrap()).is_ok()
     }
 
-    //= https-token, "Being asked": the address it resolves to must be public
+    //= HT-ASK-21
     #[test]
     fn special_ranges_are_refused_from_their_first_to_their_last_address_and_no_further() {
         for (first, last, before, after) in RANGES {
@@ -203,6 +204,7 @@ mod tests {
         }
     }
 
+    //= HT-ASK-21
     #[test]
     fn ordinary_addresses_are_public_in_every_form_that_hosts_use() {
         for text in ["8.8.8.8", "2a00:1450::1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"] {
@@ -222,6 +224,7 @@ mod tests {
         }
     }
 
+    //= HT-ASK-31
     #[test]
     fn an_address_has_a_bounded_number_of_places_and_gets_them_back() {
         let dials = StrangerDials::new(2);

@@ -46,10 +46,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod walk;
 
-pub use discover::Discovered;
+pub use discover::{Discovered, Looked};
 pub use route::{Address, AddressError, Route};
 pub use settings::Settings;
+pub use walk::{Greeted, Opened, Probed, Resolved, Target, Trouble};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ymp/", env!("CARGO_PKG_VERSION")));
 /// Old implementations have their document under a route that answers 406 to anything narrower.
@@ -160,6 +162,7 @@ impl Client {
         if let Some(broken) = raw.broken {
             return Refreshed::Failed(broken);
         }
+        //= HT-REF-18: 200 with a valid body
         match RefreshReply::decode(&raw.body, now) {
             Ok(fresh) => Refreshed::Fresh(fresh),
             Err(refusal) => {
@@ -199,7 +202,7 @@ impl Client {
         Ok(raw.answer(&call.secrets(), (self.clock)().wall))
     }
 
-    //= https-token, "Sending": a deadline of 60 s on a whole request
+    //= HT-SEND-29: 60 s on a whole request
     async fn call(&self, call: &Call<'_>) -> Result<Raw, CallError> {
         let (now, dialler) = ((self.clock)().mono, self.dialler.load_full());
         let mut deadline = call.deadline.min(dialler.settings.call_time);
@@ -261,9 +264,11 @@ impl Call<'_> {
             .body(Full::new(self.body.clone()))
             .map_err(wrong)?;
         if self.method == Method::GET {
+            //= YMP-INFO-07: */*
             request.headers_mut().insert(ACCEPT, ANYTHING);
         }
         if !self.body.is_empty() {
+            //= HT-CHK-13: exactly
             request.headers_mut().insert(CONTENT_TYPE, JSON);
         }
         if let Some(bearer) = self.bearer {
@@ -276,7 +281,7 @@ impl Call<'_> {
         Ok(request)
     }
 
-    //= https-token, "Being asked": redirects are not followed, the reply's body is read to a small limit only
+    //= HT-ASK-24: to a small limit
     /// The body up to its limit in bytes and time: what matters is the status, and a peer that drips its body must not
     /// turn a refusal into silence.
     async fn read(&self, response: Response<Incoming>) -> Raw {
@@ -313,6 +318,7 @@ impl Call<'_> {
 fn url(host: &PeerHost, path: &str) -> Result<Uri, CallError> {
     let fits =
         path.starts_with('/') && path.len() <= PATH_BYTES_MAX && path.bytes().all(|b| b.is_ascii_graphic());
+    //= YMP-INFO-11: replaces the path
     let uri = Uri::builder().scheme("https").authority(host.as_str()).path_and_query(path).build();
     match uri {
         Ok(uri) if fits && !path.contains('#') => Ok(uri),

@@ -24,16 +24,11 @@ use hyper_util::{
 use super::{
     connect::{Dial, Dialler},
     route::Route,
+    settings::Settings,
 };
 use crate::wire::time::Mono;
 
-/// HTTP/2 PING while a request is open (`https-token`, "Sending").
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// ... and how long its answer may take.
-const PING_TIME: Duration = Duration::from_secs(10);
-/// Idle connections close (`https-token`, "Sending").
-const IDLE_TIME: Duration = Duration::from_secs(90);
-/// ... and those that a few calls in a row use.
+/// Idle connections that a few calls in a row use close after this.
 const PASSING_TIME: Duration = Duration::from_secs(5);
 /// HTTP/1.1 needs one connection per call under way; more than two at once to one peer are rare.
 const IDLE_MAX: usize = 2;
@@ -61,21 +56,22 @@ pub(super) struct Lane {
 
 impl Lane {
     fn open(dialler: &Arc<Dialler>, route: &Route, now: Mono) -> Self {
-        let mut builder = builder();
-        builder.pool_max_idle_per_host(IDLE_MAX).pool_idle_timeout(IDLE_TIME);
+        let mut builder = builder(&dialler.settings);
+        //= HT-SEND-30: 90 s
+        builder.pool_max_idle_per_host(IDLE_MAX).pool_idle_timeout(dialler.settings.idle_time);
         Self::with(&builder, dialler, route, false, now)
     }
 
     /// A lane for one call that a stranger caused; nothing of it is kept.
     pub(super) fn once(dialler: &Arc<Dialler>, route: &Route, now: Mono) -> Self {
-        let mut builder = builder();
+        let mut builder = builder(&dialler.settings);
         builder.pool_max_idle_per_host(0);
         Self::with(&builder, dialler, route, true, now)
     }
 
     /// A lane for a few calls in a row, on one connection if the peer keeps it open; it ends with them.
     pub(super) fn passing(dialler: &Arc<Dialler>, route: &Route, stranger: bool, now: Mono) -> Self {
-        let mut builder = builder();
+        let mut builder = builder(&dialler.settings);
         builder.pool_max_idle_per_host(1).pool_idle_timeout(PASSING_TIME);
         Self::with(&builder, dialler, route, stranger, now)
     }
@@ -96,8 +92,8 @@ impl Lane {
     }
 }
 
-//= https-token, "Sending": PING every 20 s with 10 s to answer while a request is open, idle ones close after 90 s
-fn builder() -> Builder {
+//= HT-ASK-25: no proxy is asked
+fn builder(settings: &Settings) -> Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -105,8 +101,9 @@ fn builder() -> Builder {
         .http1_max_buf_size(HEAD_BYTES_MAX)
         .http2_initial_stream_window_size(WINDOW_BYTES)
         .http2_initial_connection_window_size(WINDOW_BYTES)
-        .http2_keep_alive_interval(PING_EVERY)
-        .http2_keep_alive_timeout(PING_TIME)
+        //= HT-SEND-28: 20 s, 10 s
+        .http2_keep_alive_interval(settings.ping_every)
+        .http2_keep_alive_timeout(settings.ping_time)
         .http2_keep_alive_while_idle(false);
     builder
 }
@@ -129,6 +126,7 @@ impl Lanes {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.sweep(now);
         if let Some(lane) = inner.lanes.get_mut(route)
+            //= HT-SEND-31: renewed
             && now.since(lane.opened) < LANE_TIME
             && Arc::ptr_eq(&lane.dialler, dialler)
         {
@@ -161,10 +159,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        client::{settings::Settings, tests::trust_nobody},
-        wire::host::PeerHost,
-    };
+    use crate::{client::tests::trust_nobody, wire::host::PeerHost};
 
     fn route(host: &str) -> Route {
         Route { host: PeerHost::parse(host).unwrap(), address: None, trusted: true }
@@ -186,6 +181,7 @@ mod tests {
         assert!(!lane.is_same(&lanes.of(&strange, &dialler, Mono(1))));
     }
 
+    //= HT-SEND-31
     #[tokio::test]
     async fn a_lane_does_not_outlive_what_it_was_opened_under() {
         let (lanes, old) = (Lanes::default(), dialler());

@@ -86,6 +86,7 @@ pub struct Route {
 mod tests {
     use super::*;
 
+    //= NODE-PIN-01
     #[test]
     fn a_pin_is_an_address_or_a_name_with_its_port() {
         for text in ["10.0.0.1:443", "[fd00::1]:8443", "node.internal:443", "node:1"] {

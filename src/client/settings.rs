@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::wire::limits::CALL_TIME;
+use crate::wire::limits::{CALL_TIME, IDLE_TIME, PING_EVERY, PING_TIME};
 
 /// How this host calls others, as meant by the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,12 @@ pub struct Settings {
     pub ports: Vec<RangeInclusive<u16>>,
     /// A whole call, connection included, whatever its caller allows. Default: 60 s.
     pub call_time: Duration,
+    /// HTTP/2 PING while a request is open. Default: 20 s.
+    pub ping_every: Duration,
+    /// How long a PING may stay unanswered; then the connection is given up. Default: 10 s.
+    pub ping_time: Duration,
+    /// A connection without a request is closed after this. Default: 90 s.
+    pub idle_time: Duration,
     /// Connections that strangers made us open to one address (IPv6 by /64) at once. Default: 2.
     pub stranger_dials_per_address: usize,
 }
@@ -23,6 +29,9 @@ impl Default for Settings {
             private_addresses: false,
             ports: vec![443..=443, 1024..=65535],
             call_time: CALL_TIME,
+            ping_every: PING_EVERY,
+            ping_time: PING_TIME,
+            idle_time: IDLE_TIME,
             stranger_dials_per_address: 2,
         }
     }

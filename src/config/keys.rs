@@ -178,6 +178,7 @@ impl Variable {
     }
 }
 
+//= NODE-CONF-03: YMP_ and the path
 /// All keys that a variable can set: leaves outside lists of tables, and those lists as a whole.
 pub(super) fn variables() -> Vec<Variable> {
     let mut all = Vec::new();
@@ -245,6 +246,7 @@ pub(super) fn nearest_variable(name: &str) -> String {
 mod tests {
     use super::*;
 
+    //= NODE-CONF-03
     #[test]
     fn variables_are_the_path_in_capitals() {
         let names: Vec<String> = variables().into_iter().map(|variable| variable.name).collect();
@@ -261,6 +263,7 @@ mod tests {
         assert!(!names.contains(&"YMP_PEER".to_owned()));
     }
 
+    //= NODE-CONF-05
     #[test]
     fn a_hint_names_the_nearest_key() {
         for (table, name, want) in [

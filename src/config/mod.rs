@@ -157,6 +157,7 @@ impl Config {
         self.places.get(key).cloned().unwrap_or_else(file)
     }
 
+    //= NODE-CONF-01: the defaults
     fn of(path: &Path, parts: Parts, root: &Value) -> Self {
         Self {
             file: path.to_owned(),

@@ -93,6 +93,7 @@ impl Parts {
         })
     }
 
+    //= NODE-CONF-08: open, or listed
     /// What `node` must know.
     pub(super) fn node(&self) -> node::Settings {
         let listed = self.federation.listed.then(|| self.peers.keys().cloned().collect());
@@ -118,6 +119,7 @@ impl Parts {
         }
     }
 
+    //= NODE-CONF-11: in both directions
     /// What `serve` must know.
     pub(super) fn serve(&self) -> serve::Settings {
         let taken =
@@ -149,6 +151,9 @@ impl Parts {
             private_addresses: self.federation.private_addresses,
             ports: self.federation.ports.clone(),
             call_time: limits::CALL_TIME,
+            ping_every: limits::PING_EVERY,
+            ping_time: limits::PING_TIME,
+            idle_time: limits::IDLE_TIME,
             stranger_dials_per_address: STRANGER_DIALS_PER_ADDRESS,
         }
     }

@@ -108,6 +108,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    //= NODE-CONF-07: relative to the file
     /// A file or folder.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.parsed(name, "write the path of a file", |text| {

@@ -212,6 +212,7 @@ pub(super) fn federation(reader: &Reader<'_>) -> Federation {
     }
 }
 
+//= NODE-CONF-10: numbers and ranges
 fn ports(reader: &Reader<'_>) -> Vec<RangeInclusive<u16>> {
     if !reader.has("ports") {
         return vec![443..=443, 1024..=u16::MAX];

@@ -115,6 +115,7 @@ fn in_turn(variables: &[(String, String)]) -> impl Iterator<Item = &(String, Str
     long.chain(variables.iter().filter(move |(name, value)| is_short(name) && !value.is_empty()))
 }
 
+//= NODE-CONF-06: a warning
 fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findings) {
     if VARIABLES_OF_OTHERS.contains(&name) {
         return;
@@ -134,6 +135,7 @@ fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findi
     put(root, &known.path, Value { place, content });
 }
 
+//= NODE-CONF-04: TOML, or as it stands
 /// What a variable's text says for its key.
 fn said(known: &Variable, value: &str, place: &Place, findings: &mut Findings) -> Content {
     if matches!(known.kind, Kind::Text | Kind::Duration | Kind::Size) {
@@ -166,6 +168,7 @@ fn put(root: &mut Table, path: &[&str], value: Value) {
     inner.insert((*last).to_owned(), value);
 }
 
+//= NODE-CONF-05: names the nearest
 /// Reports keys that are not known and values of another type; the latter become `Wrong`, so that nobody reports them
 /// again. `shown` is the table's path with indexes, `owner` without.
 fn check(table: &mut Table, keys: &[Key], shown: &str, owner: &str, findings: &mut Findings) {

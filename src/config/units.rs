@@ -11,6 +11,7 @@ pub const DURATION_MEND: &str =
 /// What would be right where a size is not.
 pub const SIZE_MEND: &str = "write a whole number and a unit: \"64KiB\", \"1MiB\", \"1GB\"";
 
+//= NODE-CONF-02: a number and a unit
 /// Reads a duration; `None` where it is none, or more than can be counted.
 #[must_use]
 pub fn duration(text: &str) -> Option<Duration> {
@@ -26,6 +27,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
+//= NODE-CONF-02: a number and a unit
 /// Reads a size in bytes; `None` where it is none, or more than can be counted.
 #[must_use]
 pub fn size(text: &str) -> Option<u64> {
@@ -72,6 +74,7 @@ mod tests {
 
     use super::*;
 
+    //= NODE-CONF-02
     #[test]
     fn durations_are_a_whole_number_and_a_unit() {
         for (text, seconds) in [("30s", 30), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("0s", 0)] {
@@ -94,6 +97,7 @@ mod tests {
         }
     }
 
+    //= NODE-CONF-02
     #[test]
     fn sizes_are_a_whole_number_and_a_unit() {
         for (text, bytes) in [

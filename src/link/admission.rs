@@ -10,19 +10,23 @@ use crate::wire::{
     time::Mono,
 };
 
-//= https-token, "Send a packet", MUST 2: an error when the request is invalid
+//= SEED-PACKET-2: an error when it is invalid
 /// Checks a packet against the host that its bearer was given to; the first message at fault is named.
 ///
 /// # Errors
 /// `Policy`, `SenderNotHolder`, `NotForUs`: 403, and nothing of the packet is kept.
 pub fn admit(own: &OwnHost, caller: &PeerHost, policy: &Policy, packet: &Packet) -> Result<(), Refusal> {
+    //= HT-PKT-06: 403
     if !policy.allows(caller) {
         return Err(Refusal::Policy { host: caller.to_string() });
     }
+    //= HT-CHK-08, YMP-MSG-09: the first at fault; the caller's, and for us
     for (index, message) in packet.messages.iter().enumerate() {
+        //= HT-PKT-07: 403
         if message.sender_host != *caller {
             return Err(Refusal::SenderNotHolder { index });
         }
+        //= HT-PKT-08: 403
         if !own.is(&message.host) {
             return Err(Refusal::NotForUs { index });
         }
@@ -61,6 +65,7 @@ impl Bucket {
         self.filled = now;
     }
 
+    //= HT-PKT-12: 429
     /// Takes one.
     ///
     /// # Errors
@@ -106,7 +111,7 @@ mod tests {
         admit(&own, &caller, &Policy::default(), &packet(pairs))
     }
 
-    //= https-token, "Send a packet", MUST 2: an error when the request is invalid
+    //= SEED-PACKET-2, HT-PKT-07, HT-PKT-08, YMP-MSG-09
     #[test]
     fn a_packet_comes_in_when_all_its_messages_are_the_callers_and_for_us() {
         assert_eq!(verdict(&[]), Ok(()));
@@ -119,6 +124,7 @@ mod tests {
         assert_eq!(verdict(&[("b.test", "a.test:8443")]), Err(Refusal::NotForUs { index: 0 }));
     }
 
+    //= HT-PKT-06
     #[test]
     fn the_policy_is_asked_with_every_packet() {
         let (own, caller) = (OwnHost::parse("a.test").unwrap(), PeerHost::parse("b.test").unwrap());
@@ -126,6 +132,7 @@ mod tests {
         assert!(matches!(admit(&own, &caller, &policy, &packet(&[])), Err(Refusal::Policy { .. })));
     }
 
+    //= HT-PKT-12
     #[test]
     fn a_bucket_gives_a_burst_then_the_rate() {
         let mut bucket = Bucket::full(2, Mono(0));

@@ -36,7 +36,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    //= https-token, "Sending": messages share packets, up to the peer's announced or our own limits
+    //= HT-SEND-03: the peer's or our own limits
     pub(super) fn new(settings: &Settings, peer: Option<&Parameters>) -> Self {
         let bytes = peer.and_then(|peer| peer.packet_bytes).filter(|bytes| *bytes < settings.packet_bytes);
         let messages = peer.and_then(|peer| peer.packet_messages).unwrap_or(usize::MAX);

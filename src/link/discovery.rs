@@ -25,6 +25,7 @@ pub const FRESH_MIN: Duration = Duration::from_secs(5 * 60);
 pub const FRESH_MAX: Duration = Duration::from_secs(24 * 3600);
 /// ... and so long where nothing is said.
 pub const FRESH_UNSAID: Duration = Duration::from_secs(3600);
+//= YMP-INFO-15: a minute
 /// A failed look-up is remembered so long.
 const FAILURE_TIME: Duration = Duration::from_secs(60);
 /// ... and where we were the ones who did not reach the host.
@@ -111,7 +112,7 @@ impl Discovery {
         self.failed = [None, None];
     }
 
-    //= https-token, "Sending": 404, 405, 410: look the parameters up anew
+    //= HT-SEND-15: looked up anew
     /// A path of it answered 404, 405 or 410.
     pub fn doubt(&mut self, now: Now) {
         if self.last_doubt.is_none_or(|last| now.mono.since(last) >= DOUBT_PACE) {
@@ -143,6 +144,7 @@ pub fn is_fresh(known: &Published, now: Now) -> bool {
         && now.wall < known.fresh_until.min(known.fetched.plus(FRESH_MAX))
 }
 
+//= YMP-INFO-14: 5 min to 24 h, else 1 h
 /// How long a document is taken whose `Cache-Control` says this.
 #[must_use]
 pub fn freshness(max_age: Option<Duration>) -> Duration {
@@ -175,6 +177,7 @@ mod tests {
         trouble(CallStage::LookUp)
     }
 
+    //= YMP-INFO-14
     #[test]
     fn a_document_is_used_while_it_is_fresh() {
         let mut host = Discovery::default();
@@ -185,6 +188,7 @@ mod tests {
         assert_eq!(host.look(false, at(300)), Look::Fetch);
     }
 
+    //= YMP-INFO-15
     #[test]
     fn a_failure_is_remembered_for_a_minute_and_a_stale_document_used_meanwhile() {
         let mut host = Discovery::default();
@@ -199,6 +203,7 @@ mod tests {
         assert_eq!(host.known(), Some(&document));
     }
 
+    //= YMP-INFO-15
     #[test]
     fn a_host_that_we_did_not_reach_is_tried_again_as_soon_as_its_link_is() {
         let mut host = Discovery::default();
@@ -252,6 +257,7 @@ mod tests {
         assert!(host.is_due(at(11)));
     }
 
+    //= YMP-INFO-14
     #[test]
     fn cache_rules_have_bounds() {
         let second = Duration::from_secs(1);

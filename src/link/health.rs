@@ -39,10 +39,12 @@ impl Health {
         self.failures = self.failures.saturating_add(1);
         self.failed = Some(FailureRecord { at: now.wall, reason: reason.to_owned() });
         let alive = self.heard.max(self.succeeded).is_some_and(|at| now.wall.since(at) < DAY);
+        //= HT-SEND-21: rarely for the silent
         let longest = if alive { settings.retry_max } else { settings.retry_max_silent };
         back_off(self.failures, longest, settings, dice)
     }
 
+    //= HT-SEND-23: success alone
     /// A try succeeded.
     pub fn succeed(&mut self, now: Now) {
         self.failures = 0;
@@ -64,6 +66,7 @@ pub(crate) struct Rest {
     pub(crate) may_be_cut: bool,
 }
 
+//= HT-SEND-20: doubling with jitter
 /// The wait after so many failures in a row: doubling, 75 % to 125 % of it so that peers that failed together do not come
 /// back together, at most `longest`.
 pub(crate) fn back_off(
@@ -77,6 +80,7 @@ pub(crate) fn back_off(
     (wait.saturating_mul(750 + u32::try_from(thousandths(dice) / 2).unwrap_or(0)) / 1000).min(longest)
 }
 
+//= HT-SEND-17: jitter upward only
 /// A wait that the peer asked for, with jitter upward only.
 pub(crate) fn stretched(wait: Duration, dice: &mut dyn Dice) -> Duration {
     wait.saturating_mul(1000 + u32::try_from(thousandths(dice) / 4).unwrap_or(0)) / 1000
@@ -91,6 +95,7 @@ mod tests {
         Now { mono: crate::wire::time::Mono(seconds * 1000), wall: Wall(seconds * 1000 + 1_000_000_000_000) }
     }
 
+    //= HT-SEND-20
     #[test]
     fn waits_double_with_jitter_up_to_the_limit_for_a_peer_that_lives() {
         let (mut health, mut dice) = (Health::default(), Counter::default());
@@ -105,6 +110,7 @@ mod tests {
         assert_eq!((health.failures, health.tries), (12, 12));
     }
 
+    //= HT-SEND-21
     #[test]
     fn a_peer_that_is_silent_for_a_day_is_tried_more_rarely() {
         let (mut health, mut dice) = (Health::default(), Counter::default());
@@ -114,6 +120,7 @@ mod tests {
         assert!(health.fail("x", at(24 * 3600), &settings(), &mut dice) <= settings().retry_max_silent);
     }
 
+    //= HT-SEND-23
     #[test]
     fn only_success_clears_the_history() {
         let (mut health, mut dice) = (Health::default(), Counter::default());

@@ -137,6 +137,7 @@ impl Sending {
             self.after = last.seq;
             self.more = true;
         }
+        //= HT-SEND-04: in their order
         self.window.extend(mail);
     }
 
@@ -197,6 +198,7 @@ impl Sending {
 
     /// Starts what can be started: a look into the outbox, or, with a token, a packet.
     pub(super) fn drive(&mut self, token: Option<&HeldToken>, ctx: &mut Context<'_>) {
+        //= HT-SEND-02: one in flight
         if self.phase != Phase::Idle {
             return;
         }
@@ -225,7 +227,6 @@ impl Sending {
         let Phase::InFlight { count, token } = self.phase else { return Sent::Nothing };
         self.phase = Phase::Idle;
         let reason = verdict::describe(reply);
-        //= https-token, "Send a packet", MUST 1: 204 is the only success
         match verdict::of_packet(reply) {
             Verdict::Delivered => {
                 self.on_delivered(count, ctx);
@@ -248,6 +249,7 @@ impl Sending {
             self.window.drain(..count.min(self.window.len())).map(|mail| mail.seq).collect();
         self.suspects = self.suspects.saturating_sub(count);
         self.condemned = 0;
+        //= HT-SEND-24: the flow grows again
         self.ramp = self.ramp.saturating_mul(RAMP_GROWTH);
         self.delivered = Some(ctx.now.mono);
         ctx.note(Fact::PacketDelivered { messages: delivered.len() });
@@ -265,6 +267,7 @@ impl Sending {
         self.settle(Vec::new(), dead, ctx);
     }
 
+    //= HT-SEND-12: halve; a single one is dead
     fn on_too_large(&mut self, count: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
         if count > 1 {
             self.cap = Some((count / 2, ctx.now.mono.plus(CAP_TIME)));
@@ -275,6 +278,7 @@ impl Sending {
         self.condemn_at(0, reason, ctx)
     }
 
+    //= HT-SEND-13: named, or found by halving
     fn on_faulty(
         &mut self,
         count: usize,
@@ -293,7 +297,7 @@ impl Sending {
     }
 
     fn condemn_at(&mut self, place: usize, reason: String, ctx: &mut Context<'_>) -> Sent {
-        //= https-token, "Sending": after 10 condemned with no 204 between, nothing more is condemned
+        //= HT-SEND-14: 10 in a row
         if self.condemned >= CONDEMNED_IN_A_ROW {
             return Sent::Refused(format!("refuses message after message: {reason}"));
         }

@@ -26,16 +26,19 @@ pub enum Verdict {
     Transient,
 }
 
+//= HT-SEND-19: one meaning each
 /// Judges the answer to a packet.
 #[must_use]
 pub fn of_packet(reply: &Reply) -> Verdict {
     let Ok(answer) = reply else { return Verdict::Transient };
     match answer.status {
+        //= HT-SEND-06: 204 alone
         204 => Verdict::Delivered,
         // Also a proxy may say when to come back.
         408 | 425 | 429 | 503 => Verdict::Later(answer.wait()),
         // Also where the page is a web server's: what it was moved to is looked up, and nothing is refused for it.
         404 | 405 | 410 => Verdict::Elsewhere,
+        //= HT-SEND-18: a proxy's page
         _ if answer.page => Verdict::Transient,
         401 => Verdict::Unauthorized,
         413 => Verdict::TooLarge,
@@ -64,6 +67,7 @@ pub enum GrantVerdict {
 #[must_use]
 pub fn of_grant(reply: &Reply) -> GrantVerdict {
     match reply.as_ref().map(|answer| answer.status) {
+        //= HT-ASK-08: the very same grant again
         Err(_) | Ok(408 | 429 | 500..=599) => GrantVerdict::Again,
         Ok(204) => GrantVerdict::Taken,
         Ok(401 | 403) => GrantVerdict::Misused,
@@ -81,6 +85,7 @@ pub fn describe(reply: &Reply) -> String {
     }
 }
 
+//= HT-REF-19: again with the old one
 /// Whether an answer to a refresh leaves the old refresh token good: 429, 5xx or no answer.
 #[must_use]
 pub fn refresh_again(answer: &Answer) -> bool {
@@ -92,6 +97,7 @@ mod tests {
     use super::*;
     use crate::wire::answer::{CallError, CallStage};
 
+    //= HT-SEND-06, HT-SEND-16, HT-SEND-18, HT-SEND-19
     #[test]
     fn every_status_has_one_meaning() {
         for (status, want) in [
@@ -124,6 +130,7 @@ mod tests {
         assert_eq!(of_packet(&Err(nothing)), Verdict::Transient);
     }
 
+    //= HT-ASK-08
     #[test]
     fn a_grant_is_taken_sent_again_or_dropped() {
         for (status, want) in [

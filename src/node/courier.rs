@@ -197,6 +197,7 @@ fn settle(
         dead,
         marks,
     };
+    //= HT-SEND-07: one commit
     let receipt = shell.store.settle(settlement);
     when_kept(shell, slot, receipt, |shell, slot, kept| {
         drive(shell, slot, if kept { Event::Settled } else { Event::NotSettled });

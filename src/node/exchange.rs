@@ -52,6 +52,7 @@ pub(super) async fn opened(shell: &Shell, at: At, digest: Digest) -> Result<Arc<
             }
         }
     };
+    //= HT-ASK-06: at most 10 s, then 503
     tokio::time::timeout(OFFER_WAIT, look).await.unwrap_or_else(|_| {
         let what = "the exchange that offered this token is not settled yet".to_owned();
         Err(Error::Unavailable { what, retry_after: Duration::from_secs(1) })
@@ -111,16 +112,19 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
             made: now.wall,
         };
         let (access, refresh) = (fresh.token.digest(), fresh.refresh.digest());
+        //= NODE-CONF-15: with a refresh
         let pair = NewPair::new(access, fresh.lifetime, refresh, settings.refresh_lifetime, now.wall);
         let mut peer = slot.lock();
         let (outcome, changes) = match peer.families_mut().rotate(&bearer.digest(), pair, now.wall) {
             Ok(changes) => (Ok(fresh), changes),
+            //= HT-REF-13: 401
             Err(NotRotated::Unknown) => return Err(Refusal::TokenUnknown.into()),
             Err(NotRotated::Replayed(changes)) => (Err(Refusal::TokenReplayed), changes),
         };
         let kept = keep_families(shell, &slot, &peer, changes);
         (outcome, kept)
     };
+    //= HT-REF-04: committed, then answered
     if let Some(kept) = kept {
         kept.await?;
     }
@@ -132,6 +136,7 @@ pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
             Ok(Bytes::from(fresh.encode_refresh()))
         }
         Err(refusal) => {
+            //= HT-REF-10: a security event
             shell.metrics.replays.up();
             tracing::warn!(
                 peer = %host, %from,
@@ -244,6 +249,7 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
     }
 }
 
+//= NODE-API-31: revokes
 /// Forgets a link and revokes what we gave: committed, then answered.
 pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Error> {
     let slot =
@@ -264,6 +270,7 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
         receipt
     };
     drive(shell, &slot, Event::Woken);
+    //= HT-CRASH-05: committed, then answered
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     Ok(())

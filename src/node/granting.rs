@@ -29,6 +29,7 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
         Ok(request) => admit(shell, from, request),
         Err(refusal) => Err(refusal.to_string()),
     };
+    //= HT-ASK-02: the reason goes to the log and the metrics
     if let Err(reason) = dropped {
         shell.metrics.requests_dropped.up();
         tracing::debug!(%from, %reason, "a token request is not granted");
@@ -39,6 +40,7 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
 fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), String> {
     let host = request.host();
     let settings = shell.settings();
+    //= HT-ASK-19: not our own
     if settings.host.is(host) || settings.aliases.iter().any(|alias| alias.is(host)) {
         return Err("it names this very host".to_owned());
     }
@@ -91,6 +93,7 @@ pub(super) fn wake(shell: &Arc<Shell>) {
 /// The link that a taken grant makes is on disk, or could not be kept. The tokens are valid by now where it is.
 fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, took: Took) {
     if took == Took::Kept {
+        //= HT-ASK-07: before waiting calls go on
         shell.registry.settle_offer(pair);
     }
     shell.lobby().finished(host, took, shell.now());
@@ -144,6 +147,7 @@ fn start(shell: &Arc<Shell>, action: Action) {
             });
         }
         Action::Take { host, family, pair, offer } => {
+            //= HT-ASK-12: a link is touched only from here
             let slot = shell.slot(&host);
             let taken = slot.awaits_take(family);
             courier::drive(shell, &slot, Event::GrantTaken { family, pair, offer });
@@ -157,6 +161,7 @@ fn start(shell: &Arc<Shell>, action: Action) {
     }
 }
 
+//= HT-ASK-04: committed before the grant leaves
 fn offer(shell: &Arc<Shell>, host: PeerHost, family: u64, pair: NewPair) {
     shell.registry.offer(&pair);
     let mut record = Family::open(&Subject::Peer(host.clone()), family, pair, shell.now().wall).to_record();
@@ -201,12 +206,13 @@ async fn send(
     deadline: Duration,
     stranger: bool,
 ) -> Reply {
+    //= HT-PIC-02: our grant goes to the name that the request claims
     let (mut route, parameters) = lookup::way(shell, host, stranger).await?;
     route.trusted = route.trusted && !stranger;
+    //= HT-ASK-29: 10 s
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
     let (own, path) = (&shell.host, parameters.grant_path.as_str());
     match grant {
-        //= https-token, "The three published revisions": granted only where it fits the host's parameters
         Grant::Tokens { .. } if parameters.form() == Form::State => {
             let detail =
                 format!("{host} has no refresh-path any more: what asked with tokens is not granted");
@@ -221,6 +227,7 @@ async fn send(
     }
 }
 
+//= HT-ASK-10: both sides' tokens are dropped
 fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, ended: &Ended) {
     shell.registry.settle_offer(pair);
     shell.metrics.grants_failed.up();
@@ -230,6 +237,7 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
         tracing::debug!(%error, "an offer was not removed from the disk");
     }
     match ended {
+        //= HT-ASK-11: counted, logged, not retried
         Ended::Misused(reason) => {
             shell.metrics.names_misused.up();
             if let Some(unsaid) = shell.lines.misused.say(shell.now().mono) {

@@ -37,20 +37,24 @@ use crate::{
 /// A sign of life is worth an event this often; while the link rests, each is.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
 
+//= HT-PKT-01: the bearer names the peer
 /// Who shows this bearer. The mark of a token's first use is on disk when this ends.
 pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Caller, Error> {
     let slot = opened(shell, At::Access, bearer.digest()).await?;
     let now = shell.now();
     let (host, first_use, heard) = {
         let mut peer = slot.lock();
+        //= HT-PKT-05: unknown, expired, revoked
         let changes = peer.families_mut().admit(&bearer.digest(), now.wall).ok_or(Refusal::TokenUnknown)?;
         let news = peer.look(now).rests_until.is_some()
             || peer.health().heard.is_none_or(|at| now.wall.since(at) >= HEARD_EVERY);
         (peer.host().clone(), keep_families(shell, &slot, &peer, changes), news)
     };
+    //= HT-REF-08: committed before the answer
     if let Some(kept) = first_use {
         kept.await?;
     }
+    //= HT-CHK-05: 429 after 401, before the body
     take_turn(shell, &slot, now)?;
     slot.saw(from, shell.now().mono);
     if heard {
@@ -65,8 +69,10 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
     bucket.get_or_insert_with(|| Bucket::full(rate, now.mono)).take(rate, now.mono)
 }
 
+//= HT-PKT-10: checked whole, then kept
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
+    //= HT-CHK-08: 403 last
     admission::admit(&shell.host, &caller.host, &shell.settings().policy, &packet)?;
     let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
@@ -75,9 +81,11 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     let received = shell.now().wall;
     let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
     let Some(receipt) = hand_over(shell, &caller, batch)? else { return Ok(()) };
+    //= HT-PKT-02: on stable storage, then 204
     let appended = receipt.await?;
     shell.metrics.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
+    //= HT-PKT-04: counted and logged
     shell.metrics.messages_altered.add(appended.altered.len() as u64);
     if let Some(first) = appended.altered.first().and_then(|place| ids.get(*place))
         && let Some(unsaid) = shell.lines.altered.say(shell.now().mono)
@@ -105,6 +113,7 @@ fn answers(shell: &Shell, packet: &Packet) -> Vec<(Arc<str>, AnswerKey, Bytes)> 
     packet.messages.iter().filter_map(answer).collect()
 }
 
+//= YMP-MSG-11: counted and logged
 /// The messages for services that run here; the others are counted, and said once for the packet.
 fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
     let (ours, others): (Vec<_>, Vec<_>) =
@@ -125,6 +134,7 @@ fn kept(messages: Vec<Message>) -> Vec<InboxItem> {
     messages.into_iter().map(item).collect()
 }
 
+//= HT-CRASH-07: asked again under the lock
 /// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured.
 fn hand_over(shell: &Shell, caller: &Caller, batch: InboxBatch) -> Result<Option<Receipt<Appended>>, Error> {
     let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;

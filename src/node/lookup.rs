@@ -27,6 +27,7 @@ use crate::{
 pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> Result<Found, CallError> {
     let settings = shell.settings();
     let (route, pins) = (settings.road(host)?, settings.pins(host));
+    //= NODE-PIN-02: not looked up
     if let Some(parameters) = pins.whole() {
         return Ok(Found::pinned(parameters));
     }
@@ -55,7 +56,7 @@ pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> R
     seat.book().fetched(fetched.clone(), stranger, now);
     match (fetched, seat.book().known()) {
         (Ok(published), _) => Ok(Found::published(published, &pins)),
-        //= ymp, "Host information": a stale document keeps a working link alive while the fetch fails
+        // A stale document keeps a working link alive while the fetch fails.
         (Err(_), Some(stale)) => Ok(Found::published(stale.clone(), &pins)),
         (Err(error), None) => Err(error),
     }

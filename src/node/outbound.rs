@@ -35,6 +35,7 @@ pub(super) async fn submit(
     time_to_live: Option<Duration>,
 ) -> Result<Vec<Submitted>, Error> {
     let (queued, settings) = (shell.now().wall, shell.settings());
+    //= HT-SEND-26: its own or the configured
     let expires = queued.plus(time_to_live.unwrap_or(settings.time_to_live));
     let items = drafts
         .iter()
@@ -46,6 +47,7 @@ pub(super) async fn submit(
     let own: HashSet<_> = items.iter().filter_map(|item| item.own.clone()).collect();
     let hosts: HashSet<_> =
         items.iter().filter(|item| item.own.is_none()).map(|item| item.host.clone()).collect();
+    //= NODE-API-11: on stable storage, then 202
     let accepted = Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
     let states = match accepted {
         Accepted::All(states) => states,
@@ -85,6 +87,7 @@ fn item(
     expires: Wall,
 ) -> Result<OutboxItem, Error> {
     let own = settings.host.is(&draft.host);
+    //= NODE-API-16: 400
     if own && !shell.readers.contains_key(&draft.service) {
         let what = format!("names {}, which this host does not run", draft.service);
         return Err(Error::Draft { index, field: "service", what });
@@ -94,6 +97,7 @@ fn item(
         return Err(Error::Draft { index, field: "host", what });
     }
     if !own {
+        //= NODE-API-07: 403
         settings.allowed(&draft.host)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
@@ -116,6 +120,7 @@ fn item(
     })
 }
 
+//= NODE-API-10: ordered by time
 /// An id that is ordered by time within this host: 16 hex digits of time and count, 16 of chance.
 pub(super) fn fresh_id(shell: &Shell) -> Arc<str> {
     let time = shell.now().wall.0 << 16;
@@ -142,6 +147,7 @@ pub(super) fn message(shell: &Shell, id: &str) -> Result<MessageView, Error> {
         && let Some(slot) = shell.registry.find(&view.host)
     {
         let peer = slot.lock();
+        //= NODE-API-20: tries without 204
         view.attempts = peer.health().tries.saturating_sub(status.tries_before);
         let failed =
             peer.health().failed.as_ref().filter(|failed| view.attempts > 0 && failed.at >= view.queued);
@@ -197,6 +203,7 @@ pub(super) struct Page {
 async fn read(shell: &Shell, app: &str, service: &ServiceKey, page: Page) -> Result<Vec<InboxEntry>, Error> {
     let (store, app, service) = (Arc::clone(&shell.store), app.to_owned(), service.clone());
     reading(move || {
+        //= NODE-API-21: from the first not acknowledged
         let after = store.acknowledged(&app, &service)?.max(page.after);
         Inbox::read(&*store, &service, after, page.max, page.bytes)
     })
@@ -244,6 +251,7 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
     let slot = shell.slot(&status.host);
     let tries = slot.lock().health().tries;
     let now = shell.now().wall;
+    //= NODE-API-33: its time starts anew
     if !shell.store.revive(id, now, now.plus(settings.time_to_live), tries)?.await? {
         return Err(unknown(id));
     }

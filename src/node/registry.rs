@@ -150,6 +150,7 @@ impl Slot {
         origins.drain(..over);
     }
 
+    //= HT-ASK-28: showed its bearer in the last day
     /// Whether this client address showed the peer's bearer in the last day (`https-token`, "Being asked").
     pub(super) fn has_seen(&self, origin: Origin, now: Mono) -> bool {
         let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,6 +199,7 @@ impl Registry {
         self.peers.iter().map(|slot| Arc::clone(&slot)).collect()
     }
 
+    //= HT-DOOR-01: by kind and digest
     pub(super) fn look_up(&self, at: At, digest: Digest) -> Option<Opens> {
         self.index.get(&(at, digest)).map(|opens| opens.clone())
     }
@@ -219,6 +221,7 @@ impl Registry {
         *indexed = wanted;
     }
 
+    //= HT-ASK-05: neither valid nor unknown
     /// Tokens are offered with a grant: from here they are neither valid nor unknown.
     pub(super) fn offer(&self, pair: &NewPair) {
         let (sender, receiver) = watch::channel(());
@@ -241,5 +244,38 @@ impl Registry {
         }
         // Dropping the sender wakes the waiting.
         self.offers.remove(&pair.access);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::testing::{Counter, settings};
+
+    fn slot() -> Slot {
+        let host = PeerHost::parse("b.test").unwrap();
+        Slot::new(Peer::new(host, Arc::new(settings()), &mut Counter::default()))
+    }
+
+    //= HT-ASK-28
+    #[test]
+    fn an_address_that_showed_the_bearer_is_likely_the_hosts_own_for_a_day() {
+        let (slot, day) = (slot(), Mono(24 * 3_600_000));
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        slot.saw(address("2001:db8::1"), Mono(0));
+        assert!(slot.has_seen(Origin::of(address("2001:db8::2")), Mono(day.0 - 1)), "the same /64");
+        assert!(!slot.has_seen(Origin::of(address("2001:db8:0:1::1")), Mono(1)));
+        assert!(!slot.has_seen(Origin::of(address("2001:db8::1")), day));
+        slot.saw(address("2001:db8::3"), day);
+        assert!(slot.has_seen(Origin::of(address("2001:db8::1")), day.plus(Duration::from_secs(3600))));
+    }
+
+    #[test]
+    fn of_many_addresses_the_last_ones_are_remembered() {
+        let slot = slot();
+        let origin = |n: u8| Origin::of(IpAddr::from([192, 0, 2, n]));
+        (1..=20).for_each(|n| slot.saw([192, 0, 2, n].into(), Mono(u64::from(n))));
+        let known = (1..=20).filter(|n| slot.has_seen(origin(*n), Mono(20))).collect::<Vec<_>>();
+        assert_eq!(known, (13..=20).collect::<Vec<_>>());
     }
 }

@@ -76,6 +76,7 @@ impl Settings {
         self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
     }
 
+    //= HT-ASK-20: the policy is asked
     /// How this host is reached. No road leads to a host that the policy refuses.
     pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
         self.allowed(host)

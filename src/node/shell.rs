@@ -252,10 +252,12 @@ impl Shell {
 }
 
 impl From<StoreError> for Error {
+    //= HT-PKT-13: 503, come back
     /// The store's trouble, outside: come back. The alarm is raised where it is swallowed.
     fn from(error: StoreError) -> Self {
         let retry_after = match error {
             StoreError::Full => Duration::from_secs(1),
+            //= NODE-API-06: 503, come back
             StoreError::OutboxFull(_) => Duration::from_secs(10),
             StoreError::Space { .. } => Duration::from_secs(30),
             StoreError::Doubt(_)

@@ -11,11 +11,12 @@ use crate::{
     link::peer::{Look, Peer},
     wire::{
         host::PeerHost,
-        parameters::{Form, Found, Revision},
+        parameters::{Form, Found, Revision, Source},
         time::Now,
     },
 };
 
+//= NODE-API-28: never a token
 /// A link as operators see it; of a peer without a machine what is configured.
 pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> PeerView {
     let (now, settings) = (shell.now(), shell.settings());
@@ -117,15 +118,20 @@ fn negotiation(found: Option<&Found>) -> NegotiationView {
         let reason = "neither pinned nor found yet: the host information is looked up when it is needed";
         return NegotiationView { reason: reason.to_owned(), ..NegotiationView::default() };
     };
-    let form = match found.parameters.form() {
-        Form::Tokens => "a refresh-path: R1, or R2 where the peer writes `expires` alone",
-        Form::State => "no refresh-path: R3",
-    };
     let published = found.published.as_ref();
-    let from = published.map(|published| format!(" (its host information at {})", published.path));
+    let at = published.map_or(String::new(), |published| format!(" at {}", published.path));
+    let by = match found.source {
+        Source::Pinned => "what is pinned".to_owned(),
+        Source::Published => format!("its host information{at}"),
+        Source::Both => format!("its host information{at}, with what is pinned,"),
+    };
+    let form = match found.parameters.form() {
+        Form::Tokens => "has a refresh-path (R2 where it writes `expires` alone)",
+        Form::State => "has no refresh-path",
+    };
     NegotiationView {
         source: Some(found.source),
-        reason: format!("{}{}: {form}", found.source, from.unwrap_or_default()),
+        reason: format!("{by} {form}"),
         fetched_at: published.map(|published| published.fetched),
         fresh_until: published.map(|published| published.fresh_until),
         parameters: Some(found.parameters.clone()),

@@ -108,6 +108,7 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
 /// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
 pub(super) async fn run(shell: Arc<Shell>) {
     let started = AtomicBool::new(false);
+    //= HT-SEND-25: 50 a second after a restart
     let start = async {
         for waiting in shell.store.waiting() {
             drive(&shell, &shell.slot(&waiting.host), Event::MailQueued);
@@ -175,6 +176,7 @@ pub(super) async fn wake(shell: Arc<Shell>) {
             }
         }
     };
+    //= HT-SEND-25: 50 a second after an outage
     let paced = async {
         while let Some(slot) = waiting.recv().await {
             drive(&shell, &slot, Event::Woken);
@@ -189,6 +191,7 @@ pub(super) async fn wake(shell: Arc<Shell>) {
     }
 }
 
+//= HT-SEND-26: whatever state its peer is in
 /// Messages whose time to live is over become dead, whatever state their peer is in.
 fn expire(shell: &Arc<Shell>) {
     let due = match shell.store.due(shell.now().wall, DUE_MAX) {
@@ -213,6 +216,7 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     let keep_from = Wall(now.0.saturating_sub(millis(settings.inbox_keep)));
     for service in shell.store.services()? {
         let apps = settings.readers.get(&service).cloned().unwrap_or_default();
+        //= NODE-CONF-14: counted and logged
         let unread = shell.store.trim(&service, &apps, keep_from)?.await?;
         if unread > 0 {
             shell.metrics.messages_trimmed_unread.add(unread);
@@ -220,6 +224,7 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
         }
     }
     let before = Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
+    //= NODE-API-15: 7 days
     shell.store.prune(before)?.await?;
     for slot in shell.registry.slots() {
         sweep_slot(shell, &slot);

@@ -184,6 +184,7 @@ pub struct PeerView {
     pub last_heard_at: Option<Wall>,
 }
 
+//= NODE-API-35: UTC
 /// RFC 3339 in UTC with milliseconds, ending in `Z`: `2026-01-31T12:00:00.000Z`.
 #[must_use]
 pub fn rfc3339_text(at: Wall) -> String {
@@ -215,6 +216,7 @@ pub fn rfc3339_option<S: serde::Serializer>(at: &Option<Wall>, serializer: S) ->
 mod tests {
     use super::*;
 
+    //= NODE-API-35
     #[test]
     fn times_are_rfc_3339_in_utc() {
         assert_eq!(rfc3339_text(Wall(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");

@@ -11,6 +11,7 @@ use crate::wire::{
     packet::{Message, ServiceKey},
 };
 
+//= NODE-API-39: host, service, reply-to
 /// What an answer must be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AnswerKey {
@@ -27,6 +28,7 @@ pub(super) struct AnswerKey {
 pub(super) struct Waiters(DashMap<AnswerKey, watch::Sender<Option<Bytes>>>);
 
 impl Waiters {
+    //= NODE-API-40: a copy
     /// An answer is on disk.
     pub(super) fn tell(&self, key: &AnswerKey, answer: &Bytes) {
         if let Some(waiting) = self.0.get(key) {

@@ -74,6 +74,7 @@ impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
         read
     }
 
+    //= HT-CHK-09: up to 8 MiB or 5 s
     /// Reads what is left and throws it away, up to 8 MiB or 5 s.
     pub(crate) async fn throw_away(mut self) {
         if self.held_back || self.is_empty() {
@@ -104,6 +105,7 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
     while let Some(frame) = body.frame().await {
         // Trailers are of no interest.
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        //= HT-PKT-11: 413
         if first.len() + all.len() + data.len() > limit {
             return Err(BodyError::TooLarge { limit });
         }
@@ -177,6 +179,7 @@ mod tests {
         assert_eq!(body(&[], false).read(0, TIME, &mut share()).await.unwrap(), "");
     }
 
+    //= HT-CHK-09
     #[tokio::test]
     async fn a_body_over_its_limit_is_too_large_and_read_to_its_end() {
         let read = body(&["abc", "d", "e", "f"], false).read(3, TIME, &mut share()).await;

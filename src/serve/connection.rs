@@ -39,6 +39,7 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    //= SEED-HTTP-1: both versions
     /// As ALPN chose; HTTP/1.1 where nothing was chosen. The bytes themselves are never asked.
     pub(crate) fn of_alpn(chosen: Option<&[u8]>) -> Self {
         if chosen == Some(b"h2") { Self::Http2 } else { Self::Http1 }

@@ -33,6 +33,7 @@ fn token_of(value: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(token)
 }
 
+//= HT-CHK-12: parameters are fine
 /// Checks that a body is said to be JSON, as it stands.
 ///
 /// # Errors
@@ -52,6 +53,7 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     all.next().is_none().then_some(first)
 }
 
+//= HT-CHK-02: 421
 /// Checks that a call is meant for one of these names: `:authority`, an absolute request target, or `Host`.
 ///
 /// # Errors
@@ -68,6 +70,8 @@ pub(crate) fn check_host<B>(request: &Request<B>, host: &OwnHost, aliases: &[Own
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -99,6 +103,7 @@ mod tests {
         assert_eq!(bearer(&two), Err(Refusal::TokenUnknown));
     }
 
+    //= HT-CHK-12
     #[test]
     fn json_may_carry_parameters_and_nothing_else_passes() {
         for good in ["application/json", "Application/JSON; charset=utf-8", "application/json ;a=b"] {
@@ -114,6 +119,7 @@ mod tests {
         assert!(check_json(&headers(&[json, ("content-encoding", "Identity")])).is_ok());
     }
 
+    //= HT-CHK-02
     #[test]
     fn a_call_names_this_host_or_an_alias_in_any_case_and_with_any_reading_of_443() {
         let host = OwnHost::parse("a.test").unwrap();
@@ -136,5 +142,54 @@ mod tests {
         assert_eq!(check("https://c.test/x", &["a.test"]), Err(421));
         assert_eq!(check("/x", &[]), Err(400));
         assert_eq!(check("/x", &["a.test", "a.test"]), Err(400));
+    }
+
+    proptest! {
+        #[test]
+        fn a_bearer_is_what_stands_behind_its_scheme(token in "[!-~]{1,60}", scheme in "[bB][eE][aA][rR][eE][rR]", spaces in " {1,3}", after in " {0,2}") {
+            let value = format!("{scheme}{spaces}{token}{after}");
+            let mut headers = HeaderMap::new();
+            headers.insert("authorization", value.parse().unwrap());
+            prop_assert_eq!(bearer(&headers), Ok(Some(ShownToken::of(&token))));
+            for bad in [format!("{scheme}{token}"), format!("x{value}"), format!("{scheme} {token} {token}"), format!("{value}\t{token}")] {
+                headers.insert("authorization", bad.parse().unwrap());
+                prop_assert_eq!(bearer(&headers), Ok(None), "{}", bad);
+            }
+            let long = format!("{scheme} {}", "x".repeat(TOKEN_BYTES_MAX + 1));
+            headers.insert("authorization", long.parse().unwrap());
+            prop_assert_eq!(bearer(&headers), Ok(None));
+        }
+
+        #[test]
+        fn no_header_makes_the_reading_panic(bytes in proptest::collection::vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..40)) {
+            let value = hyper::header::HeaderValue::from_bytes(&bytes).unwrap();
+            let mut headers = HeaderMap::new();
+            for name in ["authorization", "content-type", "content-encoding", "host"] {
+                headers.insert(name, value.clone());
+            }
+            let _ = bearer(&headers);
+            let json = check_json(&headers).is_ok();
+            prop_assert!(!json, "a body of no known coding");
+            let mut request = Request::builder().uri("/x").body(()).unwrap();
+            *request.headers_mut() = headers;
+            let host = OwnHost::parse("a.test").unwrap();
+            if check_host(&request, &host, &[]).is_ok() {
+                let named = PeerHost::parse(value.to_str().unwrap()).unwrap();
+                prop_assert!(host.is(&named));
+            }
+        }
+
+        #[test]
+        fn json_is_json_in_any_case_and_with_any_parameters(mask: u16, more in "( ?; ?[a-z]{1,8}=[a-z0-9-]{1,8}){0,2}", tail in "[a-z.+-]{1,3}") {
+            let letters = "application/json".chars().enumerate();
+            let kind: String = letters.map(|(at, c)| if mask >> at & 1 == 1 { c.to_ascii_uppercase() } else { c }).collect();
+            let check = |value: String| {
+                let mut headers = HeaderMap::new();
+                headers.insert("content-type", value.parse().unwrap());
+                check_json(&headers).is_ok()
+            };
+            let checks = [format!("{kind}{more}"), format!("{kind}{tail}{more}"), format!("{tail}{kind}{more}")].map(check);
+            prop_assert_eq!(checks, [true, false, false]);
+        }
     }
 }

@@ -98,6 +98,7 @@ impl Handler for PlainInformation {
     }
 }
 
+//= YMP-INFO-17: nothing else
 fn plain(method: &Method, path: &str, asked: &HeaderMap, document: &Document) -> Answer {
     if !is_path(path) {
         return Fault::Path.answer(Door::Plain);
@@ -108,6 +109,7 @@ fn plain(method: &Method, path: &str, asked: &HeaderMap, document: &Document) ->
     document.answer(asked)
 }
 
+//= YMP-INFO-02: at all four
 /// Whether the document is looked for here.
 pub(crate) fn is_path(path: &str) -> bool {
     INFORMATION_PATHS.contains(&path)
@@ -128,6 +130,7 @@ mod tests {
         plain(&Method::GET, path, &asked, &Document::new(Bytes::from_static(b"{}")))
     }
 
+    //= YMP-INFO-02, YMP-INFO-17
     #[test]
     fn the_document_stands_at_four_paths_and_nothing_else_does() {
         for path in INFORMATION_PATHS {

@@ -140,6 +140,7 @@ fn shares(settings: &ConnectionSettings) -> Shares {
     Shares::new(settings.connections, settings.connections_per_address)
 }
 
+//= NODE-CONF-12: per address
 /// One connection's share; `None` is over a bound, and counted.
 fn take_one(
     shares: &Shares,

@@ -39,6 +39,7 @@ impl Ops {
         Self { metrics, extra }
     }
 
+    //= NODE-API-34: no token
     /// Answers where the path is one of these; `None` leaves it to others.
     pub(crate) fn answer(
         &self,

@@ -98,8 +98,10 @@ impl Route {
 
 /// The checks that need nothing but the header's first lines: 404, 421, 405.
 fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
+    //= HT-CHK-01: 404 first
     let route = Route::of(request.uri().path(), settings).ok_or(Fault::Path)?;
     check_host(request, &settings.host, &settings.aliases)?;
+    //= HT-CHK-03: 405 after 421
     if route.takes(request.method()) { Ok(route) } else { Err(Fault::Method(route.allow())) }
 }
 
@@ -203,10 +205,11 @@ impl PeerApi {
         }
     }
 
-    //= https-token, "Being asked", MUST: always 204
+    //= SEED-REQ-1, HT-ASK-01: always 204; whatever is wrong
     async fn asked(&self, mut call: Call<'_>) -> Answer {
         self.0.metrics.requests_in.up();
         let read = match check_json(call.headers) {
+            //= HT-CHK-11: at most 16 KiB
             Ok(()) => call.read(limits::EXCHANGE_BYTES_MAX, call.settings.body_time).await,
             Err(fault) => Err(fault),
         };
@@ -218,6 +221,7 @@ impl PeerApi {
             }
             Err(fault) => Err(Refusal::Malformed { what: fault.to_string(), index: None }),
         };
+        //= HT-ASK-03: it does not wait for the grant
         self.0.node.asked(call.from, request);
         no_content()
     }
@@ -225,11 +229,14 @@ impl PeerApi {
     async fn granted(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
         let bearer = bearer(call.headers)?;
         if let Some(bearer) = bearer {
+            //= HT-CHK-04: 401 before the body
             self.0.node.recognise_grant(bearer)?;
         }
         check_json(call.headers)?;
+        //= HT-CHK-11: at most 16 KiB
         let bytes = call.read(limits::EXCHANGE_BYTES_MAX, call.settings.body_time).await?;
         let grant = TokenGrant::decode(&bytes, bearer.is_some(), self.wall())?;
+        //= HT-CHK-07: after the 400
         if grant == TokenGrant::Bare {
             return Err(Refusal::TokenMissing.into());
         }
@@ -239,18 +246,23 @@ impl PeerApi {
     }
 
     async fn refreshed(&self, mut call: Call<'_>) -> Result<Answer, Fault> {
+        //= HT-REF-01: the refresh token
         let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
         // Before the tokens are made, so that the answer follows their commit at once.
+        //= HT-REF-02: a body is ignored
         call.throw_away().await;
         let (node, from) = (self.0.node.clone(), call.from);
         let pair = carry_on(async move { node.refreshed(from, bearer).await }).await?;
+        //= SEED-REFRESH-1, HT-REF-03: 200 with both; no-store
         let mut answer = json_bytes(StatusCode::OK, pair);
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(answer)
     }
 
     async fn packet(&self, call: Call<'_>) -> Result<Answer, Fault> {
+        //= HT-PKT-05: missing
         let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
+        //= HT-CHK-04: 401 before the body
         let caller = self.0.node.recognise(call.from, bearer).await?;
         let peer = caller.host.clone();
         self.packet_of(call, caller)
@@ -261,6 +273,7 @@ impl PeerApi {
     async fn packet_of(&self, mut call: Call<'_>, caller: Caller) -> Result<Answer, Fault> {
         let settings = call.settings;
         check_json(call.headers)?;
+        //= HT-CHK-06: 415, 413, 400
         let bytes = call.read(settings.packet_bytes, settings.body_time).await?;
         let packet = Packet::decode(&bytes, settings.packet_messages)?;
         let (node, held) = (self.0.node.clone(), call.share);
@@ -269,6 +282,7 @@ impl PeerApi {
             drop(held);
             kept
         };
+        //= SEED-PACKET-1: 204 when it is valid
         carry_on(kept).await?;
         Ok(no_content())
     }
@@ -295,6 +309,7 @@ impl PeerApi {
     }
 }
 
+//= HT-PKT-14: whoever goes away
 /// Runs what must not stop half-way in a task of its own: a caller that goes away drops only the waiting.
 pub(crate) async fn carry_on<T: Send + 'static, E: Into<Fault> + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -340,6 +355,7 @@ mod tests {
         assert_eq!(admitted("POST", "/in/packet?x=1", "a.test:443"), Ok(Route::Packet));
     }
 
+    //= HT-CHK-01, HT-CHK-02, HT-CHK-03
     #[test]
     fn the_path_is_asked_before_the_host_and_the_host_before_the_method() {
         assert_eq!(admitted("GET", "/packet", "other.test"), Err(404));
@@ -352,6 +368,7 @@ mod tests {
         assert_eq!(admitted("HEAD", "/.well-known/amorphos", "a.test"), Ok(Route::Information));
     }
 
+    //= HT-PKT-14
     #[tokio::test]
     async fn work_goes_on_when_its_caller_goes_away() {
         let (done, wait) = tokio::sync::oneshot::channel();

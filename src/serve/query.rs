@@ -165,6 +165,7 @@ mod tests {
         assert!(Query::read(None, &[]).is_ok());
     }
 
+    //= NODE-API-23
     #[test]
     fn counts_stay_within_their_bounds() {
         let count = |text: &str| Query::read(Some(text), &["max"]).unwrap().count("max", 100, 10_000).ok();
@@ -203,7 +204,46 @@ mod tests {
         assert_eq!(wait(""), Some(None));
     }
 
+    /// Percent-encoded, each byte in turn as it stands (where it may) or escaped.
+    fn encoded(text: &str, mask: u64) -> String {
+        let bytes = text.bytes().enumerate();
+        let one = |(at, byte): (usize, u8)| {
+            let plain = byte.is_ascii_alphanumeric() || b"-._~!$'()*,;:@".contains(&byte);
+            if plain && mask >> (at % 64) & 1 == 0 {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        };
+        bytes.map(one).collect()
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_encoded_comes_back(parts in proptest::collection::vec("\\PC{0,9}", 1..5), mask: u64) {
+            let path: String = parts.iter().map(|part| format!("/{}", encoded(part, mask))).collect();
+            prop_assert_eq!(segments(&path), Some(parts.clone()));
+            let query: Vec<_> = parts.iter().enumerate().map(|(n, part)| format!("p{n}={}", encoded(part, mask))).collect();
+            let read = Query::read(Some(&query.join("&")), &["p0", "p1", "p2", "p3"]).unwrap();
+            for (n, part) in parts.iter().enumerate() {
+                prop_assert_eq!(read.value(&format!("p{n}")), Some(&**part));
+            }
+            let again = format!("{}&{}", query.join("&"), query[0]);
+            prop_assert!(Query::read(Some(&again), &["p0", "p1", "p2", "p3"]).is_err());
+            prop_assert!(Query::read(Some(&query.join("&")), &["p1", "p2", "p3"]).is_err());
+        }
+
+        #[test]
+        fn a_duration_is_a_number_and_a_unit(number in any::<u64>(), small in 0..10_000_u64, unit in "ms|s|m|h|d", strange in "[a-z]{0,2}|[+. -]s") {
+            let factor = match &*unit { "ms" => 1, "s" => 1000, "m" => 60_000, "h" => 3_600_000, _ => 86_400_000_u128 };
+            prop_assert_eq!(duration(&format!("{small}{unit}")).map(|time| time.as_millis()), Some(u128::from(small) * factor));
+            if let Some(time) = duration(&format!("{number}{unit}")) {
+                prop_assert_eq!(time.as_millis(), u128::from(number) * factor);
+            }
+            let known = ["ms", "s", "m", "h", "d"].contains(&&*strange) || (strange.is_empty() && small == 0);
+            prop_assert_eq!(duration(&format!("{small}{strange}")).is_some(), known);
+        }
+
         #[test]
         fn reading_never_panics(text in "\\PC{0,60}") {
             let _ = segments(&text);

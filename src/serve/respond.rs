@@ -170,6 +170,7 @@ impl Fault {
         self.to_string().chars().take(limits::DETAIL_CHARS_MAX).collect()
     }
 
+    //= HT-PKT-18, NODE-API-03: a problem document
     /// The answer.
     pub(crate) fn answer(&self, door: Door) -> Answer {
         let (status, code, title) = self.row();
@@ -186,6 +187,7 @@ impl Fault {
         let mut answer = json(status, &problem);
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        //= HT-GRANT-03: the challenge
         if status == StatusCode::UNAUTHORIZED {
             let challenge = match door {
                 Door::Plain => "Bearer",

@@ -112,6 +112,7 @@ mod tests {
         share.grow(amount).ok().map(|()| share)
     }
 
+    //= NODE-CONF-12
     #[test]
     fn one_client_address_has_a_bound_and_leaving_makes_room() {
         let shares = Shares::new(10, 2);

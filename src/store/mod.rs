@@ -88,6 +88,7 @@ pub enum StoreError {
     Closed,
 }
 
+//= HT-CRASH-06: ends when it is on disk
 /// Ends when the batch is on disk. Dropping it does not take the batch back.
 #[derive(Debug)]
 pub struct Receipt<T>(oneshot::Receiver<Result<T, StoreError>>);
@@ -138,6 +139,7 @@ pub trait Inbox: Send + Sync {
         bytes_max: usize,
     ) -> Result<Vec<InboxEntry>, StoreError>;
 
+    //= NODE-API-24: from the oldest kept
     /// What `app` has acknowledged last in `service`; `Cursor(0)` for a new app.
     ///
     /// # Errors
@@ -345,6 +347,7 @@ impl Default for OutboxBounds {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            //= HT-PKT-16: 8 days
             dedupe: Duration::from_secs(8 * 24 * 3600),
             dedupe_per_peer: 1_000_000,
             dedupe_total: 10_000_000,

@@ -93,6 +93,8 @@ pub struct CertificateFacts {
     pub not_before: Wall,
     /// Until when it is valid.
     pub not_after: Wall,
+    /// Whether it is for the host's name; of a peer's that was taken it is.
+    pub covers: bool,
     /// What an operator should know although the node can start with it: full sentences with the mend.
     pub warnings: Vec<String>,
 }
@@ -150,32 +152,32 @@ impl Settings {
 /// `CertificateFacts`: peers will refuse it, but an operator may be about to change either.
 pub fn load(settings: &Settings, host: &OwnHost, now: Wall) -> Result<Identity, Unusable> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let shown = shown(settings, &provider, host, now);
+    let own = own(settings, &provider, host, now);
     let trusted = roots(settings).and_then(|roots| {
         let client = client(Arc::clone(&roots), provider).map_err(|error| vec![error])?;
         Ok((roots, client))
     });
-    match (shown, trusted) {
+    match (own, trusted) {
         (Ok((chain, facts, server)), Ok((roots, client))) => {
             let (server, client) = (Arc::new(server), Arc::new(client));
             Ok(Identity { server, client, certificate: facts, chain, roots })
         }
-        (shown, trusted) => {
-            let mut all = shown.err().unwrap_or_default();
+        (own, trusted) => {
+            let mut all = own.err().unwrap_or_default();
             all.extend(trusted.err().unwrap_or_default());
             Err(Unusable(all))
         }
     }
 }
 
-type Shown = (Vec<CertificateDer<'static>>, CertificateFacts, ServerConfig);
+type Own = (Vec<CertificateDer<'static>>, CertificateFacts, ServerConfig);
 
-fn shown(
+fn own(
     settings: &Settings,
     provider: &Arc<CryptoProvider>,
     host: &OwnHost,
     now: Wall,
-) -> Result<Shown, Vec<TlsError>> {
+) -> Result<Own, Vec<TlsError>> {
     let chain = certificates(&settings.certificate, "peer.certificate");
     let key = key(&settings.key, "peer.key");
     let facts = chain.and_then(|chain| {
@@ -190,6 +192,29 @@ fn shown(
         }
         (facts, key) => Err([facts.err(), key.err()].into_iter().flatten().collect()),
     }
+}
+
+/// Reads the trusted roots alone: for whoever calls and is not called.
+///
+/// # Errors
+/// As `load`, for `trust`.
+pub fn trust(settings: &Settings) -> Result<Arc<ClientConfig>, Unusable> {
+    let roots = roots(settings).map_err(Unusable)?;
+    let client = client(roots, Arc::new(aws_lc_rs::default_provider()));
+    client.map(Arc::new).map_err(|error| Unusable(vec![error]))
+}
+
+/// What a certificate says that a peer showed and that was taken; `None` where it cannot be read.
+#[must_use]
+pub fn shown(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(CertificateFacts {
+        names: names(&parsed),
+        not_before: wall(parsed.validity().not_before.timestamp()),
+        not_after: wall(parsed.validity().not_after.timestamp()),
+        covers: true,
+        warnings: Vec::new(),
+    })
 }
 
 fn server(
@@ -310,9 +335,10 @@ fn facts(
         return Err(TlsError::NotYetValid { path: path.to_owned(), minutes });
     }
     let names = names(&parsed);
-    let covers = ParsedCertificate::try_from(leaf).map_err(|error| unreadable(error.to_string()))?;
+    let leaf = ParsedCertificate::try_from(leaf).map_err(|error| unreadable(error.to_string()))?;
+    let covers = server_name(host.name()).is_some_and(|name| verify_server_name(&leaf, &name).is_ok());
     let mut warnings = Vec::new();
-    if server_name(host.name()).is_none_or(|name| verify_server_name(&covers, &name).is_err()) {
+    if !covers {
         warnings.push(format!(
             "the certificate {} is for {}, not for {}: peers will refuse it; get one that covers this host's name",
             path.display(),
@@ -320,7 +346,7 @@ fn facts(
             host.name(),
         ));
     }
-    let mut facts = CertificateFacts { names, not_before, not_after, warnings };
+    let mut facts = CertificateFacts { names, not_before, not_after, covers, warnings };
     let ending = facts.ending(path, now);
     facts.warnings.extend(ending);
     Ok(facts)

@@ -30,6 +30,7 @@ impl Families {
         Self { subject, open: Vec::new() }
     }
 
+    //= HT-CRASH-02: what was offered is nothing
     /// As stored. Families that were only offered are left out: their grant's outcome is not known, the peer exchanges
     /// anew (`https-token`, "A crash between two steps").
     #[must_use]
@@ -69,7 +70,7 @@ impl Families {
         changes
     }
 
-    //= https-token, "Being asked": at most 4 families per peer, the oldest never used goes first
+    //= HT-ASK-17: at most 4, the oldest never used goes first
     /// Forgets what is over, and one more where a family `id` would be one too many: the oldest that is unsure, else the
     /// oldest never used, else the oldest. One that is `unsure` itself takes the place only of its own kind, and of those of
     /// which nothing was used before the access token ran out.
@@ -97,6 +98,7 @@ impl Families {
             || self.open.iter().any(|family| yields(family, now))
     }
 
+    //= HT-ASK-16: every unexpired one
     /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
     pub fn admit(&mut self, shown: &Digest, now: Wall) -> Option<Changes> {
         let (place, admitted) = self.open.iter().enumerate().find_map(|(place, family)| {
@@ -212,6 +214,7 @@ mod tests {
         Families::new(Subject::Peer(PeerHost::parse("b.test").unwrap()))
     }
 
+    //= HT-ASK-16, HT-ASK-18
     #[test]
     fn every_unexpired_token_is_taken_until_a_newer_exchange_is_used() {
         let mut all = families();
@@ -234,6 +237,7 @@ mod tests {
         assert!(all.admit(&digest("a2"), T0.plus(UNDER_WAY)).is_some());
     }
 
+    //= HT-ASK-17
     #[test]
     fn of_five_the_oldest_never_used_goes() {
         let mut all = families();
@@ -268,6 +272,7 @@ mod tests {
         assert!(!all.knows(Door::Access, &digest("r1")));
     }
 
+    //= HT-CRASH-02
     #[test]
     fn what_was_only_offered_does_not_come_back() {
         let mut record = Family::open(&families().subject, 7, pair("7"), T0).to_record();

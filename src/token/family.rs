@@ -210,7 +210,7 @@ impl Family {
             .chain(record.spent.iter().map(|spent| (Door::Refresh, spent.digest)))
     }
 
-    //= https-token, "Send a packet", MUST 2: an error when the bearer opens nothing
+    //= SEED-PACKET-2: an error when the bearer opens nothing
     /// Shows an access token.
     #[must_use]
     pub fn admit(&self, shown: &Digest, now: Wall) -> Admitted {
@@ -231,8 +231,8 @@ impl Family {
         if taken { Admitted::Known } else { Admitted::Unknown }
     }
 
-    //= https-token, "Refresh a token", MUST 1: new tokens, both, when the request is valid
-    //= https-token, "Refresh a token", MUST 2: an error when it is not
+    //= SEED-REFRESH-1, SEED-REFRESH-2: both new when it is valid; an error when it is not
+    //= HT-REF-21: any number
     /// Shows a refresh token; `fresh` becomes the newest pair where it opens.
     #[must_use]
     pub fn rotate(&self, shown: &Digest, fresh: NewPair, now: Wall) -> Rotated {
@@ -245,10 +245,12 @@ impl Family {
                 return Rotated::Unknown;
             }
             let mut next = self.used(now);
+            //= HT-REF-05: the old pair stays
             next.record.previous = Some(next.record.current);
             next.record.current = issued(fresh, next.record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
+        //= HT-REF-06, HT-CRASH-03: the unused pair dies; the answer was lost
         let previous = record.previous.and_then(|pair| pair.refresh);
         if let Some(refresh) = previous.filter(|refresh| refresh.digest == *shown) {
             if now >= refresh.until {
@@ -260,6 +262,7 @@ impl Family {
             next.record.current = issued(fresh, record.current.step + 1);
             return Rotated::Fresh(Box::new(next));
         }
+        //= HT-REF-09: a replay closes the family
         if record.spent.iter().any(|spent| spent.digest == *shown) {
             return Rotated::Replayed(Box::new(self.close("a spent refresh token was shown again", now)));
         }
@@ -274,7 +277,7 @@ impl Family {
         next
     }
 
-    //= https-token, "Being asked": the older families of that peer close 30 s later
+    //= HT-ASK-18: 30 s later
     /// A newer one replaces it: packets under way are taken, then it is closed, with what it issues meanwhile.
     #[must_use]
     pub fn wind_down(&self, now: Wall) -> Self {
@@ -294,6 +297,7 @@ impl Family {
         let mut next = self.clone();
         next.record.current.used = true;
         if let Some(previous) = next.record.previous.take() {
+            //= HT-REF-07: 30 s more
             let until = previous.access_until.min(now.plus(UNDER_WAY));
             next.record.lingering.retain(|spent| spent.until > now);
             next.record.lingering.push(SpentRecord { digest: previous.access, until });
@@ -304,6 +308,7 @@ impl Family {
         next
     }
 
+    //= HT-REF-12: the last 64
     fn spend(&mut self, refresh: Option<RefreshRecord>, now: Wall) {
         let Some(RefreshRecord { digest, until }) = refresh else { return };
         let spent = &mut self.record.spent;

@@ -10,6 +10,7 @@ use super::{packet::ServiceKey, secret::Digest};
 pub struct Cursor(pub u64);
 
 impl Cursor {
+    //= NODE-API-08: opaque
     /// The opaque text that apps are given: the place, and a check that it is a place of this inbox.
     #[must_use]
     pub fn encode(self, service: &ServiceKey) -> String {
@@ -34,6 +35,7 @@ fn inbox_check(service: &ServiceKey) -> u32 {
 mod tests {
     use super::*;
 
+    //= NODE-API-08
     #[test]
     fn a_cursor_opens_only_the_inbox_that_it_is_of() {
         let (one, other) = (ServiceKey::new("p", "s"), ServiceKey::new("p", "t"));

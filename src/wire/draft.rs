@@ -91,6 +91,7 @@ impl Draft {
         let mut sender = properties_of("sender", &properties.required("sender")?)?;
         let sender_protocol = sender.required_name("sender.protocol")?;
         let sender_service = sender.required_name("sender.service")?;
+        //= NODE-API-10: may be left out
         if let Some(host) = sender.name("sender.host")? {
             let named =
                 PeerHost::parse_human(&host).map_err(|error| fault("sender.host", &error.to_string()))?;
@@ -150,6 +151,7 @@ impl Draft {
     pub fn compose(&self, own: &OwnHost, id: &str) -> Bytes {
         let written = &self.written;
         let mut sender = ObjectWriter::new();
+        //= YMP-HOST-07: exactly as our setting
         sender.text("host", own.as_str());
         sender.text("protocol", &written.sender_protocol);
         sender.text("service", &written.sender_service);
@@ -166,11 +168,14 @@ impl Draft {
         if let Some(action) = &written.action {
             message.text("action", action);
         }
+        //= YMP-MSG-07: byte for byte
         message.raw("payload", &written.payload);
+        //= YMP-MSG-08: untouched
         message.others(&written.others);
         Bytes::from(message.end())
     }
 
+    //= NODE-API-14: byte for byte
     /// Digest of what makes two messages of one id the same: the interpreted strings, the payload and the other
     /// properties, byte for byte.
     #[must_use]
@@ -277,6 +282,7 @@ mod tests {
     const DRAFT: &str = r#"{"sender":{"protocol":"P","service":"s","x":1},"host":"B\u00fccher.example:443","protocol":"Q",
         "service":"t","action":"go","payload":{ "n":1.00, "n":2 },"extra":[1, 2]}"#;
 
+    //= YMP-HOST-06, YMP-HOST-07, YMP-MSG-07, YMP-MSG-08, NODE-API-10
     #[test]
     fn what_is_left_out_is_filled_in_and_the_rest_is_carried_byte_for_byte() {
         let draft = Draft::decode(DRAFT.as_bytes(), &own()).unwrap();
@@ -290,6 +296,7 @@ mod tests {
         assert_eq!((&message.host, &message.service), (&draft.host, &draft.service));
     }
 
+    //= NODE-API-14
     #[test]
     fn the_content_is_the_same_whatever_the_id_and_changes_with_the_payload() {
         let one = Draft::decode(DRAFT.as_bytes(), &own()).unwrap();
@@ -299,6 +306,7 @@ mod tests {
         assert_ne!(one.content(&own()), other.content(&own()));
     }
 
+    //= YMP-MSG-05, NODE-API-12
     #[test]
     fn a_fault_names_its_property() {
         for (from, to, field) in [

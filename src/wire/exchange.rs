@@ -44,6 +44,7 @@ pub struct TokenOffer {
 pub struct StateRequest {
     /// Who says that it asks. Proven only by reaching that host.
     pub host: PeerHost,
+    //= HT-REV-21: treated as a token
     /// What our grant repeats. A secret, treated as a token.
     pub state: HeldToken,
 }
@@ -138,6 +139,7 @@ pub struct FreshPair {
     pub made: Wall,
 }
 
+//= HT-CHK-10: twice is an error of the derive
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct BodyIn<'a> {
@@ -168,12 +170,14 @@ struct RefreshIn<'a> {
     refresh_token: Cow<'a, str>,
 }
 
+//= HT-REV-03: both expires-in and expires
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct BodyOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<&'a str>,
     token: &'a str,
+    //= HT-REV-08: integers
     expires_in: u64,
     expires: u64,
     refresh_token: &'a str,
@@ -202,6 +206,7 @@ impl TokenRequest {
     /// `Refusal::Malformed` names the property at fault, never its value.
     pub fn decode(body: &[u8], now: Wall) -> Result<Self, Refusal> {
         let body = BodyIn::read(body)?;
+        //= HT-REV-11: the body tells
         if body.token.is_none() && body.state.is_some() {
             let state = body.state()?;
             return Ok(Self::State(StateRequest { host: body.host()?, state }));
@@ -217,6 +222,7 @@ impl TokenGrant {
     /// `Refusal::Malformed` names the property at fault, never its value.
     pub fn decode(body: &[u8], bearer: bool, now: Wall) -> Result<Self, Refusal> {
         let body = BodyIn::read(body)?;
+        //= HT-REV-12: with a bearer R1 or R2
         if bearer {
             return body.offer(now).map(Self::Tokens);
         }
@@ -248,6 +254,7 @@ impl RefreshReply {
     }
 }
 
+//= HT-REV-04: host and state
 /// The body of our request to an R3 peer.
 #[must_use]
 pub fn encode_state_request(from: &OwnHost, state: &FreshSecret) -> Vec<u8> {
@@ -256,6 +263,7 @@ pub fn encode_state_request(from: &OwnHost, state: &FreshSecret) -> Vec<u8> {
 }
 
 impl FreshAccess {
+    //= HT-REV-06: host, token, expires, state
     /// The body of our grant to an R3 peer; `state` is its request's.
     #[must_use]
     pub fn encode_grant(&self, from: &OwnHost, state: &HeldToken) -> Vec<u8> {
@@ -318,11 +326,13 @@ impl<'a> BodyIn<'a> {
 
     fn state(&self) -> Result<HeldToken, Refusal> {
         let text = self.state.as_deref().unwrap_or_default();
+        //= HT-REV-19: 1 to 512 visible ASCII characters
         let fits = text.len() <= STATE_BYTES_MAX;
         let state = HeldToken::parse(text).ok().filter(|_| fits);
         state.ok_or_else(|| malformed("`state` is 1 to 512 visible ASCII characters".to_owned()))
     }
 
+    //= HT-GRANT-09: or 400
     fn offer(&self, now: Wall) -> Result<TokenOffer, Refusal> {
         Ok(TokenOffer {
             host: self.host()?,
@@ -348,6 +358,7 @@ fn no_lifetime() -> Refusal {
     )
 }
 
+//= HT-PKT-19: no value is quoted
 /// serde's words name the property and the place; they may quote a value, so only their category is passed on.
 fn no_json(error: &serde_json::Error) -> Refusal {
     let place = format!("line {} column {}", error.line(), error.column());

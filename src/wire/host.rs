@@ -53,6 +53,7 @@ pub enum HostKind {
 struct HostName(Arc<str>);
 
 impl HostName {
+    //= YMP-HOST-04: case and 443 fold
     fn parse(text: &str) -> Result<Self, HostError> {
         let lower = text.to_ascii_lowercase();
         let (name, port) = split_port(&lower)?;
@@ -93,15 +94,18 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), HostError> {
     }
 }
 
+//= YMP-HOST-03: without leading zeros
 fn parse_port(text: &str) -> Result<u16, HostError> {
     let plain = !text.is_empty() && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
     if plain { text.parse().map_err(|_| HostError::Port) } else { Err(HostError::Port) }
 }
 
+//= YMP-HOST-05: or invalid
 fn check_name(name: &str) -> Result<(), HostError> {
     if name.is_empty() {
         return Err(HostError::Empty);
     }
+    //= YMP-HOST-02: RFC 5952
     if let Some(inner) = name.strip_prefix('[') {
         let inner = inner.strip_suffix(']').ok_or(HostError::Ipv6)?;
         let address: Ipv6Addr = inner.parse().map_err(|_| HostError::Ipv6)?;
@@ -110,6 +114,7 @@ fn check_name(name: &str) -> Result<(), HostError> {
     if name.len() > NAME_BYTES_MAX {
         return Err(HostError::TooLong);
     }
+    //= YMP-HOST-01: A-labels
     for label in name.split('.') {
         if label.len() > LABEL_BYTES_MAX {
             return Err(HostError::TooLong);
@@ -121,6 +126,7 @@ fn check_name(name: &str) -> Result<(), HostError> {
     }
     let last = name.rsplit('.').next().unwrap_or_default();
     // What resolvers would read as an address must be one, in the one form that has no second reading.
+    //= YMP-HOST-02: dotted IPv4
     let numeric = last.bytes().all(|b| b.is_ascii_digit()) || is_hex_number(last);
     if numeric && name.parse::<Ipv4Addr>().is_err() { Err(HostError::Ipv4) } else { Ok(()) }
 }
@@ -154,6 +160,7 @@ macro_rules! role {
                     return Self::parse(text);
                 }
                 let (name, port) = split_port(text)?;
+                //= YMP-HOST-06: U-labels are converted
                 let ascii = idna::domain_to_ascii_strict(name).map_err(|_| HostError::Label)?;
                 match port {
                     Some(port) => Self::parse(&format!("{ascii}:{port}")),
@@ -240,6 +247,7 @@ mod tests {
         PeerHost::parse(text).map(|host| host.as_str().to_owned())
     }
 
+    //= YMP-HOST-01, YMP-HOST-02, YMP-HOST-03, YMP-HOST-04
     #[test]
     fn normal_forms_are_kept_and_case_and_the_default_port_fold() {
         for (text, want) in [
@@ -255,6 +263,7 @@ mod tests {
         }
     }
 
+    //= YMP-HOST-01, YMP-HOST-02, YMP-HOST-03, YMP-HOST-05
     #[test]
     fn what_has_a_second_reading_is_refused() {
         for text in [
@@ -294,12 +303,14 @@ mod tests {
         assert!(normal(&["a"; 128].join(".")).is_err());
     }
 
+    //= YMP-HOST-06
     #[test]
     fn people_may_write_u_labels() {
         let host = PeerHost::parse_human("B\u{fc}cher.example:8443").unwrap();
         assert_eq!(host.as_str(), "xn--bcher-kva.example:8443");
     }
 
+    //= YMP-HOST-03
     #[test]
     fn the_parts_come_back() {
         let host = PeerHost::parse("[2001:db8::1]:444").unwrap();

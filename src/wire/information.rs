@@ -24,6 +24,7 @@ const HTTPS_TOKEN: &str = "https-token";
 /// An announced `packet-bytes` below it is not believed: hardly a message would fit.
 const PACKET_BYTES_FLOOR: usize = 1024;
 
+//= YMP-INFO-01: in this order
 /// Where it is looked for, in this order.
 pub const INFORMATION_PATHS: [&str; 4] = ["/.well-known/ymp", "/.ymp", "/.well-known/amorphos", "/.amorphos"];
 
@@ -47,6 +48,7 @@ pub struct Taken {
     pub packet_messages: usize,
 }
 
+//= YMP-INFO-06: always with parameters, one https-token
 /// Our document. Every protocol entry carries `parameters`: old implementations reject a document where one lacks it.
 #[must_use]
 pub fn document(paths: &Paths, taken: Taken, offered: &[Offered]) -> Vec<u8> {
@@ -61,9 +63,11 @@ pub fn document(paths: &Paths, taken: Taken, offered: &[Offered]) -> Vec<u8> {
         "packet-messages": taken.packet_messages,
     });
     json!({
+        //= YMP-INFO-03: both
         "ymp-version": YMP_VERSION,
         "amorphos-version": YMP_VERSION,
         "connection-protocols": [{"name": HTTPS_TOKEN, "version": HTTPS_TOKEN_VERSION, "parameters": parameters}],
+        //= YMP-INFO-05: both
         "message-protocols": protocols,
         "service-protocols": protocols,
     })
@@ -71,6 +75,7 @@ pub fn document(paths: &Paths, taken: Taken, offered: &[Offered]) -> Vec<u8> {
     .into_bytes()
 }
 
+//= YMP-INFO-13: names the reason
 /// Why a document does not say how to connect; to follow "its host information".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InformationError {
@@ -93,6 +98,7 @@ pub enum InformationError {
     },
 }
 
+//= YMP-INFO-12: others are ignored
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct DocumentIn<'a> {
@@ -130,13 +136,13 @@ struct ParametersIn<'a> {
     packet_messages: Option<&'a RawValue>,
 }
 
-//= ymp, "Host information": of several https-token entries the one with a refresh-path first
 /// Reads a document: how its host is spoken to.
 ///
 /// # Errors
 /// `InformationError`: why it does not say.
 pub fn read(body: &[u8]) -> Result<Parameters, InformationError> {
     let document: DocumentIn<'_> = object_of_slice(body).map_err(|error| form(&error))?;
+    //= YMP-INFO-03: at least one
     if document.ymp_version.is_none() && document.amorphos_version.is_none() {
         return Err(InformationError::Version);
     }
@@ -145,10 +151,12 @@ pub fn read(body: &[u8]) -> Result<Parameters, InformationError> {
     for entry in document.connection_protocols {
         // A protocol of a form that we do not know is not ours to judge.
         let Ok(protocol) = object_of_str::<ProtocolIn<'_>>(entry.get()) else { continue };
+        //= YMP-INFO-04: in any case
         if !protocol.name.is_some_and(|name| name.eq_ignore_ascii_case(HTTPS_TOKEN)) {
             continue;
         }
         match parameters(protocol.parameters) {
+            //= YMP-INFO-09: the one with a refresh-path first
             Ok(found) if found.refresh_path.is_some() => return Ok(found),
             Ok(found) => drop(first.get_or_insert(found)),
             Err(error) => drop(wrong.get_or_insert(error)),

@@ -36,6 +36,7 @@ pub const LOOK_UP_TIME: Duration = Duration::from_secs(20);
 pub const DISCOVERIES: usize = 8 * 1024;
 /// A lifetime over 400 days counts as 400 days (`https-token`).
 pub const LIFETIME_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+//= HT-ASK-09: 30 s, 10 s for a stranger
 /// How long the same grant is sent again to a peer that we know.
 pub const GRANT_TIME: Duration = Duration::from_secs(30);
 /// ... and to a stranger (`https-token`).
@@ -83,7 +84,7 @@ pub const HEADER_TIME: Duration = Duration::from_secs(10);
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// A connection without a request is closed after this (`https-token`).
 pub const IDLE_TIME: Duration = Duration::from_secs(90);
-/// HTTP/2 PING on connections that callers opened (`https-token`).
+/// HTTP/2 PING while a request is open, on connections that we opened and on those that callers opened (`https-token`).
 pub const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a PING may stay unanswered (`https-token`).
 pub const PING_TIME: Duration = Duration::from_secs(10);

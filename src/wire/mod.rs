@@ -19,3 +19,6 @@ pub mod record;
 pub mod refusal;
 pub mod secret;
 pub mod time;
+
+#[cfg(test)]
+mod tests;

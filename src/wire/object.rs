@@ -83,10 +83,13 @@ pub(crate) struct Seconds(pub(crate) u64);
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?.get();
-        let quoted = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let digits = quoted.unwrap_or(raw);
+        // Some encoders escape what they need not.
+        let quoted = raw.starts_with('"').then(|| serde_json::from_str::<String>(raw)).transpose();
+        let quoted = quoted.map_err(D::Error::custom)?;
+        let digits = quoted.as_deref().unwrap_or(raw);
+        //= HT-REV-09: integers, or strings of at most 15 digits
         let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        if !plain || quoted.is_some_and(|text| text.len() > 15) {
+        if !plain || quoted.as_ref().is_some_and(|text| text.len() > 15) {
             return Err(D::Error::custom("seconds are an integer or a string of at most 15 digits"));
         }
         Ok(Self(digits.parse().unwrap_or(u64::MAX)))
@@ -104,10 +107,12 @@ pub(crate) fn lifetime(
     expires: Option<Seconds>,
     unix_now: u64,
 ) -> Option<Duration> {
+    //= HT-REV-07: expires-in wins
     let seconds = match (expires_in, expires) {
         (Some(Seconds(seconds)), _) => seconds,
         (None, Some(Seconds(at))) => at.saturating_sub(unix_now),
         (None, None) => 0,
     };
+    //= HT-REV-09, HT-REV-10: neither zero nor past; over 400 days is 400 days
     (seconds > 0).then(|| Duration::from_secs(seconds).min(LIFETIME_MAX))
 }

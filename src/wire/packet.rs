@@ -27,6 +27,7 @@ impl ServiceKey {
     /// From the names as written.
     #[must_use]
     pub fn new(protocol: &str, service: &str) -> Self {
+        //= YMP-MSG-10: the protocol's case folds
         Self { protocol: protocol.to_lowercase().into(), service: service.into() }
     }
 
@@ -79,12 +80,14 @@ struct BodyIn<'a> {
     packet: PacketIn<'a>,
 }
 
+//= YMP-PKT-01: any number
 #[derive(Deserialize)]
 struct PacketIn<'a> {
     #[serde(borrow)]
     messages: Vec<&'a RawValue>,
 }
 
+//= YMP-MSG-01: three strings
 #[derive(Deserialize)]
 struct SenderIn<'a> {
     #[serde(borrow, deserialize_with = "text")]
@@ -95,11 +98,13 @@ struct SenderIn<'a> {
     service: Cow<'a, str>,
 }
 
+//= HT-CHK-10: twice is an error of the derive
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct MessageIn<'a> {
     #[serde(borrow, deserialize_with = "object")]
     sender: SenderIn<'a>,
+    //= YMP-MSG-02: a string
     #[serde(borrow, deserialize_with = "text")]
     id: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -117,13 +122,16 @@ struct MessageIn<'a> {
 }
 
 impl Packet {
+    //= HT-PKT-01: the body
     /// Reads a packet's body; each message becomes a slice of `body`, not a copy.
     ///
     /// # Errors
     /// `TooLarge` over `messages_max`; `Malformed` names what is wrong and the first message at fault.
     pub fn decode(body: &Bytes, messages_max: usize) -> Result<Self, Refusal> {
+        //= YMP-MSG-13: UTF-8
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8", None))?;
         let packet = object_of_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
+        //= HT-PKT-11: 413
         if packet.messages.len() > messages_max {
             return Err(Refusal::TooLarge {
                 index: None,
@@ -156,6 +164,7 @@ const PACKET_TAIL: &[u8] = b"]}}";
 pub const PACKET_FRAME_BYTES: usize = PACKET_HEAD.len() + PACKET_TAIL.len();
 
 impl Message {
+    //= HT-PKT-09: or 400
     /// Reads one message; `index` is its place, for the refusal.
     ///
     /// # Errors
@@ -163,6 +172,7 @@ impl Message {
     pub fn decode(raw: Bytes, index: usize) -> Result<Self, Refusal> {
         let at = Some(index);
         let read: MessageIn<'_> = object_of_slice(&raw).map_err(|error| unread(&error, at))?;
+        //= YMP-MSG-04: strings
         let names = [
             ("sender.host", &read.sender.host),
             ("sender.protocol", &read.sender.protocol),
@@ -175,17 +185,21 @@ impl Message {
         for (name, value) in names.into_iter().chain(read.reply_to.iter().map(|value| ("reply-to", value))) {
             check_name(name, value, index)?;
         }
+        //= YMP-MSG-12: not empty
         if read.id.is_empty() {
             return Err(malformed(&format!("message {index}: `id` is empty"), at));
         }
+        //= YMP-MSG-05: a request has it
         match &read.action {
             Some(action) => check_name("action", action, index)?,
+            //= YMP-MSG-03: a request without it has an action
             None if read.reply_to.is_none() => {
                 let what = "neither `action` (a request has one) nor `reply-to` (an answer has one)";
                 return Err(malformed(&format!("message {index}: {what}"), at));
             }
             None => {}
         }
+        //= YMP-MSG-06: an object
         if !read.payload.get().starts_with('{') {
             return Err(malformed(&format!("message {index}: `payload` is not an object"), at));
         }
@@ -200,11 +214,13 @@ impl Message {
             reply_to: read.reply_to.as_deref().map(Into::into),
             host: host("host", &read.host)?,
             service: ServiceKey::new(&read.protocol, &read.service),
+            //= YMP-MSG-07: byte for byte
             raw: raw.clone(),
         })
     }
 }
 
+//= YMP-MSG-12: at most 512 bytes
 fn check_name(name: &str, value: &str, index: usize) -> Result<(), Refusal> {
     if value.len() <= NAME_BYTES_MAX {
         return Ok(());
@@ -244,6 +260,7 @@ mod tests {
         Packet::decode(&body(&[MESSAGE, message]), 10).unwrap_err()
     }
 
+    //= YMP-MSG-07, YMP-MSG-10
     #[test]
     fn a_message_is_read_and_carried_byte_for_byte() {
         let packet = Packet::decode(&body(&[MESSAGE]), 10).unwrap();
@@ -257,11 +274,13 @@ mod tests {
         assert_ne!(message.service, ServiceKey::new("form", "main"));
     }
 
+    //= HT-PKT-02, YMP-PKT-01
     #[test]
     fn no_message_at_all_is_a_packet() {
         assert_eq!(Packet::decode(&body(&[]), 10), Ok(Packet::default()));
     }
 
+    //= HT-CHK-10
     #[test]
     fn an_interpreted_property_that_stands_twice_is_refused() {
         for (from, to) in [
@@ -285,6 +304,7 @@ mod tests {
         assert_eq!(Packet::decode(&body(&[&twice]), 9).unwrap().messages[0].raw, twice.as_bytes());
     }
 
+    //= HT-PKT-09, YMP-MSG-01, YMP-MSG-02, YMP-MSG-03, YMP-MSG-04, YMP-MSG-05, YMP-MSG-06, YMP-MSG-12
     #[test]
     fn what_the_table_of_a_message_refuses_is_refused() {
         let long = format!(r#""id":"{}""#, "x".repeat(513));
@@ -327,6 +347,7 @@ mod tests {
         assert!(Message::decode(Bytes::from(text), 0).is_err());
     }
 
+    //= HT-PKT-11
     #[test]
     fn more_messages_than_the_limit_are_too_large() {
         assert_eq!(Packet::decode(&body(&["{}", "{}"]), 1).unwrap_err().code(), "too-large");
@@ -339,6 +360,7 @@ mod tests {
             let _ = Message::decode(Bytes::from(text), 0);
         }
 
+        //= YMP-MSG-07
         #[test]
         fn any_payload_comes_through_byte_for_byte(key in "[a-z\"\\\\]{0,4}", number in any::<f64>(), space in "[ \n\t]{0,3}") {
             let payload = format!("{{{space}{}:{space}{}}}", serde_json::json!(key), serde_json::json!(number));

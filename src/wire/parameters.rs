@@ -51,6 +51,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    //= HT-REV-02: a refresh-path makes it R1 or R2
     /// The form that they ask for.
     #[must_use]
     pub fn form(&self) -> Form {
@@ -78,7 +79,7 @@ impl PinnedPaths {
         *self == Self::default()
     }
 
-    //= node, "Configuration": request, grant and packet pinned and refresh not: an R3 peer
+    //= NODE-PIN-03: three make an R3 peer
     /// The parameters, where nothing needs to be looked up.
     #[must_use]
     pub fn whole(&self) -> Option<Parameters> {
@@ -92,7 +93,7 @@ impl PinnedPaths {
         })
     }
 
-    //= ymp, "Host information": what the operator pins wins over what the peer publishes
+    //= YMP-INFO-16, NODE-PIN-04: the pin wins; the rest is the peer's
     fn over(&self, published: &Parameters) -> Parameters {
         let pinned = |pin: &Option<UrlPath>, path: &UrlPath| pin.as_ref().unwrap_or(path).clone();
         Parameters {
@@ -189,12 +190,14 @@ mod tests {
         Published { parameters, path: "/.ymp".to_owned(), fetched: Wall(1), fresh_until: Wall(2) }
     }
 
+    //= HT-REV-02
     #[test]
     fn a_refresh_path_makes_the_form() {
         assert_eq!(published(Some("/f")).parameters.form(), Form::Tokens);
         assert_eq!(published(None).parameters.form(), Form::State);
     }
 
+    //= NODE-PIN-02, NODE-PIN-03
     #[test]
     fn three_pins_are_an_r3_peer_and_four_an_r1_peer() {
         let mut pins = PinnedPaths { request: path("/1"), grant: path("/2"), ..PinnedPaths::default() };
@@ -205,6 +208,7 @@ mod tests {
         assert_eq!(pins.whole().unwrap().form(), Form::Tokens);
     }
 
+    //= YMP-INFO-16, NODE-PIN-02, NODE-PIN-04
     #[test]
     fn pins_win_over_what_is_published() {
         let pins = PinnedPaths { packet: path("/mine"), ..PinnedPaths::default() };

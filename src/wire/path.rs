@@ -24,6 +24,7 @@ impl UrlPath {
     /// # Errors
     /// When it is not of the form that `PathError` states.
     pub fn parse(text: &str) -> Result<Self, PathError> {
+        //= YMP-INFO-10: one form
         let fits = (1..=PATH_BYTES_MAX).contains(&text.len())
             && text.starts_with('/')
             && !text.starts_with("//")
@@ -102,6 +103,7 @@ mod tests {
 
     use super::*;
 
+    //= YMP-INFO-10
     #[test]
     fn paths_have_one_form() {
         for good in ["/", "/request", "/a/b%20c;v=1/@x", "/a/"] {

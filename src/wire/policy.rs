@@ -12,6 +12,7 @@ pub struct DenyPattern {
 }
 
 impl DenyPattern {
+    //= NODE-CONF-09: all below a name
     /// Reads `evil.example`, or `*.evil.example` for all below that name (not the name itself).
     ///
     /// # Errors
@@ -21,6 +22,7 @@ impl DenyPattern {
         Ok(Self { name: PeerHost::parse_human(rest)?.name().to_owned(), below })
     }
 
+    //= YMP-HOST-08: on every port
     fn matches(&self, host: &PeerHost) -> bool {
         if self.below {
             host.name().strip_suffix(&self.name).is_some_and(|head| head.len() > 1 && head.ends_with('.'))
@@ -39,12 +41,30 @@ pub struct Policy {
     pub deny: Vec<DenyPattern>,
 }
 
+/// Why the policy refuses a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwelcome {
+    /// It, or a name above it, is denied.
+    Denied,
+    /// Only listed hosts are welcome, and it is not listed.
+    Unlisted,
+}
+
 impl Policy {
     /// Whether this host federates with `host`.
     #[must_use]
     pub fn allows(&self, host: &PeerHost) -> bool {
-        !self.deny.iter().any(|pattern| pattern.matches(host))
-            && self.listed.as_ref().is_none_or(|listed| listed.contains(host))
+        self.refusal(host).is_none()
+    }
+
+    /// Why this host does not federate with `host`, where it does not.
+    #[must_use]
+    pub fn refusal(&self, host: &PeerHost) -> Option<Unwelcome> {
+        if self.deny.iter().any(|pattern| pattern.matches(host)) {
+            return Some(Unwelcome::Denied);
+        }
+        let unlisted = self.listed.as_ref().is_some_and(|listed| !listed.contains(host));
+        unlisted.then_some(Unwelcome::Unlisted)
     }
 }
 
@@ -56,6 +76,7 @@ mod tests {
         PeerHost::parse(text).unwrap()
     }
 
+    //= YMP-HOST-08, NODE-CONF-09
     #[test]
     fn deny_matches_the_name_on_every_port_and_stars_what_is_below() {
         let deny = vec![DenyPattern::parse("evil.test").unwrap(), DenyPattern::parse("*.Bad.test").unwrap()];
@@ -74,12 +95,13 @@ mod tests {
         assert!(DenyPattern::parse("*").is_err());
     }
 
+    //= NODE-CONF-08
     #[test]
     fn deny_wins_over_listed() {
         let listed = Some([host("a.test"), host("b.test")].into());
         let policy = Policy { listed, deny: vec![DenyPattern::parse("b.test").unwrap()] };
         assert!(policy.allows(&host("a.test")));
-        assert!(!policy.allows(&host("b.test")));
-        assert!(!policy.allows(&host("c.test")));
+        assert_eq!(policy.refusal(&host("b.test")), Some(Unwelcome::Denied));
+        assert_eq!(policy.refusal(&host("c.test")), Some(Unwelcome::Unlisted));
     }
 }

@@ -30,6 +30,7 @@ pub struct TokenError;
 pub struct FreshSecret(Zeroizing<String>);
 
 impl FreshSecret {
+    //= HT-DOOR-03: 256 bits, base64url without padding
     /// From the dice: `chance` must come from the operating system's generator.
     #[must_use]
     pub fn from_chance(chance: [u8; SECRET_BYTES]) -> Self {
@@ -102,6 +103,7 @@ impl HeldToken {
     /// # Errors
     /// When it is not 1 to 4,096 visible ASCII characters.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
+        //= HT-DOOR-04: 1 to 4,096 visible ASCII characters
         let fits = (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if fits { Ok(Self(Arc::new(Zeroizing::new(text.to_owned())))) } else { Err(TokenError) }
     }
@@ -175,6 +177,7 @@ impl fmt::Debug for ShownToken {
 mod tests {
     use super::*;
 
+    //= HT-DOOR-03
     #[test]
     fn a_fresh_secret_is_43_characters_of_base64url() {
         let secret = FreshSecret::from_chance([0xfb; 32]);
@@ -183,6 +186,7 @@ mod tests {
         assert_eq!(secret.digest(), ShownToken::of(secret.reveal()).digest());
     }
 
+    //= NODE-API-36
     #[test]
     fn no_debug_output_carries_a_secret() {
         let secret = FreshSecret::from_chance([7; 32]);
@@ -192,6 +196,7 @@ mod tests {
         assert_eq!(text, "FreshSecret(..) HeldToken(..) ShownToken(..) Digest(..)");
     }
 
+    //= HT-DOOR-04
     #[test]
     fn theirs_are_1_to_4096_visible_ascii_characters() {
         for bad in ["", "a b", "a\n", "\u{e4}", "\u{7f}"] {

@@ -26,6 +26,7 @@ fn what_init_writes_is_checked_and_served() {
     assert_eq!(node.stop(), Some(0));
 }
 
+//= NODE-CONF-03
 #[test]
 fn variables_alone_are_enough() {
     let world = World::new();

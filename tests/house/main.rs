@@ -5,6 +5,7 @@
 //! fails; that no circle closes is checked over the arrows that the source has. Files of tests (`tests.rs`, `testing.rs`,
 //! a folder `tests`) may look further.
 
+mod conformance;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};

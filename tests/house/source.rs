@@ -4,16 +4,21 @@
 
 use std::{fs, path::Path};
 
-/// A file under `src`.
+/// A file under `src`, or under `tests` where that is asked for.
 pub(crate) struct File {
-    /// Below `src`, with slashes.
+    /// Below that folder, with slashes.
     pub(crate) path: String,
     pub(crate) text: String,
 }
 
-/// All of them, in order of their names.
+/// All under `src`, in order of their names.
 pub(crate) fn files() -> Vec<File> {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    under("src")
+}
+
+/// All under a folder of the crate.
+pub(crate) fn under(folder: &str) -> Vec<File> {
+    let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     collect(root, root, &mut files);
     assert!(files.len() > 10, "the source was not found");
@@ -62,15 +67,19 @@ impl File {
             .any(|part| matches!(part, "tests" | "tests.rs" | "testing" | "testing.rs" | "suite.rs"))
     }
 
-    /// Lines with their numbers, without comments, and without what follows `#[cfg(test)] mod tests {`.
+    /// How many lines stand before `#[cfg(test)] mod tests {`.
+    pub(crate) fn tests_from(&self) -> usize {
+        let lines: Vec<_> = self.text.lines().collect();
+        let opens = |pair: &[&str]| {
+            pair[0].trim() == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].trim_end().ends_with('{')
+        };
+        lines.windows(2).position(opens).unwrap_or(lines.len())
+    }
+
+    /// Lines with their numbers, without comments, and without tests.
     pub(crate) fn code(&self) -> Vec<(usize, String)> {
         let mut code = Vec::new();
-        let mut lines = self.text.lines().enumerate().peekable();
-        while let Some((number, line)) = lines.next() {
-            let opens_tests = |next: &&str| next.contains("mod ") && next.trim_end().ends_with('{');
-            if line.trim() == "#[cfg(test)]" && lines.peek().map(|(_, next)| next).is_some_and(opens_tests) {
-                break;
-            }
+        for (number, line) in self.text.lines().enumerate().take(self.tests_from()) {
             let bare = line.split("//").next().unwrap_or_default();
             if !bare.trim().is_empty() {
                 code.push((number + 1, bare.to_owned()));

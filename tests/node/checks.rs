@@ -6,6 +6,7 @@ use super::{harness::*, pair};
 
 const PATHS: [&str; 4] = ["/request", "/grant", "/refresh", "/packet"];
 
+//= HT-CHK-01
 #[tokio::test]
 async fn a_path_that_is_not_ours_is_404_before_anything_else() {
     let (_yard, node, _peer) = pair().await;
@@ -18,6 +19,7 @@ async fn a_path_that_is_not_ours_is_404_before_anything_else() {
     }
 }
 
+//= HT-CHK-02
 #[tokio::test]
 async fn another_host_is_421_before_the_method_is_looked_at() {
     let yard = Yard::new();
@@ -37,6 +39,7 @@ async fn another_host_is_421_before_the_method_is_looked_at() {
     }
 }
 
+//= HT-CHK-03, HT-ASK-01
 #[tokio::test]
 async fn another_method_is_405_with_allow_before_the_bearer_is_looked_at() {
     let (_yard, node, _peer) = pair().await;
@@ -50,6 +53,7 @@ async fn another_method_is_405_with_allow_before_the_bearer_is_looked_at() {
     }
 }
 
+//= HT-CHK-06, HT-CHK-12
 #[tokio::test]
 async fn the_bearer_comes_before_the_type_the_type_before_the_size_the_size_before_the_shape() {
     let yard = Yard::new();
@@ -78,6 +82,7 @@ async fn the_bearer_comes_before_the_type_the_type_before_the_size_the_size_befo
     assert_eq!(packed.send().await.status, 415);
 }
 
+//= HT-CHK-11
 #[tokio::test]
 async fn a_grant_has_at_most_16_kib() {
     let (_yard, node, peer) = pair().await;
@@ -91,6 +96,7 @@ async fn a_grant_has_at_most_16_kib() {
     assert_eq!(peer.grants_with(&request, &offer).await.unwrap().status, 204);
 }
 
+//= SEED-REQ-1, HT-CHK-11, HT-ASK-01, HT-ASK-02, HT-ASK-19, HT-ASK-20
 #[tokio::test]
 async fn the_request_path_is_204_whatever_is_wrong() {
     let yard = Yard::new();
@@ -137,6 +143,7 @@ async fn the_request_path_is_204_whatever_is_wrong() {
     assert!(peer.seen(Kind::Grant).is_empty() && denied.seen(Kind::Grant).is_empty());
 }
 
+//= SEED-REQ-3, HT-PIC-03, HT-REV-03, HT-CHK-13, HT-ASK-02
 #[tokio::test]
 async fn a_valid_request_is_answered_like_any_other_and_then_granted() {
     let (_yard, node, peer) = pair().await;
@@ -173,4 +180,22 @@ async fn refused_requests_leave_no_link_behind() {
     let peers = node.app().get("/v1/peers").await.json();
     let hosts: Vec<_> = peers["peers"].as_array().unwrap().iter().map(|peer| &peer["host"]).collect();
     assert_eq!(hosts, [BETA]);
+}
+
+//= HT-CHK-05
+#[tokio::test]
+async fn the_rate_comes_before_the_type() {
+    let yard = Yard::new();
+    let peer = Peer::start(&yard, BETA).await;
+    let node = Node::new(&yard, ALPHA).pin(&peer).with("limits", "packets-per-second = 1").started().await;
+    let token = peer.link(&node).await;
+    let call =
+        |token: &str| node.post("/packet").bearer(token).header("content-type", "text/plain").bytes("x");
+    let mut seen = Vec::new();
+    while !seen.contains(&429) {
+        seen.push(call(&token).send().await.status);
+        assert!(seen.len() < 100, "{seen:?}");
+    }
+    assert!(seen.len() > 1 && seen[..seen.len() - 1].iter().all(|status| *status == 415), "{seen:?}");
+    assert_eq!(call("unknown").send().await.status, 401, "and the bearer before the rate");
 }

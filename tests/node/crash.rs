@@ -76,6 +76,7 @@ async fn all_arrives_over_kills(seed: u64, kills: usize, tokens: &str) {
     }
 }
 
+//= HT-SEND-04, NODE-API-11
 #[tokio::test]
 async fn everything_accepted_arrives_once_and_in_order_over_kills_of_either_side() {
     all_arrives_over_kills(0x5eed_0001, 6, "lifetime = \"1h\"").await;
@@ -86,6 +87,7 @@ async fn everything_accepted_arrives_also_while_tokens_live_for_seconds() {
     all_arrives_over_kills(0x5eed_0002, 5, "lifetime = \"3s\"").await;
 }
 
+//= HT-PKT-02, HT-CRASH-06
 #[tokio::test]
 async fn every_packet_that_was_answered_with_204_outlives_kill_9() {
     let yard = Yard::new();
@@ -122,6 +124,7 @@ async fn every_packet_that_was_answered_with_204_outlives_kill_9() {
     assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
 }
 
+//= HT-CRASH-06
 #[tokio::test]
 async fn what_an_app_acknowledged_does_not_come_back_after_kill_9() {
     let yard = Yard::new();

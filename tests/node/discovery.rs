@@ -49,6 +49,7 @@ async fn reason(node: &Node, host: &str) -> String {
     shown.as_str().unwrap_or_else(|| panic!("{host} shows no reason")).to_owned()
 }
 
+//= YMP-INFO-01
 #[tokio::test]
 async fn the_four_places_are_tried_in_order_and_the_first_valid_document_wins() {
     for (n, place) in PLACES.iter().enumerate() {
@@ -59,6 +60,7 @@ async fn the_four_places_are_tried_in_order_and_the_first_valid_document_wins() 
     }
 }
 
+//= YMP-INFO-07
 #[tokio::test]
 async fn a_read_is_a_plain_get_that_accepts_everything() {
     let (_yard, node, peer) = unpublished().await;
@@ -70,6 +72,7 @@ async fn a_read_is_a_plain_get_that_accepts_everything() {
     assert!(read.bearer.is_none() && read.body.is_empty() && read.header("content-type").is_none());
 }
 
+//= YMP-INFO-01
 #[tokio::test]
 async fn what_is_no_valid_document_is_passed_over() {
     let (yard, _, _) = unpublished().await;
@@ -93,6 +96,7 @@ async fn what_is_no_valid_document_is_passed_over() {
     }
 }
 
+//= YMP-INFO-08
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let (_yard, node, peer) = unpublished().await;
@@ -104,6 +108,7 @@ async fn redirects_are_not_followed() {
     assert!(peer.seen(Kind::Other).is_empty(), "{:?}", peer.seen(Kind::Other));
 }
 
+//= YMP-INFO-13
 #[tokio::test]
 async fn a_document_over_256_kib_is_refused_and_one_of_256_kib_is_taken() {
     let (_yard, node, peer) = unpublished().await;
@@ -121,6 +126,7 @@ async fn a_document_over_256_kib_is_refused_and_one_of_256_kib_is_taken() {
     assert_eq!(peer.places_read(), PLACES[..2]);
 }
 
+//= YMP-INFO-13
 #[tokio::test]
 async fn the_reason_of_a_look_up_that_failed_is_named() {
     let yard = Yard::new();
@@ -156,6 +162,7 @@ async fn the_reason_of_a_look_up_that_failed_is_named() {
     }
 }
 
+//= YMP-INFO-09
 #[tokio::test]
 async fn of_several_https_tokens_in_any_case_the_one_with_a_refresh_path_is_taken() {
     let (_yard, node, peer) = unpublished().await;
@@ -176,6 +183,7 @@ async fn of_several_https_tokens_in_any_case_the_one_with_a_refresh_path_is_take
     assert!(peer.seen(Kind::Other).is_empty(), "{:?}", peer.seen(Kind::Other));
 }
 
+//= YMP-INFO-03
 #[tokio::test]
 async fn a_document_of_amorphos_is_understood_too() {
     let (_yard, node, peer) = unpublished().await;
@@ -188,6 +196,7 @@ async fn a_document_of_amorphos_is_understood_too() {
     assert_eq!(node.app().link(BETA).await["revision"], "R3");
 }
 
+//= NODE-PIN-02
 #[tokio::test]
 async fn all_four_paths_pinned_win_and_nothing_is_read() {
     let yard = Yard::new();
@@ -204,6 +213,7 @@ async fn all_four_paths_pinned_win_and_nothing_is_read() {
     assert_eq!(node.app().link(BETA).await["negotiation"]["source"], "pinned");
 }
 
+//= NODE-PIN-03
 #[tokio::test]
 async fn a_pinned_peer_of_r3_is_not_read_either() {
     let yard = Yard::new();
@@ -216,6 +226,7 @@ async fn a_pinned_peer_of_r3_is_not_read_either() {
     assert_eq!((&link["revision"], &link["negotiation"]["source"]), (&json!("R3"), &json!("pinned")));
 }
 
+//= YMP-INFO-16, NODE-PIN-04
 #[tokio::test]
 async fn what_is_pinned_wins_and_the_rest_is_looked_up() {
     let yard = Yard::new();
@@ -231,6 +242,7 @@ async fn what_is_pinned_wins_and_the_rest_is_looked_up() {
     assert_eq!(node.app().link(BETA).await["negotiation"]["source"], "pinned and published");
 }
 
+//= YMP-INFO-14
 #[tokio::test]
 async fn a_document_is_kept_for_an_hour_or_as_its_max_age_says_and_at_least_5_minutes() {
     for cache in
@@ -248,6 +260,7 @@ async fn a_document_is_kept_for_an_hour_or_as_its_max_age_says_and_at_least_5_mi
     }
 }
 
+//= YMP-INFO-15
 #[tokio::test]
 async fn a_look_up_that_failed_is_remembered_for_a_minute_and_mail_waits() {
     let (_yard, node, peer) = unpublished().await;
@@ -287,6 +300,7 @@ async fn a_peer_that_answers_no_read_at_all_is_transient_trouble() {
     assert!(why.contains("no connection"), "{why}");
 }
 
+//= HT-ASK-21
 #[tokio::test]
 async fn a_name_that_leads_to_a_private_address_is_not_read_unless_that_is_allowed() {
     let yard = Yard::new();

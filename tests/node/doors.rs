@@ -8,6 +8,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{harness::*, pair};
 
+//= HT-ASK-20
 #[tokio::test]
 async fn no_road_leads_to_a_host_that_the_policy_refuses_by_now() {
     let (_yard, mut node, peer) = pair().await;
@@ -28,6 +29,7 @@ async fn no_road_leads_to_a_host_that_the_policy_refuses_by_now() {
     assert!(node.app().status("m00001").await["last-error"].as_str().unwrap().contains("policy"));
 }
 
+//= YMP-MSG-11
 #[tokio::test]
 async fn a_peers_words_cannot_break_a_log_line_and_are_said_once_a_packet() {
     let (_yard, node, peer) = pair().await;
@@ -58,6 +60,7 @@ async fn an_operator_that_waits_hears_of_a_link_that_is_forgotten() {
     assert_eq!((got.status, got.problem()["step"].as_str().is_some()), (502, true));
 }
 
+//= HT-CRASH-07
 #[tokio::test]
 async fn a_token_that_is_revoked_while_the_body_comes_is_not_honoured() {
     let (yard, node, peer) = pair().await;
@@ -137,6 +140,7 @@ async fn forged_requests_without_end_do_not_become_calls_without_end() {
     assert!(lines <= 1 + start.elapsed().as_secs() / 10, "{lines} lines");
 }
 
+//= NODE-SERVE-03
 #[tokio::test]
 async fn a_new_certificate_is_shown_after_sighup() {
     let (yard, node, peer) = pair().await;
@@ -153,4 +157,30 @@ async fn a_new_certificate_is_shown_after_sighup() {
     node.signal(rustix::process::Signal::HUP);
     within(PATIENCE, "the new certificate", || async { (shown().await != before).then_some(()) }).await;
     tokio::time::timeout(Duration::from_secs(5), peer.send(&node, &[])).await.unwrap();
+}
+
+//= HT-ASK-25
+#[tokio::test]
+async fn no_proxy_of_the_environment_is_asked() {
+    let (_yard, mut node, peer) = pair().await;
+    node.stop().await;
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let mut command = node.command();
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, format!("http://{}", proxy.local_addr().unwrap()));
+    }
+    command.env_remove("NO_PROXY").env_remove("no_proxy");
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.args(["serve", "--config"]).arg(node.config()).spawn().unwrap();
+    let ready = || async {
+        let app = node.app_with(None);
+        (app.raw("GET", "/readyz", None).await.ok()?.status == 200).then_some(())
+    };
+    eventually("it is ready", ready).await;
+    node.app().connect(BETA).await;
+    assert_eq!(peer.send(&node, &[]).await.status, 204);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(proxy.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody called");
 }

@@ -6,6 +6,7 @@ use super::{harness::*, pair};
 
 const SOON: Duration = Duration::from_secs(8);
 
+//= NODE-SERVE-02
 #[tokio::test]
 async fn an_idle_node_ends_at_once_with_0() {
     let (_yard, mut node, peer) = pair().await;
@@ -29,6 +30,7 @@ async fn a_long_poll_ends_with_an_empty_list() {
     assert_eq!(node.ended(SOON).await, 0);
 }
 
+//= NODE-SERVE-02
 #[tokio::test]
 async fn a_packet_in_flight_is_finished_and_settled() {
     let (_yard, mut node, peer) = pair().await;
@@ -61,6 +63,7 @@ async fn an_exchange_under_way_does_not_hold_the_end() {
     assert_eq!(peer.receives(1).await, ["waits"]);
 }
 
+//= NODE-SERVE-02
 #[tokio::test]
 async fn traffic_in_both_directions_is_not_hurt_by_a_stop() {
     let (_yard, mut node, peer) = pair().await;
@@ -143,6 +146,7 @@ async fn a_second_node_on_the_same_folder_does_not_start() {
     assert!(err.contains("alpha.test.data"), "{err}");
 }
 
+//= NODE-SERVE-01
 #[tokio::test]
 async fn port_0_is_told_in_the_ready_line() {
     use std::io::{BufRead as _, BufReader};

@@ -81,6 +81,7 @@ async fn alpha() -> Node {
     Node::new(&Yard::new(), ALPHA).started().await
 }
 
+//= NODE-API-26
 #[tokio::test]
 async fn a_reader_gets_what_is_there_and_what_comes() {
     let (_yard, node, peer) = pair().await;
@@ -95,6 +96,7 @@ async fn a_reader_gets_what_is_there_and_what_comes() {
     assert_eq!(Reader::of(&node, None).await.ids(3).await, names(0..3));
 }
 
+//= NODE-API-27
 #[tokio::test]
 async fn a_reader_that_comes_again_misses_nothing_and_gets_nothing_twice() {
     let mut node = alpha().await;
@@ -114,6 +116,7 @@ async fn a_reader_that_comes_again_misses_nothing_and_gets_nothing_twice() {
     assert_eq!(reader.ids(300).await, names(300..600));
 }
 
+//= NODE-API-27
 #[tokio::test]
 async fn what_was_acknowledged_does_not_come_again_whatever_id_is_shown() {
     let node = alpha().await;
@@ -128,6 +131,7 @@ async fn what_was_acknowledged_does_not_come_again_whatever_id_is_shown() {
     }
 }
 
+//= NODE-API-26
 #[tokio::test]
 async fn only_an_app_of_the_service_may_read_and_only_from_a_place_of_this_inbox() {
     let node = alpha().await;
@@ -143,6 +147,7 @@ async fn only_an_app_of_the_service_may_read_and_only_from_a_place_of_this_inbox
     assert_eq!(node.app().post(EVENTS, &json!({})).await.status, 405);
 }
 
+//= NODE-API-37
 #[tokio::test]
 async fn a_stream_begins_with_a_sign_of_life_and_ends_with_the_node() {
     let mut node = alpha().await;
@@ -182,4 +187,16 @@ async fn the_command_follows_an_inbox_over_a_restart() {
     eventually("all is acknowledged", || async { node.app().ids().await.is_empty().then_some(()) }).await;
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+//= NODE-API-37
+#[tokio::test]
+async fn a_comment_comes_every_15_s() {
+    let node = alpha().await;
+    let mut answer = open(&node, EVENTS, ADMIN, None).await;
+    assert!(answer.chunk().await.unwrap().unwrap().starts_with(b":"));
+    let start = now();
+    assert!(answer.chunk().await.unwrap().unwrap().starts_with(b":"));
+    let waited = start.elapsed();
+    assert!(waited > Duration::from_secs(14) && waited < Duration::from_secs(18), "{waited:?}");
 }

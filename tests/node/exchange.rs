@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{harness::*, pair};
 
+//= HT-PIC-02, HT-REV-05, HT-ASK-11, HT-ASK-12
 #[tokio::test]
 async fn a_strangers_request_in_a_linked_peers_name_disturbs_nothing() {
     let (_yard, node, peer) = pair().await;
@@ -34,6 +35,7 @@ async fn a_strangers_request_in_a_linked_peers_name_disturbs_nothing() {
     assert_eq!((&link["failures"], &link["receiving"]["families"]), (&json!(0), &json!(1)));
 }
 
+//= HT-ASK-03, HT-ASK-12
 #[tokio::test]
 async fn a_strangers_request_that_the_real_peer_never_answers_delays_nothing() {
     let (_yard, node, peer) = pair().await;
@@ -49,6 +51,7 @@ async fn a_strangers_request_that_the_real_peer_never_answers_delays_nothing() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+//= HT-ASK-03, HT-ASK-05, HT-ASK-07
 #[tokio::test]
 async fn an_offered_token_waits_for_the_outcome_of_its_grant() {
     let (_yard, node, peer) = pair().await;
@@ -63,6 +66,7 @@ async fn an_offered_token_waits_for_the_outcome_of_its_grant() {
     assert_eq!(node.app().ids().await, ["early"]);
 }
 
+//= HT-ASK-08
 #[tokio::test]
 async fn a_grant_is_sent_again_the_very_same_until_it_is_answered() {
     let (_yard, node, peer) = pair().await;
@@ -90,6 +94,7 @@ async fn a_grant_whose_answer_was_lost_is_sent_again_and_works() {
     assert_eq!(peer.send(&node, &[]).await.status, 204);
 }
 
+//= SEED-REQ-2, HT-ASK-10
 #[tokio::test]
 async fn a_grant_that_is_refused_drops_both_sides_tokens() {
     let (_yard, node, peer) = pair().await;
@@ -109,6 +114,7 @@ async fn a_grant_that_is_refused_drops_both_sides_tokens() {
     assert_eq!(peer.seen(Kind::Grant).len(), 5, "none was retried");
 }
 
+//= HT-SEND-01
 #[tokio::test]
 async fn one_exchange_at_a_time_however_much_mail_there_is() {
     let (_yard, node, peer) = pair().await;
@@ -137,6 +143,7 @@ async fn one_exchange_at_a_time_however_much_mail_there_is() {
     assert_eq!(peer.seen(Kind::Request).len(), 1);
 }
 
+//= HT-ASK-15, HT-ASK-16
 #[tokio::test]
 async fn when_both_ask_at_once_every_token_given_is_taken() {
     let (_yard, node, peer) = pair().await;
@@ -154,6 +161,7 @@ async fn when_both_ask_at_once_every_token_given_is_taken() {
     peer.receives(1).await;
 }
 
+//= HT-ASK-13, HT-ASK-14
 #[tokio::test]
 async fn a_new_exchange_does_not_displace_a_token_that_works() {
     let (_yard, node, peer) = pair().await;
@@ -173,6 +181,7 @@ async fn a_new_exchange_does_not_displace_a_token_that_works() {
     assert_eq!((peer.seen(Kind::Request).len(), peer.seen(Kind::Refresh).len()), (2, 0));
 }
 
+//= HT-GRANT-15
 #[tokio::test]
 async fn an_exchange_without_a_grant_fails_after_grant_wait_and_its_grant_is_taken_later() {
     let yard = Yard::new();
@@ -191,6 +200,7 @@ async fn an_exchange_without_a_grant_fails_after_grant_wait_and_its_grant_is_tak
     assert_eq!(node.app().link(BETA).await["failures"], 0);
 }
 
+//= HT-SEND-25, NODE-API-20
 #[tokio::test]
 async fn a_peer_that_is_away_at_first_is_asked_again() {
     let (_yard, node, peer) = pair().await;
@@ -207,6 +217,7 @@ async fn a_peer_that_is_away_at_first_is_asked_again() {
     node.app().becomes("patient", "delivered").await;
 }
 
+//= HT-ASK-17
 #[tokio::test]
 async fn four_families_at_most_and_the_oldest_never_used_goes_first() {
     let (_yard, node, peer) = pair().await;
@@ -222,6 +233,7 @@ async fn four_families_at_most_and_the_oldest_never_used_goes_first() {
     assert_eq!(open, [204, 401, 401, 204, 204, 204]);
 }
 
+//= HT-CRASH-01, HT-CRASH-02
 #[tokio::test]
 async fn a_node_that_is_killed_between_two_steps_exchanges_anew() {
     let (_yard, mut node, peer) = pair().await;
@@ -241,4 +253,19 @@ async fn a_node_that_is_killed_between_two_steps_exchanges_anew() {
     node.kill().await;
     node.start().await;
     assert_eq!(peer.send_with(&node, offered["token"].as_str().unwrap(), &[]).await.status, 401);
+}
+
+//= HT-ASK-06
+#[tokio::test]
+async fn an_offered_token_whose_grant_is_not_settled_in_10_s_is_503() {
+    let (_yard, node, peer) = pair().await;
+    peer.next(Kind::Grant, Does::Waits(Duration::from_secs(20)));
+    assert_eq!(peer.ask(&node).await.status, 204);
+    let offered = peer.sees(Kind::Grant, 1).await[0].json();
+    let start = now();
+    let got = peer.send_with(&node, offered["token"].as_str().unwrap(), &[]).await;
+    let waited = start.elapsed();
+    assert_eq!((got.status, got.header("retry-after")), (503, Some("1")));
+    got.problem();
+    assert!(waited >= Duration::from_secs(9) && waited < Duration::from_secs(15), "{waited:?}");
 }

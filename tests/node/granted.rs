@@ -12,6 +12,7 @@ async fn asked(node: &Node, peer: &Peer) -> Value {
     peer.sees(Kind::Request, before + 1).await.last().unwrap().json()
 }
 
+//= SEED-GRANT-1, HT-PIC-01, HT-DOOR-02, HT-GRANT-01
 #[tokio::test]
 async fn a_grant_with_the_token_of_our_request_opens_both_directions() {
     let (_yard, node, peer) = pair().await;
@@ -24,6 +25,7 @@ async fn a_grant_with_the_token_of_our_request_opens_both_directions() {
     assert_eq!(node.app().receives(1).await, ["back"]);
 }
 
+//= HT-GRANT-02
 #[tokio::test]
 async fn the_same_grant_again_is_204_and_changes_nothing() {
     let (_yard, mut node, peer) = pair().await;
@@ -43,6 +45,7 @@ async fn the_same_grant_again_is_204_and_changes_nothing() {
     assert_eq!(peer.send(&node, &[]).await.status, 204);
 }
 
+//= HT-GRANT-05
 #[tokio::test]
 async fn the_same_bearer_with_other_tokens_is_403_and_the_first_stay() {
     let (_yard, node, peer) = pair().await;
@@ -55,6 +58,7 @@ async fn the_same_bearer_with_other_tokens_is_403_and_the_first_stay() {
     assert_eq!(peer.send(&node, &[]).await.status, 204);
 }
 
+//= HT-CHK-04, HT-GRANT-03
 #[tokio::test]
 async fn an_unknown_bearer_is_401_with_a_challenge() {
     let (_yard, node, peer) = pair().await;
@@ -67,6 +71,7 @@ async fn an_unknown_bearer_is_401_with_a_challenge() {
     assert_eq!(got.status, 401);
 }
 
+//= HT-CHK-07, HT-GRANT-03
 #[tokio::test]
 async fn a_grant_with_neither_bearer_nor_state_is_401_after_its_shape() {
     let (_yard, node, peer) = pair().await;
@@ -76,6 +81,7 @@ async fn a_grant_with_neither_bearer_nor_state_is_401_after_its_shape() {
     assert_eq!(node.post("/grant").json(&json!({"host": BETA})).send().await.status, 400);
 }
 
+//= HT-GRANT-08
 #[tokio::test]
 async fn a_grant_with_an_unknown_state_is_403() {
     let (_yard, node, _peer) = pair().await;
@@ -85,6 +91,7 @@ async fn a_grant_with_an_unknown_state_is_403() {
     got.problem();
 }
 
+//= HT-GRANT-04
 #[tokio::test]
 async fn a_grant_in_another_name_than_was_asked_is_403_and_the_exchange_waits_on() {
     let (_yard, node, peer) = pair().await;
@@ -97,6 +104,7 @@ async fn a_grant_in_another_name_than_was_asked_is_403_and_the_exchange_waits_on
     peer.receives(1).await;
 }
 
+//= SEED-GRANT-2, HT-GRANT-09, HT-GRANT-12
 #[tokio::test]
 async fn a_grant_of_wrong_shape_is_400_and_the_exchange_waits_on() {
     let (_yard, node, peer) = pair().await;
@@ -150,6 +158,7 @@ async fn a_grant_of_wrong_shape_is_400_and_the_exchange_waits_on() {
     peer.receives(1).await;
 }
 
+//= HT-REV-07, HT-REV-09, HT-REV-10
 #[tokio::test]
 async fn lifetimes_are_read_as_integers_or_strings_and_expires_in_wins() {
     let (_yard, node, peer) = pair().await;
@@ -181,6 +190,7 @@ async fn lifetimes_are_read_as_integers_or_strings_and_expires_in_wins() {
     }
 }
 
+//= HT-GRANT-13
 #[tokio::test]
 async fn a_grant_that_comes_before_our_request_is_answered_is_taken() {
     let (_yard, node, peer) = pair().await;
@@ -191,6 +201,7 @@ async fn a_grant_that_comes_before_our_request_is_answered_is_taken() {
     assert_eq!(peer.receives(1).await, ["early"]);
 }
 
+//= HT-GRANT-14
 #[tokio::test]
 async fn what_our_request_is_answered_decides_nothing_but_404_and_405() {
     let (_yard, node, peer) = pair().await;

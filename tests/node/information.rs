@@ -10,6 +10,7 @@ async fn plain_node() -> (Yard, Node) {
     (yard, node)
 }
 
+//= YMP-INFO-02
 #[tokio::test]
 async fn the_same_document_stands_at_four_places_of_both_listeners() {
     let (_yard, node) = plain_node().await;
@@ -31,6 +32,7 @@ async fn the_same_document_stands_at_four_places_of_both_listeners() {
     }
 }
 
+//= YMP-INFO-03, YMP-INFO-05, YMP-INFO-06
 #[tokio::test]
 async fn it_says_how_to_connect_and_what_runs_here() {
     let (_yard, node) = plain_node().await;
@@ -111,6 +113,7 @@ async fn it_is_read_only() {
     }
 }
 
+//= YMP-INFO-17
 #[tokio::test]
 async fn nothing_else_stands_on_the_plain_listener() {
     let (_yard, node) = plain_node().await;
@@ -134,6 +137,7 @@ async fn nothing_else_stands_on_the_plain_listener() {
     }
 }
 
+//= HT-CHK-02
 #[tokio::test]
 async fn over_tls_the_name_must_be_ours() {
     let (_yard, node) = plain_node().await;

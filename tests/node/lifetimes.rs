@@ -11,6 +11,7 @@ async fn flow_over(node: &Node, peer: &Peer, refreshes: usize) -> usize {
     flow(node, BETA, "the refreshes come", || peer.seen(Kind::Refresh).len() >= refreshes).await
 }
 
+//= HT-REF-21
 #[tokio::test]
 async fn a_chain_of_refreshes_while_messages_flow_loses_none() {
     let (_yard, node, peer) = pair().await;
@@ -57,6 +58,7 @@ async fn two_nodes_with_tokens_of_seconds_lose_nothing() {
     assert_eq!(a.metric("ymp_refresh_replays_total").await + b.metric("ymp_refresh_replays_total").await, 0);
 }
 
+//= HT-REF-15
 #[tokio::test]
 async fn packets_go_on_with_the_old_token_while_a_refresh_is_under_way() {
     let (_yard, node, peer) = pair().await;
@@ -78,6 +80,7 @@ async fn packets_go_on_with_the_old_token_while_a_refresh_is_under_way() {
     assert_ne!(bearers[1], bearers[2]);
 }
 
+//= HT-REF-19
 #[tokio::test]
 async fn a_refresh_without_an_answer_is_tried_again_with_the_old_refresh_token() {
     let (_yard, node, peer) = pair().await;
@@ -93,6 +96,7 @@ async fn a_refresh_without_an_answer_is_tried_again_with_the_old_refresh_token()
     assert_eq!(peer.receives(2).await, ["one", "two"]);
 }
 
+//= HT-REF-20
 #[tokio::test]
 async fn a_refused_refresh_is_followed_by_a_new_exchange_and_nothing_is_lost() {
     let (_yard, node, peer) = pair().await;
@@ -105,6 +109,7 @@ async fn a_refused_refresh_is_followed_by_a_new_exchange_and_nothing_is_lost() {
     eventually("exchanged anew", || async { (peer.seen(Kind::Request).len() >= 4).then_some(()) }).await;
 }
 
+//= HT-REF-18
 #[tokio::test]
 async fn a_refresh_reply_without_tokens_is_not_a_success() {
     let (_yard, node, peer) = pair().await;
@@ -117,6 +122,7 @@ async fn a_refresh_reply_without_tokens_is_not_a_success() {
     assert_eq!(peer.receives(2).await, ["one", "two"]);
 }
 
+//= HT-SEND-09
 #[tokio::test]
 async fn a_401_on_a_packet_is_followed_by_one_refresh() {
     let (_yard, node, peer) = pair().await;
@@ -128,6 +134,7 @@ async fn a_401_on_a_packet_is_followed_by_one_refresh() {
     assert_eq!((peer.seen(Kind::Refresh).len(), peer.seen(Kind::Request).len()), (1, 1));
 }
 
+//= HT-SEND-09
 #[tokio::test]
 async fn a_401_that_a_refresh_does_not_cure_is_followed_by_one_exchange() {
     let (_yard, node, peer) = pair().await;
@@ -140,6 +147,7 @@ async fn a_401_that_a_refresh_does_not_cure_is_followed_by_one_exchange() {
     assert_eq!((peer.seen(Kind::Refresh).len(), peer.seen(Kind::Request).len()), (1, 2));
 }
 
+//= HT-SEND-10, HT-SEND-11
 #[tokio::test]
 async fn a_401_with_fresh_tokens_is_a_link_that_failed_and_does_not_spin() {
     let (_yard, node, peer) = pair().await;

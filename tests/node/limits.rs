@@ -34,6 +34,7 @@ async fn ours_stand_in_our_document() {
     assert_eq!((&parameters["packet-bytes"], &parameters["packet-messages"]), (&json!(65536), &json!(77)));
 }
 
+//= HT-SEND-03
 #[tokio::test]
 async fn no_packet_has_more_messages_than_the_peer_announces() {
     let (_yard, node, peer) = announcing("packet-messages", json!(3)).await;
@@ -44,6 +45,7 @@ async fn no_packet_has_more_messages_than_the_peer_announces() {
     assert!(sizes.len() <= 8, "and they are filled: {sizes:?}");
 }
 
+//= HT-SEND-03
 #[tokio::test]
 async fn no_packet_has_more_bytes_than_the_peer_announces() {
     let (_yard, node, peer) = announcing("packet-bytes", json!(4096)).await;
@@ -57,6 +59,7 @@ async fn no_packet_has_more_bytes_than_the_peer_announces() {
     assert!(sizes.len() <= 6, "and they are filled: {sizes:?}");
 }
 
+//= HT-SEND-03
 #[tokio::test]
 async fn our_own_limits_hold_where_the_peer_takes_more() {
     let yard = Yard::new();

@@ -15,6 +15,7 @@ async fn alone() -> (Yard, Node) {
     (yard, node)
 }
 
+//= NODE-API-09, NODE-API-11
 #[tokio::test]
 async fn one_message_or_many_are_202_with_ids_and_states() {
     let (_yard, node, peer) = pair().await;
@@ -28,6 +29,7 @@ async fn one_message_or_many_are_202_with_ids_and_states() {
     assert_eq!(app.post("/v1/messages", &json!({"messages": []})).await.json(), json!({"messages": []}));
 }
 
+//= YMP-HOST-07, NODE-API-10
 #[tokio::test]
 async fn sender_host_and_id_may_be_left_out_and_ids_are_ordered_by_time() {
     let (_yard, node, peer) = pair().await;
@@ -44,6 +46,7 @@ async fn sender_host_and_id_may_be_left_out_and_ids_are_ordered_by_time() {
     assert_eq!(message["sender"], json!({"host": ALPHA, "protocol": "example", "service": "form"}));
 }
 
+//= NODE-API-13, NODE-API-14, NODE-API-15
 #[tokio::test]
 async fn the_same_id_again_is_the_same_answer_and_other_content_is_409() {
     let (_yard, mut node, peer) = pair().await;
@@ -67,6 +70,7 @@ async fn the_same_id_again_is_the_same_answer_and_other_content_is_409() {
     assert_eq!(peer.receives(2).await, ["one", "last"]);
 }
 
+//= NODE-API-03, NODE-API-12
 #[tokio::test]
 async fn a_wrong_message_is_400_with_its_index_and_field_and_nothing_is_queued() {
     let (_yard, node, _peer) = pair().await;
@@ -110,6 +114,7 @@ async fn a_wrong_message_is_400_with_its_index_and_field_and_nothing_is_queued()
     assert_eq!(app.metric("ymp_outbox_messages").await, 0);
 }
 
+//= NODE-API-05, NODE-API-09
 #[tokio::test]
 async fn limits_of_the_local_api_are_413_and_parameters_400() {
     let (_yard, node, _peer) = pair().await;
@@ -133,6 +138,7 @@ async fn limits_of_the_local_api_are_413_and_parameters_400() {
     assert_eq!(got.status, 415);
 }
 
+//= NODE-API-01, NODE-API-02, NODE-API-19, NODE-API-32
 #[tokio::test]
 async fn no_token_or_a_wrong_one_is_401_and_an_app_may_do_only_what_is_its_own() {
     let (_yard, node, peer) = pair().await;
@@ -199,6 +205,7 @@ async fn unknown_paths_are_404_and_other_methods_405() {
     assert_eq!(node.app().get("/v1/messages/unknown").await.status, 404);
 }
 
+//= YMP-MSG-10, NODE-API-21, NODE-API-22, NODE-API-23, NODE-API-25
 #[tokio::test]
 async fn an_inbox_is_read_in_pages_and_acknowledged_by_cursor() {
     let (_yard, node, peer) = pair().await;
@@ -237,6 +244,7 @@ async fn an_inbox_is_read_in_pages_and_acknowledged_by_cursor() {
     );
 }
 
+//= NODE-API-22
 #[tokio::test]
 async fn a_wait_holds_until_there_is_a_message_or_the_time_is_over() {
     let (_yard, node, peer) = pair().await;
@@ -260,6 +268,7 @@ async fn a_wait_holds_until_there_is_a_message_or_the_time_is_over() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+//= NODE-API-24
 #[tokio::test]
 async fn a_new_app_starts_at_the_oldest_kept_and_has_a_cursor_of_its_own() {
     let (yard, mut node, peer) = pair().await;
@@ -279,6 +288,7 @@ async fn a_new_app_starts_at_the_oldest_kept_and_has_a_cursor_of_its_own() {
     drop(yard);
 }
 
+//= NODE-API-16
 #[tokio::test]
 async fn a_message_to_our_own_host_goes_straight_to_the_inbox() {
     let (_yard, node) = alone().await;
@@ -300,6 +310,7 @@ async fn a_message_to_our_own_host_goes_straight_to_the_inbox() {
     assert_eq!(app.ids().await, ["own"]);
 }
 
+//= NODE-CONF-09, NODE-API-07
 #[tokio::test]
 async fn a_host_that_the_policy_refuses_is_403() {
     let yard = Yard::new();
@@ -313,6 +324,7 @@ async fn a_host_that_the_policy_refuses_is_403() {
     }
 }
 
+//= HT-CRASH-05, NODE-API-28, NODE-API-29, NODE-API-30, NODE-API-31
 #[tokio::test]
 async fn links_are_listed_shown_connected_refreshed_and_forgotten() {
     let (_yard, node, peer) = pair().await;
@@ -346,6 +358,7 @@ async fn links_are_listed_shown_connected_refreshed_and_forgotten() {
     assert_eq!(app.get("/v1/peers/no%20host").await.status, 400);
 }
 
+//= NODE-API-29
 #[tokio::test]
 async fn a_connect_that_fails_is_502_and_names_the_step() {
     let yard = Yard::new();
@@ -370,6 +383,7 @@ async fn a_connect_that_fails_is_502_and_names_the_step() {
     assert!(detail.to_lowercase().contains("connect"), "{detail}");
 }
 
+//= NODE-API-34
 #[tokio::test]
 async fn health_readiness_and_metrics_need_no_token() {
     let (_yard, node) = alone().await;
@@ -386,6 +400,7 @@ async fn health_readiness_and_metrics_need_no_token() {
     }
 }
 
+//= NODE-CONF-13, NODE-API-34
 #[tokio::test]
 async fn a_node_whose_disk_is_full_is_not_ready_and_takes_nothing() {
     let yard = Yard::new();
@@ -398,6 +413,7 @@ async fn a_node_whose_disk_is_full_is_not_ready_and_takes_nothing() {
     assert_eq!(app.get("/healthz").await.status, 200);
 }
 
+//= NODE-API-06
 #[tokio::test]
 async fn a_full_outbox_is_503_and_nothing_of_the_call_is_queued() {
     let yard = Yard::new();

@@ -14,6 +14,7 @@ mod clocks;
 mod commands;
 mod crash;
 mod discovery;
+mod doctor;
 mod doors;
 mod drain;
 mod events;

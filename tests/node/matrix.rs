@@ -133,16 +133,22 @@ macro_rules! cells {
 }
 
 cells! {
+    //= HT-REV-01
     r1_we_ask_over_http_1: R1, We, One;
     r1_we_ask_over_http_2: R1, We, Two;
     r1_they_ask_over_http_1: R1, They, One;
+    //= HT-REV-01
     r1_they_ask_over_http_2: R1, They, Two;
+    //= HT-REV-01
     r2_we_ask_over_http_1: R2, We, One;
     r2_we_ask_over_http_2: R2, We, Two;
     r2_they_ask_over_http_1: R2, They, One;
+    //= HT-REV-01
     r2_they_ask_over_http_2: R2, They, Two;
+    //= HT-REV-01
     r3_we_ask_over_http_1: R3, We, One;
     r3_we_ask_over_http_2: R3, We, Two;
     r3_they_ask_over_http_1: R3, They, One;
+    //= HT-REV-01
     r3_they_ask_over_http_2: R3, They, Two;
 }

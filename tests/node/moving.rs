@@ -22,6 +22,7 @@ async fn submit(node: &Node, numbers: std::ops::Range<usize>) {
     node.app().submit(&numbers.map(|n| numbered(ALPHA, BETA, n)).collect::<Vec<_>>()).await;
 }
 
+//= HT-SEND-15
 #[tokio::test]
 async fn a_packet_path_that_moved_is_followed_at_once_and_nothing_is_lost_or_doubled() {
     for (revision, status) in
@@ -43,6 +44,7 @@ async fn a_packet_path_that_moved_is_followed_at_once_and_nothing_is_lost_or_dou
     }
 }
 
+//= HT-GRANT-14
 #[tokio::test]
 async fn a_request_path_that_moved_is_followed_at_once() {
     for (revision, status) in [(Revision::R1, 404), (Revision::R3, 405)] {
@@ -68,6 +70,7 @@ async fn an_operators_connect_follows_a_request_path_that_moved() {
     assert_eq!(peer.seen(Kind::Request).last().unwrap().path, "/moved/request");
 }
 
+//= HT-SEND-15
 #[tokio::test]
 async fn a_path_that_is_gone_and_published_still_does_not_spin() {
     let (_yard, node, peer) = linked(Revision::R3).await;
@@ -105,6 +108,7 @@ async fn turns(node: &Node, peer: &Peer, revision: Revision) {
     assert_eq!(app.link(BETA).await["receiving"]["revision"], revision.name());
 }
 
+//= HT-REV-01
 #[tokio::test]
 async fn a_peer_that_goes_from_r3_to_r1_is_followed() {
     let (_yard, node, peer) = linked(Revision::R3).await;
@@ -113,6 +117,7 @@ async fn a_peer_that_goes_from_r3_to_r1_is_followed() {
     assert_eq!(peer.seen(Kind::Refresh).len(), 1);
 }
 
+//= HT-REV-01
 #[tokio::test]
 async fn a_peer_that_goes_from_r1_to_r3_is_followed() {
     let (_yard, node, peer) = linked(Revision::R1).await;

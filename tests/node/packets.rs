@@ -15,6 +15,7 @@ async fn post(node: &Node, peer: &Peer, body: &str) -> Got {
     peer.post(node, "/packet").bearer(&peer.token()).text(body).send().await
 }
 
+//= SEED-PACKET-1, HT-PKT-01, HT-PKT-02
 #[tokio::test]
 async fn a_valid_packet_is_204_and_is_delivered() {
     let (_yard, mut node, peer) = linked().await;
@@ -27,6 +28,7 @@ async fn a_valid_packet_is_204_and_is_delivered() {
     assert_eq!(node.app().ids().await, ["one", "two"], "204 was said after it was on the disk");
 }
 
+//= YMP-MSG-07, YMP-MSG-08
 #[tokio::test]
 async fn a_payload_is_carried_byte_for_byte() {
     let (_yard, node, peer) = linked().await;
@@ -43,6 +45,7 @@ async fn a_payload_is_carried_byte_for_byte() {
     assert!(text.contains(r#""extra":[ 1 ]"#), "{text}");
 }
 
+//= HT-PKT-03
 #[tokio::test]
 async fn the_same_message_again_is_204_and_is_not_delivered_twice() {
     let (_yard, mut node, peer) = linked().await;
@@ -57,6 +60,7 @@ async fn the_same_message_again_is_204_and_is_not_delivered_twice() {
     assert_eq!(node.app().metric("ymp_messages_altered_total").await, 0);
 }
 
+//= HT-PKT-04
 #[tokio::test]
 async fn a_repeat_with_another_payload_is_204_counted_and_warned_of() {
     let (_yard, node, peer) = linked().await;
@@ -70,6 +74,7 @@ async fn a_repeat_with_another_payload_is_204_counted_and_warned_of() {
     assert!(node.log().lines().any(|line| line.contains(" WARN ") && line.contains("another content")));
 }
 
+//= HT-PKT-03, YMP-MSG-02
 #[tokio::test]
 async fn ids_are_the_senders_own_two_hosts_may_use_the_same() {
     let yard = Yard::new();
@@ -84,6 +89,7 @@ async fn ids_are_the_senders_own_two_hosts_may_use_the_same() {
     assert_eq!(from, [BETA, "gamma.test"]);
 }
 
+//= HT-CHK-04, HT-PKT-05
 #[tokio::test]
 async fn a_bearer_that_opens_nothing_is_401_before_the_body_is_read() {
     let (_yard, node, peer) = linked().await;
@@ -106,6 +112,7 @@ async fn a_bearer_that_opens_nothing_is_401_before_the_body_is_read() {
     assert_eq!(node.app().ids().await, Vec::<String>::new());
 }
 
+//= HT-PKT-05, NODE-CONF-15, NODE-API-31
 #[tokio::test]
 async fn expired_and_revoked_tokens_are_401() {
     let yard = Yard::new();
@@ -120,6 +127,7 @@ async fn expired_and_revoked_tokens_are_401() {
     assert_eq!(peer.send_with(&node, &token, &[]).await.status, 401, "forgotten: revoked");
 }
 
+//= HT-PKT-07, HT-PKT-08, HT-PKT-10, YMP-HOST-04, YMP-MSG-09
 #[tokio::test]
 async fn what_is_not_the_callers_or_not_for_us_is_403_and_nothing_is_kept() {
     let (_yard, node, peer) = linked().await;
@@ -142,6 +150,7 @@ async fn what_is_not_the_callers_or_not_for_us_is_403_and_nothing_is_kept() {
     );
 }
 
+//= HT-PKT-06
 #[tokio::test]
 async fn a_host_that_the_policy_refuses_by_now_is_403() {
     let (_yard, mut node, peer) = linked().await;
@@ -154,6 +163,7 @@ async fn a_host_that_the_policy_refuses_by_now_is_403() {
     assert_eq!(node.app().ids().await, Vec::<String>::new());
 }
 
+//= HT-PKT-01, HT-PKT-09, HT-PKT-10
 #[tokio::test]
 async fn a_packet_of_wrong_shape_is_400_and_nothing_is_kept() {
     let (_yard, node, peer) = linked().await;
@@ -171,6 +181,7 @@ async fn a_packet_of_wrong_shape_is_400_and_nothing_is_kept() {
     assert_eq!(node.app().ids().await, Vec::<String>::new());
 }
 
+//= HT-PKT-09, HT-PKT-10, HT-PKT-18, YMP-MSG-01, YMP-MSG-04, YMP-MSG-06, YMP-MSG-12
 #[tokio::test]
 async fn a_message_of_wrong_shape_is_400_and_is_named_by_its_index() {
     let (_yard, node, peer) = linked().await;
@@ -217,6 +228,7 @@ async fn a_message_of_wrong_shape_is_400_and_is_named_by_its_index() {
     assert_eq!(node.app().ids().await, Vec::<String>::new());
 }
 
+//= HT-CHK-08
 #[tokio::test]
 async fn shape_comes_before_authority_and_the_first_at_fault_is_named() {
     let (_yard, node, peer) = linked().await;
@@ -227,6 +239,7 @@ async fn shape_comes_before_authority_and_the_first_at_fault_is_named() {
     assert_eq!((got.status, &got.problem()["index"]), (403, &json!(1)));
 }
 
+//= YMP-MSG-11
 #[tokio::test]
 async fn a_message_for_a_service_that_does_not_run_here_is_ignored_and_counted() {
     let (_yard, node, peer) = linked().await;
@@ -238,6 +251,7 @@ async fn a_message_for_a_service_that_does_not_run_here_is_ignored_and_counted()
     assert_eq!(node.app().metric("ymp_messages_ignored_total").await, 1);
 }
 
+//= HT-CHK-09, HT-PKT-11, NODE-CONF-11
 #[tokio::test]
 async fn over_the_limits_is_413_over_both_versions() {
     let yard = Yard::new();
@@ -267,6 +281,7 @@ async fn over_the_limits_is_413_over_both_versions() {
     assert_eq!(node.app().ids().await.len(), 3);
 }
 
+//= HT-CHK-05, HT-PKT-12
 #[tokio::test]
 async fn over_the_rate_is_429_with_retry_after() {
     let yard = Yard::new();
@@ -288,6 +303,7 @@ async fn over_the_rate_is_429_with_retry_after() {
     refused.problem();
 }
 
+//= HT-PKT-13, NODE-CONF-13
 #[tokio::test]
 async fn storage_that_cannot_take_it_is_503_with_retry_after_and_nothing_is_lost() {
     let (_yard, mut node, peer) = linked().await;
@@ -305,6 +321,7 @@ async fn storage_that_cannot_take_it_is_503_with_retry_after_and_nothing_is_lost
     assert_eq!(node.app().ids().await, ["later"]);
 }
 
+//= HT-PKT-14
 #[tokio::test]
 async fn a_caller_that_goes_away_does_not_take_its_packet_back() {
     let (_yard, node, peer) = linked().await;

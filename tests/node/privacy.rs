@@ -49,6 +49,7 @@ async fn none_is_shown(node: &mut Node, answers: &[Got], secrets: &[String]) {
     }
 }
 
+//= HT-PKT-19, NODE-API-28, NODE-API-36
 #[tokio::test]
 async fn no_token_is_logged_answered_or_stored_in_the_clear() {
     let yard = Yard::new();

@@ -27,6 +27,7 @@ async fn grant(node: &Node, offer: &Value) -> Got {
     node.post("/grant").json(offer).send().await
 }
 
+//= HT-REV-04, HT-REV-20
 #[tokio::test]
 async fn a_request_carries_our_name_and_a_state_and_nothing_else() {
     let (_yard, node, peer) = r3_pair().await;
@@ -45,6 +46,7 @@ async fn a_request_carries_our_name_and_a_state_and_nothing_else() {
     }
 }
 
+//= HT-REV-06
 #[tokio::test]
 async fn a_grant_carries_our_name_a_token_its_end_and_the_state_and_no_bearer() {
     let (_yard, node, peer) = r3_pair().await;
@@ -58,6 +60,7 @@ async fn a_grant_carries_our_name_a_token_its_end_and_the_state_and_no_bearer() 
     assert!(body["state"].as_str().unwrap().starts_with("state-of-beta"));
 }
 
+//= HT-REV-16, HT-GRANT-06
 #[tokio::test]
 async fn a_grant_with_the_state_of_our_request_is_204_and_serves_our_direction_only() {
     let (_yard, node, peer) = r3_pair().await;
@@ -71,6 +74,7 @@ async fn a_grant_with_the_state_of_our_request_is_204_and_serves_our_direction_o
     assert!(link["receiving"]["revision"].is_null());
 }
 
+//= HT-GRANT-07
 #[tokio::test]
 async fn the_same_state_and_token_again_is_204_and_changes_nothing() {
     let (_yard, mut node, peer) = r3_pair().await;
@@ -108,6 +112,7 @@ async fn the_same_state_with_another_token_is_403_and_the_first_stays() {
     assert!(shown.into_iter().all(|token| token != other["token"].as_str().unwrap()));
 }
 
+//= HT-GRANT-08, HT-GRANT-12
 #[tokio::test]
 async fn an_unknown_state_is_403_and_the_exchange_waits_on() {
     let (_yard, node, peer) = r3_pair().await;
@@ -123,6 +128,7 @@ async fn an_unknown_state_is_403_and_the_exchange_waits_on() {
     peer.receives(1).await;
 }
 
+//= HT-GRANT-04
 #[tokio::test]
 async fn a_state_that_was_sent_to_another_host_is_403_and_both_exchanges_wait_on() {
     let yard = Yard::new();
@@ -145,6 +151,7 @@ async fn a_state_that_was_sent_to_another_host_is_403_and_both_exchanges_wait_on
     }
 }
 
+//= HT-CHK-07, HT-GRANT-03
 #[tokio::test]
 async fn neither_bearer_nor_state_is_401_with_a_challenge_after_the_shape() {
     let (_yard, node, peer) = r3_pair().await;
@@ -156,6 +163,7 @@ async fn neither_bearer_nor_state_is_401_with_a_challenge_after_the_shape() {
     assert_eq!(peer.grants(&request).await.unwrap().status, 204);
 }
 
+//= HT-REV-12
 #[tokio::test]
 async fn an_unknown_bearer_beside_a_good_state_is_401() {
     let (_yard, node, peer) = r3_pair().await;
@@ -169,6 +177,7 @@ async fn an_unknown_bearer_beside_a_good_state_is_401() {
     assert_eq!(grant(&node, &offer).await.status, 204, "the exchange waited on");
 }
 
+//= HT-REV-12
 #[tokio::test]
 async fn a_grant_of_r1_may_carry_a_state_besides() {
     let yard = Yard::new();
@@ -183,6 +192,7 @@ async fn a_grant_of_r1_may_carry_a_state_besides() {
     assert_eq!(node.app().link(BETA).await["sending"]["revision"], "R1");
 }
 
+//= SEED-GRANT-2, HT-GRANT-09, HT-GRANT-12
 #[tokio::test]
 async fn a_grant_of_wrong_shape_is_400_and_the_exchange_waits_on() {
     let (_yard, node, peer) = r3_pair().await;
@@ -227,6 +237,7 @@ async fn a_grant_of_wrong_shape_is_400_and_the_exchange_waits_on() {
     peer.receives(1).await;
 }
 
+//= HT-DOOR-01
 #[tokio::test]
 async fn a_state_opens_no_other_door_and_nothing_else_opens_its_own() {
     let (_yard, node, peer) = r3_pair().await;
@@ -248,6 +259,7 @@ async fn a_state_opens_no_other_door_and_nothing_else_opens_its_own() {
     assert_eq!(peer.send(&node, &[]).await.status, 204);
 }
 
+//= HT-GRANT-13
 #[tokio::test]
 async fn a_grant_that_comes_before_our_request_is_answered_is_taken() {
     let (_yard, node, peer) = r3_pair().await;
@@ -289,6 +301,7 @@ async fn a_dead_token_is_followed_by_one_new_exchange_and_nothing_is_lost() {
     assert!(peer.seen(Kind::Other).is_empty(), "there is no refresh to try");
 }
 
+//= HT-REV-18
 #[tokio::test]
 async fn an_operator_who_wants_a_refresh_is_told_that_there_is_none() {
     let (_yard, node, peer) = r3_pair().await;
@@ -304,6 +317,7 @@ async fn an_operator_who_wants_a_refresh_is_told_that_there_is_none() {
     assert!(peer.seen(Kind::Other).is_empty());
 }
 
+//= HT-REV-17
 #[tokio::test]
 async fn a_peers_204_for_our_grant_proves_nothing_until_it_sends() {
     let (_yard, node, peer) = r3_pair().await;
@@ -317,4 +331,16 @@ async fn a_peers_204_for_our_grant_proves_nothing_until_it_sends() {
     }
     assert_eq!(peer.send_with(&node, &token, &[peer.message(&node, "in-2")]).await.status, 204);
     assert_eq!(node.app().receives(2).await, ["in", "in-2"]);
+}
+
+#[tokio::test]
+async fn strangers_requests_do_not_close_a_token_that_the_peer_has_not_used_yet() {
+    let (_yard, node, peer) = r3_pair().await;
+    let token = peer.link(&node).await;
+    for n in 0..12 {
+        let forged = json!({"host": BETA, "state": format!("forged-{n}")});
+        assert_eq!(node.post("/request").elsewhere().json(&forged).send().await.status, 204);
+        peer.sees(Kind::Grant, n + 2).await;
+    }
+    assert_eq!(peer.send_with(&node, &token, &[]).await.status, 204);
 }

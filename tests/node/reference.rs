@@ -25,6 +25,7 @@ async fn forge_r1(node: &Node, reference: &Reference, token: &str) {
     assert_eq!(node.post("/request").elsewhere().json(&forged).send().await.status, 204);
 }
 
+//= HT-REV-01
 #[tokio::test]
 async fn it_is_linked_and_heard_in_both_directions() {
     let (_yard, node, reference) = with_reference().await;
@@ -44,6 +45,7 @@ async fn it_is_linked_and_heard_in_both_directions() {
     reference.is_content();
 }
 
+//= YMP-INFO-07
 #[tokio::test]
 async fn its_information_is_read_with_an_accept_that_it_admits() {
     let (_yard, node, reference) = with_reference().await;
@@ -56,6 +58,7 @@ async fn its_information_is_read_with_an_accept_that_it_admits() {
     }
 }
 
+//= HT-GRANT-13
 #[tokio::test]
 async fn its_grant_comes_before_its_answer_and_is_a_jwt() {
     let (_yard, node, reference) = with_reference().await;
@@ -88,6 +91,7 @@ async fn it_asks_and_has_its_grant_within_5_s_also_when_nothing_is_known_of_it()
     reference.is_content();
 }
 
+//= HT-ASK-15
 #[tokio::test]
 async fn both_ask_at_once() {
     let (_yard, node, reference) = with_reference().await;
@@ -116,6 +120,7 @@ async fn a_dead_token_leads_to_a_new_exchange_and_nothing_is_lost() {
     reference.is_content();
 }
 
+//= HT-REV-18
 #[tokio::test]
 async fn tokens_of_seconds_are_followed_by_others_without_a_gap() {
     let (_yard, node, reference) = with_reference().await;
@@ -127,6 +132,7 @@ async fn tokens_of_seconds_are_followed_by_others_without_a_gap() {
     reference.is_content();
 }
 
+//= HT-ASK-12
 #[tokio::test]
 async fn a_strangers_request_of_r1_in_its_name_brings_his_token_nowhere() {
     let (_yard, node, reference) = with_reference().await;
@@ -155,6 +161,7 @@ async fn a_strangers_request_of_r1_in_its_name_brings_his_token_nowhere() {
     reference.is_content();
 }
 
+//= HT-ASK-12
 #[tokio::test]
 async fn strangers_requests_of_r3_in_its_name_do_not_disturb_the_link() {
     let (_yard, node, reference) = with_reference().await;
@@ -182,6 +189,7 @@ async fn strangers_requests_of_r3_in_its_name_do_not_disturb_the_link() {
     reference.is_content();
 }
 
+//= HT-GRANT-08
 #[tokio::test]
 async fn a_strangers_grant_in_its_name_is_refused() {
     let (_yard, node, reference) = with_reference().await;

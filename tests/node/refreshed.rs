@@ -16,6 +16,7 @@ fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap().to_owned()
 }
 
+//= SEED-REFRESH-1, HT-REV-03, HT-DOOR-03, HT-REF-01, HT-REF-03
 #[tokio::test]
 async fn a_refresh_answers_200_with_both_new_tokens() {
     let (_yard, node, peer) = pair().await;
@@ -37,6 +38,7 @@ async fn a_refresh_answers_200_with_both_new_tokens() {
     assert_eq!(peer.send(&node, &[peer.message(&node, "new")]).await.status, 204);
 }
 
+//= HT-REF-02
 #[tokio::test]
 async fn a_body_is_not_needed_and_is_ignored() {
     let (_yard, node, peer) = pair().await;
@@ -53,6 +55,7 @@ async fn a_body_is_not_needed_and_is_ignored() {
     }
 }
 
+//= HT-REF-04, HT-REF-05, HT-REF-06, HT-CRASH-03
 #[tokio::test]
 async fn a_lost_answer_costs_nothing_the_old_token_gives_another_pair() {
     let (_yard, mut node, peer) = pair().await;
@@ -68,6 +71,7 @@ async fn a_lost_answer_costs_nothing_the_old_token_gives_another_pair() {
     assert_eq!(peer.send_with(&node, &text(&third, "token"), &[]).await.status, 204);
 }
 
+//= HT-REF-07
 #[tokio::test]
 async fn an_old_access_token_is_taken_for_packets_under_way() {
     let (_yard, node, peer) = pair().await;
@@ -78,6 +82,7 @@ async fn an_old_access_token_is_taken_for_packets_under_way() {
     assert_eq!(peer.send_with(&node, &access, &[]).await.status, 204, "within 30 s of the first use");
 }
 
+//= HT-REF-09, HT-REF-10, HT-REF-11
 #[tokio::test]
 async fn a_spent_refresh_token_is_401_and_revokes_the_family() {
     let (_yard, node, peer) = pair().await;
@@ -100,6 +105,7 @@ async fn a_spent_refresh_token_is_401_and_revokes_the_family() {
     assert_eq!(peer.send(&node, &[]).await.status, 204, "the peer can always request anew");
 }
 
+//= HT-REF-09
 #[tokio::test]
 async fn the_refresh_token_of_a_pair_that_died_unused_is_a_replay() {
     let (_yard, node, peer) = pair().await;
@@ -112,6 +118,7 @@ async fn the_refresh_token_of_a_pair_that_died_unused_is_a_replay() {
     assert_eq!(peer.send_with(&node, &text(&used, "token"), &[]).await.status, 401, "revoked");
 }
 
+//= HT-REF-12, HT-CRASH-05, HT-CRASH-07
 #[tokio::test]
 async fn a_revoked_family_stays_revoked_over_a_restart() {
     let (_yard, mut node, peer) = pair().await;
@@ -126,6 +133,7 @@ async fn a_revoked_family_stays_revoked_over_a_restart() {
     assert_eq!(peer.send_with(&node, &text(&new, "token"), &[]).await.status, 401);
 }
 
+//= HT-REF-04, HT-REF-21
 #[tokio::test]
 async fn a_chain_of_refreshes_goes_on_also_over_restarts() {
     let (_yard, mut node, peer) = pair().await;
@@ -144,6 +152,7 @@ async fn a_chain_of_refreshes_goes_on_also_over_restarts() {
     }
 }
 
+//= SEED-REFRESH-2, HT-CHK-04, HT-REF-13, NODE-CONF-15
 #[tokio::test]
 async fn unknown_missing_and_expired_refresh_tokens_are_401_with_a_challenge() {
     let yard = Yard::new();
@@ -170,6 +179,7 @@ async fn unknown_missing_and_expired_refresh_tokens_are_401_with_a_challenge() {
     .await;
 }
 
+//= HT-DOOR-01, HT-REF-01
 #[tokio::test]
 async fn every_secret_opens_its_own_door_only() {
     let (_yard, node, peer) = pair().await;
@@ -181,4 +191,18 @@ async fn every_secret_opens_its_own_door_only() {
         assert_eq!(node.post("/grant").bearer(token).json(&peer.offer()).send().await.status, 401);
     }
     assert_eq!(peer.send(&node, &[]).await.status, 204);
+}
+
+//= HT-REF-08
+#[tokio::test]
+async fn the_mark_of_a_first_use_is_on_disk_when_the_call_is_answered() {
+    let (_yard, mut node, peer) = pair().await;
+    peer.link(&node).await;
+    let (_, refresh) = peer.held();
+    let new = refreshed(&node, &peer, &refresh).await;
+    assert_eq!(peer.send_with(&node, &text(&new, "token"), &[]).await.status, 204);
+    node.kill().await;
+    node.start().await;
+    assert_eq!(peer.refresh_with(&node, &refresh).await.status, 401, "spent, as the node still knows");
+    assert_eq!(peer.send_with(&node, &text(&new, "token"), &[]).await.status, 401, "so it was a replay");
 }

@@ -39,6 +39,7 @@ async fn announced(node: &Node) -> Value {
     call.json()["connection-protocols"][0]["parameters"].clone()
 }
 
+//= NODE-SERVE-04
 #[tokio::test]
 async fn peers_are_added_pinned_elsewhere_and_removed() {
     let yard = Yard::new();
@@ -63,6 +64,7 @@ async fn peers_are_added_pinned_elsewhere_and_removed() {
     assert_eq!(told(&node.reload().await), "nothing changed");
 }
 
+//= NODE-SERVE-04
 #[tokio::test]
 async fn apps_come_change_their_token_and_go_and_no_token_is_in_the_log() {
     let mut node = Node::new(&Yard::new(), ALPHA).started().await;
@@ -117,6 +119,7 @@ async fn a_peer_that_is_denied_is_shut_out_until_it_is_no_more() {
     assert_eq!(peer.send(&node, &[peer.message(&node, "x")]).await.status, 204);
 }
 
+//= NODE-SERVE-04
 #[tokio::test]
 async fn other_limits_hold_for_the_next_call_and_are_announced() {
     let (_yard, mut node, peer) = pair().await;
@@ -139,6 +142,7 @@ async fn other_limits_hold_for_the_next_call_and_are_announced() {
     assert_eq!(told(&said), "settings changed: limits.connections-per-address");
 }
 
+//= NODE-SERVE-04
 #[tokio::test]
 async fn a_file_with_problems_changes_nothing_and_each_is_told_with_its_key_and_line() {
     let yard = Yard::new();

@@ -25,6 +25,7 @@ fn asks(node: &Node, id: &str, wait: &str) -> tokio::task::JoinHandle<Got> {
     tokio::spawn(async move { app.post(&path, &request).await })
 }
 
+//= NODE-API-38, NODE-API-40
 #[tokio::test]
 async fn the_answer_is_the_body_and_stands_in_the_inbox_too() {
     let (_yard, node, peer) = linked().await;
@@ -41,6 +42,7 @@ async fn the_answer_is_the_body_and_stands_in_the_inbox_too() {
     assert_eq!(node.app().receives(1).await, ["a1"]);
 }
 
+//= NODE-API-39
 #[tokio::test]
 async fn answers_out_of_order_find_their_requests() {
     let (_yard, node, peer) = linked().await;
@@ -58,6 +60,7 @@ async fn answers_out_of_order_find_their_requests() {
     }
 }
 
+//= NODE-API-38, NODE-API-39
 #[tokio::test]
 async fn an_answer_matches_only_from_the_host_asked_to_the_service_that_asked() {
     let yard = Yard::new();
@@ -81,6 +84,7 @@ async fn an_answer_matches_only_from_the_host_asked_to_the_service_that_asked() 
     assert_eq!(node.app().ids().await.len(), 3);
 }
 
+//= NODE-API-40
 #[tokio::test]
 async fn a_late_answer_goes_to_the_inbox_and_the_same_request_again_finds_it() {
     let (_yard, node, peer) = linked().await;
@@ -125,6 +129,7 @@ async fn one_service_of_a_host_asks_another() {
     assert_eq!(asked.await.unwrap().json()["id"], "a1");
 }
 
+//= NODE-API-38
 #[tokio::test]
 async fn what_is_no_request_is_named() {
     let node = Node::new(&Yard::new(), ALPHA).started().await;

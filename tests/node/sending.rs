@@ -16,6 +16,7 @@ async fn dead(node: &Node) -> Vec<Value> {
     got.json()["messages"].as_array().unwrap().clone()
 }
 
+//= HT-SEND-03
 #[tokio::test]
 async fn messages_that_wait_share_packets_and_keep_their_order() {
     let (_yard, node, peer) = pair().await;
@@ -27,6 +28,7 @@ async fn messages_that_wait_share_packets_and_keep_their_order() {
     assert!(peer.seen(Kind::Packet).len() <= 5, "{} packets", peer.seen(Kind::Packet).len());
 }
 
+//= HT-SEND-03, NODE-CONF-11
 #[tokio::test]
 async fn our_packets_stay_within_our_limits() {
     let yard = Yard::new();
@@ -44,6 +46,7 @@ async fn our_packets_stay_within_our_limits() {
     }
 }
 
+//= HT-SEND-02, HT-SEND-04, HT-SEND-06, HT-SEND-18
 #[tokio::test]
 async fn one_packet_in_flight_and_order_kept_over_failures_and_restarts() {
     let (_yard, mut node, peer) = pair().await;
@@ -79,6 +82,7 @@ async fn an_answer_that_was_lost_sends_the_packet_again() {
     );
 }
 
+//= HT-SEND-17
 #[tokio::test]
 async fn retry_after_is_honoured() {
     let (_yard, node, peer) = pair().await;
@@ -113,6 +117,7 @@ async fn a_pause_that_the_peer_asked_for_is_not_cut_by_a_sign_of_life() {
     assert!(second - first >= Duration::from_secs(3));
 }
 
+//= HT-SEND-22
 #[tokio::test]
 async fn a_sign_of_life_brings_one_probe_forward() {
     let yard = Yard::new();
@@ -132,6 +137,7 @@ async fn a_sign_of_life_brings_one_probe_forward() {
     assert_eq!(peer.receives(1).await, ["probe"], "long before its 60 s");
 }
 
+//= HT-SEND-12
 #[tokio::test]
 async fn after_413_packets_are_halved_and_a_single_one_is_dead() {
     let (_yard, node, peer) = pair().await;
@@ -151,6 +157,7 @@ async fn after_413_packets_are_halved_and_a_single_one_is_dead() {
     assert_eq!(dead(&node).await.len(), 1);
 }
 
+//= HT-SEND-13
 #[tokio::test]
 async fn a_faulty_message_that_the_peer_names_is_dead_and_the_rest_is_delivered() {
     for status in [400, 409, 422] {
@@ -173,6 +180,7 @@ async fn a_faulty_message_that_the_peer_names_is_dead_and_the_rest_is_delivered(
     }
 }
 
+//= HT-SEND-13
 #[tokio::test]
 async fn a_faulty_message_that_the_peer_does_not_name_is_found_by_halving() {
     let (_yard, node, peer) = pair().await;
@@ -193,6 +201,7 @@ async fn a_faulty_message_that_the_peer_does_not_name_is_found_by_halving() {
     }
 }
 
+//= HT-SEND-14
 #[tokio::test]
 async fn after_ten_condemned_in_a_row_the_link_is_refused_and_the_rest_stays_queued() {
     let (_yard, node, peer) = pair().await;
@@ -209,6 +218,7 @@ async fn after_ten_condemned_in_a_row_the_link_is_refused_and_the_rest_stays_que
     assert_eq!(received, in_order(30)[10..]);
 }
 
+//= HT-SEND-15, HT-SEND-16
 #[tokio::test]
 async fn other_refusals_back_off_and_nothing_is_condemned() {
     for status in [403, 404, 405, 410, 415, 418, 421] {
@@ -220,6 +230,7 @@ async fn other_refusals_back_off_and_nothing_is_condemned() {
     }
 }
 
+//= NODE-API-18, NODE-API-20, NODE-API-35
 #[tokio::test]
 async fn a_message_shows_where_it_is_and_why() {
     let (_yard, node, peer) = pair().await;
@@ -243,6 +254,7 @@ async fn a_message_shows_where_it_is_and_why() {
     assert!(status["delivered-at"].as_str().unwrap() >= status["queued-at"].as_str().unwrap());
 }
 
+//= HT-SEND-26, NODE-API-17
 #[tokio::test]
 async fn a_message_past_its_time_is_dead_whatever_state_its_peer_is_in() {
     let yard = Yard::new();
@@ -272,6 +284,7 @@ async fn a_message_past_its_time_is_dead_whatever_state_its_peer_is_in() {
     assert_eq!(node.app().metric("ymp_dead_messages").await, 3);
 }
 
+//= HT-SEND-26, NODE-API-17
 #[tokio::test]
 async fn time_to_live_of_the_configuration_is_kept_over_a_restart() {
     let yard = Yard::new();
@@ -291,6 +304,7 @@ async fn time_to_live_of_the_configuration_is_kept_over_a_restart() {
     assert_eq!(peer.receives(1).await, ["long"]);
 }
 
+//= HT-SEND-27, NODE-API-32, NODE-API-33
 #[tokio::test]
 async fn a_dead_message_is_listed_sent_again_and_deleted() {
     let (_yard, mut node, peer) = pair().await;
@@ -324,6 +338,7 @@ async fn a_dead_message_is_listed_sent_again_and_deleted() {
     assert!(dead(&node).await.is_empty());
 }
 
+//= HT-SEND-05
 #[tokio::test]
 async fn a_dead_message_that_is_sent_again_goes_to_the_tail() {
     let (_yard, node, peer) = pair().await;
@@ -361,6 +376,7 @@ async fn a_slow_peer_does_not_delay_another() {
     assert!(slow.received().is_empty(), "its packet is still under way");
 }
 
+//= HT-SEND-25
 #[tokio::test]
 async fn after_a_restart_peers_with_mail_start_at_50_a_second() {
     let yard = Yard::new();
@@ -387,5 +403,35 @@ async fn after_a_restart_peers_with_mail_start_at_50_a_second() {
         }
         assert!(start.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+//= HT-SEND-25
+#[tokio::test]
+async fn after_an_outage_peers_come_back_at_50_a_second() {
+    let yard = Yard::new();
+    let nobody = super::harness::yard::free_port();
+    let hosts: Vec<_> = (0..80).map(|n| format!("p{n}.test")).collect();
+    let node = hosts.iter().fold(Node::new(&yard, ALPHA), |node, host| node.pin_at(host, nobody));
+    let node = node
+        .with("delivery", "retry-min = \"3s\"\nretry-max = \"3s\"\nretry-max-silent = \"3s\"")
+        .started()
+        .await;
+    let to = |(n, host): (usize, &String)| message(ALPHA, host, &format!("to-{n}"), &json!({}));
+    let mail: Vec<_> = hosts.iter().enumerate().map(to).collect();
+    // All fail at once, so that all are due again within a second, and half of them at the same moment.
+    node.app().submit(&mail).await;
+    node.app().counts("ymp_exchanges_started_total", 80).await;
+    let mut seen = vec![(now(), 80)];
+    while seen.last().unwrap().1 < 150 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        seen.push((now(), node.app().metric("ymp_exchanges_started_total").await));
+        assert!(seen[0].0.elapsed() < PATIENCE, "{seen:?}");
+    }
+    for (at, count) in &seen {
+        for (later, more) in seen.iter().filter(|(later, _)| *later > *at) {
+            let most = 50 * u64::try_from((*later - *at).as_millis() + 200).unwrap() / 1000 + 2;
+            assert!(more - count <= most, "{} in {:?}", more - count, *later - *at);
+        }
     }
 }

@@ -30,6 +30,7 @@ fn r1_request(token: &str) -> Value {
     json!({"host": BETA, "token": token, "expires-in": 600, "expires": unix_seconds() + 600, "refresh-token": "r"})
 }
 
+//= HT-ASK-01
 #[tokio::test]
 async fn every_request_is_answered_204_with_an_empty_body() {
     let (_yard, node, peer) = with_peer(Revision::R3).await;
@@ -57,6 +58,7 @@ async fn every_request_is_answered_204_with_an_empty_body() {
     assert_eq!(states, ["good"], "only what fits is granted");
 }
 
+//= HT-REV-14
 #[tokio::test]
 async fn a_request_of_r1_in_the_name_of_a_host_of_r3_is_dropped() {
     let (_yard, node, peer) = with_peer(Revision::R3).await;
@@ -72,6 +74,7 @@ async fn a_request_of_r1_in_the_name_of_a_host_of_r3_is_dropped() {
     assert!(node.app().link(BETA).await["sending"]["revision"].is_null(), "its tokens are not ours to use");
 }
 
+//= HT-REV-14
 #[tokio::test]
 async fn a_request_of_r1_in_the_name_of_a_pinned_host_of_r3_is_dropped() {
     let yard = Yard::new();
@@ -85,6 +88,7 @@ async fn a_request_of_r1_in_the_name_of_a_pinned_host_of_r3_is_dropped() {
     assert!(grants.iter().all(|grant| grant.bearer.is_none()), "{grants:?}");
 }
 
+//= HT-REV-13
 #[tokio::test]
 async fn a_request_of_r3_in_the_name_of_a_host_of_r1_is_granted_while_we_hold_no_token_of_it() {
     let (_yard, node, peer) = with_peer(Revision::R1).await;
@@ -94,6 +98,7 @@ async fn a_request_of_r3_in_the_name_of_a_host_of_r1_is_granted_while_we_hold_no
     assert!(grant.json()["refresh-token"].is_null(), "answered in its own kind");
 }
 
+//= HT-REV-15
 #[tokio::test]
 async fn a_request_of_r3_in_the_name_of_a_host_of_r1_is_dropped_while_we_hold_a_token_of_it() {
     let (_yard, node, peer) = with_peer(Revision::R1).await;
@@ -107,6 +112,7 @@ async fn a_request_of_r3_in_the_name_of_a_host_of_r1_is_dropped_while_we_hold_a_
     assert_eq!(peer.send(&node, &[]).await.status, 204);
 }
 
+//= HT-REV-11
 #[tokio::test]
 async fn a_request_with_token_and_state_is_one_of_r1() {
     let (_yard, node, peer) = with_peer(Revision::R1).await;
@@ -117,6 +123,7 @@ async fn a_request_with_token_and_state_is_one_of_r1() {
     assert_eq!((grant.bearer.as_deref(), grant.json()["refresh-token"].is_string()), (Some("a-token"), true));
 }
 
+//= HT-ASK-03
 #[tokio::test]
 async fn our_204_waits_for_no_look_up() {
     let (_yard, node, peer) = with_peer(Revision::R3).await;

@@ -39,11 +39,13 @@ async fn all_of_it(http: Http) {
     assert!(link["http"].as_str().unwrap().contains(shown), "{link}");
 }
 
+//= SEED-HTTP-1
 #[tokio::test]
 async fn a_peer_that_speaks_http_1_only_is_served_in_both_directions() {
     all_of_it(Http::One).await;
 }
 
+//= SEED-HTTP-1
 #[tokio::test]
 async fn a_peer_that_speaks_http_2_only_is_served_in_both_directions() {
     all_of_it(Http::Two).await;

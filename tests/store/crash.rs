@@ -37,6 +37,7 @@ fn is_doubt(error: &StoreError) -> bool {
 }
 
 crate::promises! {
+    //= HT-PKT-15, HT-CRASH-06
     fn a_failed_commit_ends_in_doubt_and_takes_back_its_entries(house) {
         house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap();
         house.fail_next_commit();
@@ -50,6 +51,7 @@ crate::promises! {
         assert_eq!(house.store().figures().failed_commits, 1);
     }
 
+    //= HT-PKT-15
     fn a_commit_that_was_told_as_failed_may_be_there_and_then_is_recognised(house) {
         house.doubt_next_commit();
         assert!(house.arrive(house.packet("beta.test", &[("1", "a")])).is_err_and(|e| is_doubt(&e)));
@@ -76,6 +78,7 @@ crate::promises! {
         assert_eq!(house.outbox("beta.test"), ["a", "b"]);
     }
 
+    //= HT-PKT-14
     fn a_caller_that_goes_away_does_not_take_its_batch_back(house) {
         drop(Inbox::append(house.store(), house.packet("beta.test", &[("1", "a")])).unwrap());
         house.restart();

@@ -72,6 +72,7 @@ crate::promises! {
         assert!(matches!(house.arrive(nobody), Err(StoreError::Io { .. })));
     }
 
+    //= NODE-API-25
     fn an_acknowledgement_never_moves_backward_nor_beyond_the_last(house) {
         house.arrive(house.packet("beta.test", &[("1", "a"), ("2", "b"), ("3", "c")])).unwrap();
         assert_eq!(house.store().acknowledged("app", &service()).unwrap(), Cursor(0));
@@ -84,6 +85,7 @@ crate::promises! {
         assert_eq!(house.store().acknowledged("other", &service()).unwrap(), Cursor(0));
     }
 
+    //= NODE-CONF-14
     fn trimming_removes_what_every_entitled_app_has_acknowledged(house) {
         house.arrive(house.packet("beta.test", &[("1", "a"), ("2", "b"), ("3", "c")])).unwrap();
         house.acknowledge("x", 3);
@@ -96,6 +98,7 @@ crate::promises! {
         assert_eq!(house.inbox(), [""; 0]);
     }
 
+    //= NODE-CONF-14
     fn trimming_removes_what_is_too_old_and_counts_what_was_unread(house) {
         house.arrive(house.packet("beta.test", &[("1", "a"), ("2", "b")])).unwrap();
         house.pass(Duration::from_secs(60));

@@ -245,6 +245,7 @@ fn mails_item(id: &str, raw: &[u8]) -> OutboxItem {
     OutboxItem { id: id.into(), raw: raw.to_vec().into(), ..mails(0, 0).items.remove(0) }
 }
 
+//= HT-PKT-15, HT-CRASH-06
 #[test]
 fn nothing_that_was_acknowledged_is_lost_to_a_kill() {
     let (mut dir, mut dice) = (tempfile::tempdir().unwrap(), Dice(SEED));

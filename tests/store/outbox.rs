@@ -49,6 +49,7 @@ crate::promises! {
         assert_eq!(ids(&beta, 2).0, Vec::<String>::new());
     }
 
+    //= HT-SEND-04
     fn messages_wait_in_order_per_peer(house) {
         house.queue("beta.test", &["a", "b"]);
         house.queue("gamma.test", &["c"]);
@@ -73,6 +74,7 @@ crate::promises! {
         assert_eq!((load(0, 0, 99), load(u64::MAX, 9, 99)), (vec![], vec![]));
     }
 
+    //= NODE-API-13
     fn an_id_that_is_known_is_not_queued_again_and_keeps_its_state(house) {
         assert_eq!(house.queue("beta.test", &["a", "b"]), Accepted::All(vec![QUEUED, QUEUED]));
         house.settle("beta.test", &[1], &[]);
@@ -81,6 +83,7 @@ crate::promises! {
         assert_eq!(house.outbox("beta.test"), ["b", "c"]);
     }
 
+    //= NODE-API-14
     fn an_id_with_other_content_takes_nothing_of_its_batch(house) {
         house.queue("beta.test", &["a"]);
         let other = OutboxItem { content: [99; 32], ..house.mail("beta.test", "a") };
@@ -98,6 +101,7 @@ crate::promises! {
         assert_eq!(house.outbox("beta.test"), ["a"]);
     }
 
+    //= NODE-API-16
     fn a_message_to_ourselves_lies_in_the_inbox_at_once(house) {
         let batch = vec![house.mail("beta.test", "out"), to_ourselves(house, "in")];
         assert_eq!(house.send(batch).unwrap(), Accepted::All(vec![QUEUED, DELIVERED]));
@@ -110,6 +114,7 @@ crate::promises! {
         assert_eq!(house.inbox(), ["in"]);
     }
 
+    //= NODE-API-20
     fn settling_ends_messages_with_the_tries_they_saw(house) {
         house.queue("beta.test", &["a", "b", "c"]);
         house.pass(Duration::from_secs(9));
@@ -126,6 +131,7 @@ crate::promises! {
         assert_eq!(house.store().status("d").unwrap(), None);
     }
 
+    //= HT-SEND-07
     fn settling_twice_changes_nothing(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[1], &[]);
@@ -135,6 +141,7 @@ crate::promises! {
         assert_eq!((house.store().dead_count(), house.outbox("beta.test")), (0, vec!["b".to_owned()]));
     }
 
+    //= HT-SEND-07
     fn settling_commits_its_marks(house) {
         let marks = vec![VaultWrite::PutFamily(Box::new(FamilyRecord { id: 7, ..family("peer:beta.test", 7) }))];
         let (delivered, dead) = (vec![], vec![]);
@@ -169,6 +176,7 @@ crate::promises! {
         assert_eq!((house.store().waiting_for(&host("beta.test")), house.store().waiting()), (None, vec![]));
     }
 
+    //= HT-SEND-26
     fn what_is_due_is_told_to_the_millisecond(house) {
         house.queue("beta.test", &["a"]);
         house.pass(Duration::from_millis(10));
@@ -184,6 +192,7 @@ crate::promises! {
         assert_eq!(due(Wall(u64::MAX), 9), [(host("gamma.test"), Seq(2))]);
     }
 
+    //= HT-SEND-27, NODE-API-32
     fn dead_messages_come_in_the_order_of_their_death(house) {
         house.queue("beta.test", &["a", "b", "c"]);
         house.settle("beta.test", &[], &[3]);
@@ -196,6 +205,7 @@ crate::promises! {
         assert_eq!((ours.len(), &ours[0].raw[..]), (3, &b"c"[..]));
     }
 
+    //= HT-SEND-05, NODE-API-33
     fn a_dead_message_is_revived_at_the_tail(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[], &[1]);
@@ -213,6 +223,7 @@ crate::promises! {
         assert_eq!(house.store().load(&host("beta.test"), Seq(2), 9, 99).unwrap()[0].expires, later);
     }
 
+    //= NODE-API-33
     fn a_dead_message_is_buried_for_good(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[], &[1]);
@@ -225,6 +236,7 @@ crate::promises! {
         assert_eq!(house.store().status("a").unwrap(), None);
     }
 
+    //= HT-SEND-27, NODE-API-15
     fn pruning_forgets_what_ended_before_and_neither_the_dead_nor_the_queued(house) {
         house.queue("beta.test", &["a", "b", "c", "d"]);
         house.settle("beta.test", &[1], &[2]);
@@ -251,6 +263,7 @@ crate::promises! {
         assert_eq!(prune(Wall(6)), 1);
     }
 
+    //= NODE-API-06
     fn the_outbox_holds_no_more_than_it_may_and_names_the_setting(house) {
         house.with(|settings| settings.outbox = OutboxBounds { messages: 3, messages_per_peer: 2 });
         house.queue("beta.test", &["a", "b"]);

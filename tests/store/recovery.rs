@@ -234,6 +234,7 @@ fn a_database_that_cannot_be_read_is_damaged_and_no_panic() {
     assert!(matches!(error, StoreError::Damaged(_) | StoreError::Io { .. }), "{error}");
 }
 
+//= HT-PKT-13, NODE-CONF-13
 #[test]
 fn too_little_free_space_refuses_appends_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();

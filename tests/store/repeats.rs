@@ -26,6 +26,7 @@ fn answer(kept: usize, repeats: usize, altered: &[usize]) -> Appended {
 }
 
 crate::promises! {
+    //= HT-PKT-03
     fn a_repeat_is_kept_once_and_recognised_after_a_restart(house) {
         let packet = || house.packet("beta.test", &[("1", "a"), ("2", "b")]);
         assert_eq!(house.arrive(packet()).unwrap(), answer(2, 0, &[]));
@@ -36,6 +37,7 @@ crate::promises! {
         assert_eq!(house.inbox(), ["a", "b", "c"]);
     }
 
+    //= YMP-MSG-02
     fn the_same_id_of_another_host_is_another_message(house) {
         house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap();
         assert_eq!(house.arrive(house.packet("gamma.test", &[("1", "a")])).unwrap(), answer(1, 0, &[]));
@@ -48,6 +50,7 @@ crate::promises! {
         assert_eq!(house.inbox(), ["a"]);
     }
 
+    //= HT-PKT-04
     fn a_repeat_with_other_content_is_told_and_the_first_stays(house) {
         house.arrive(house.packet("beta.test", &[("1", "a"), ("2", "b")])).unwrap();
         let packet = house.packet("beta.test", &[("3", "c"), ("2", "z")]);
@@ -57,6 +60,7 @@ crate::promises! {
         assert_eq!(house.inbox(), ["a", "b", "c"]);
     }
 
+    //= HT-PKT-16
     fn a_message_is_recognised_after_it_was_read_and_trimmed(house) {
         house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap();
         house.acknowledge("x", 1);
@@ -65,6 +69,7 @@ crate::promises! {
         assert_eq!(house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap(), answer(0, 1, &[]));
     }
 
+    //= HT-PKT-16
     fn a_message_is_recognised_for_its_time_and_then_forgotten(house) {
         house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap();
         house.pass(Duration::from_secs(3));
@@ -78,6 +83,7 @@ crate::promises! {
         assert_eq!(house.store().figures().window_evicted, 0);
     }
 
+    //= HT-PKT-17
     fn a_peer_that_fills_its_window_forgets_its_own_oldest_only(house) {
         house.with(|settings| settings.dedupe_per_peer = 2);
         house.arrive(house.packet("gamma.test", &[("1", "g")])).unwrap();
@@ -90,6 +96,7 @@ crate::promises! {
         assert_eq!(house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap(), answer(1, 0, &[]));
     }
 
+    //= HT-PKT-17
     fn over_the_total_the_peer_with_most_entries_forgets_its_oldest(house) {
         house.with(|settings| settings.dedupe_total = 4);
         house.arrive(house.packet("gamma.test", &[("1", "g")])).unwrap();
@@ -99,6 +106,7 @@ crate::promises! {
         assert_eq!(house.arrive(house.packet("beta.test", &[("1", "a")])).unwrap(), answer(1, 0, &[]));
     }
 
+    //= HT-PKT-03
     fn repeats_under_way_together_are_kept_once(house) {
         let handed: Vec<_> = (0..50)
             .map(|_| Inbox::append(house.store(), house.packet("beta.test", &[("1", "a")])).unwrap())

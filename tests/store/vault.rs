@@ -166,6 +166,7 @@ crate::promises! {
         assert_eq!(house.vault().links.len(), 1);
     }
 
+    //= HT-REF-08
     fn marks_are_committed_with_their_packet(house) {
         let mut packet = house.packet("beta.test", &[("1", "a")]);
         packet.marks = vec![put_family("peer:beta.test", 1)];

@@ -2,6 +2,7 @@
 
 use super::*;
 
+//= SEED-HTTP-1, HT-CHK-13
 #[tokio::test]
 async fn a_packet_goes_over_http_2_and_http_1_with_the_same_head() {
     for (alpn, version, seen) in
@@ -21,6 +22,7 @@ async fn a_packet_goes_over_http_2_and_http_1_with_the_same_head() {
     }
 }
 
+//= HT-PIC-03
 #[tokio::test]
 async fn the_name_keeps_its_own_port_where_the_pin_has_another() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -29,6 +31,7 @@ async fn the_name_keeps_its_own_port_where_the_pin_has_another() {
     assert_eq!(peer.last(|request| request.authority.clone()), "alpha.test:8443");
 }
 
+//= HT-ASK-24
 #[tokio::test]
 async fn an_over_long_answer_is_read_to_its_limit_and_counts_by_its_status() {
     for alpn in ["h2", "http/1.1"] {
@@ -39,6 +42,7 @@ async fn an_over_long_answer_is_read_to_its_limit_and_counts_by_its_status() {
     }
 }
 
+//= HT-ASK-24
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -47,6 +51,7 @@ async fn a_redirect_is_an_answer_and_not_followed() {
     assert_eq!(answer.text.as_deref(), Some("redirects to https://elsewhere.test/, which is not followed"));
 }
 
+//= NODE-API-36
 #[tokio::test]
 async fn a_peer_that_repeats_the_bearer_does_not_get_it_into_the_log() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -62,6 +67,7 @@ async fn retry_after_comes_through() {
     assert_eq!((answer.status, answer.retry_after), (503, Some(Duration::from_secs(7))));
 }
 
+//= HT-REF-02, HT-REF-18
 #[tokio::test]
 async fn a_refresh_has_no_body_and_brings_new_tokens() {
     let peer = Peer::start("http/1.1", NAME, usize::MAX).await;
@@ -83,4 +89,17 @@ async fn a_request_shows_no_bearer() {
     let client = peer.client(Settings::default());
     client.request(&peer.pinned(), "/request", b"{}".to_vec(), TIME).await.unwrap();
     assert!(peer.last(|request| !request.headers.contains_key("authorization")));
+}
+
+//= YMP-INFO-01, YMP-INFO-07
+#[tokio::test]
+async fn the_four_paths_are_tried_in_their_order_until_one_has_a_document() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let found = peer.client(Settings::default()).discover(&peer.pinned(), false).await.unwrap();
+    assert_eq!((found.path, found.parameters.packet_path.as_str()), ("/.well-known/amorphos", "/p"));
+    let seen = peer.seen.lock().unwrap();
+    let paths: Vec<_> = seen.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, ["/.well-known/ymp", "/.ymp", "/.well-known/amorphos"]);
+    assert!(seen.iter().all(|request| request.headers["accept"] == "*/*"));
+    assert_eq!(peer.connections(), 1);
 }

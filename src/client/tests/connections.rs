@@ -2,6 +2,7 @@
 
 use super::*;
 
+//= HT-PIC-02, HT-PIC-03
 #[tokio::test]
 async fn a_certificate_for_another_name_ends_the_call_and_both_names_are_told() {
     let peer = Peer::start("h2", "other.test", usize::MAX).await;
@@ -36,6 +37,7 @@ async fn what_speaks_no_tls_is_told_so() {
     assert!(detail.contains("speaks no TLS"), "{detail}");
 }
 
+//= HT-ASK-21, HT-ASK-22, NODE-PIN-01
 #[tokio::test]
 async fn loopback_is_refused_unless_it_is_pinned_or_private_addresses_are_allowed() {
     let peer = Peer::start("h2", "localhost", usize::MAX).await;
@@ -57,6 +59,7 @@ async fn an_address_literal_is_called_under_a_certificate_for_it() {
     assert_eq!(peer.last(|request| request.sni.clone()), None);
 }
 
+//= HT-ASK-22
 #[tokio::test]
 async fn a_guarded_look_up_answers_addresses_or_why_not() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -68,6 +71,7 @@ async fn a_guarded_look_up_answers_addresses_or_why_not() {
     assert_eq!(error.stage, CallStage::Resolve, "{error}");
 }
 
+//= HT-ASK-23, NODE-CONF-10
 #[tokio::test]
 async fn a_low_port_is_refused_before_any_look_up() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -78,6 +82,7 @@ async fn a_low_port_is_refused_before_any_look_up() {
     assert!(detail.contains("port 25"), "{detail}");
 }
 
+//= YMP-INFO-11
 #[tokio::test]
 async fn a_closed_port_and_a_bad_path_are_told_apart() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -90,6 +95,7 @@ async fn a_closed_port_and_a_bad_path_are_told_apart() {
     }
 }
 
+//= HT-SEND-29
 #[tokio::test]
 async fn a_slow_peer_costs_no_more_than_the_deadline() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -107,6 +113,7 @@ async fn a_slow_peer_costs_no_more_than_the_deadline() {
     assert_eq!(peer.connections(), before + 1, "a connection that fell silent is not used again");
 }
 
+//= HT-SEND-31
 #[tokio::test]
 async fn calls_share_a_connection_until_it_is_due_for_renewal() {
     for alpn in ["h2", "http/1.1"] {
@@ -158,6 +165,7 @@ async fn a_strangers_grant_shares_no_connection() {
     }
 }
 
+//= HT-ASK-31
 #[tokio::test]
 async fn strangers_grants_to_one_address_are_bounded_and_known_peers_are_not() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -185,6 +193,7 @@ async fn strangers_grants_to_one_address_are_bounded_and_known_peers_are_not() {
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
 }
 
+//= NODE-PIN-01
 #[tokio::test]
 async fn a_pin_may_be_a_name() {
     let peer = Peer::start("h2", NAME, usize::MAX).await;
@@ -194,6 +203,7 @@ async fn a_pin_may_be_a_name() {
     assert_eq!(peer.last(|request| request.sni.clone()).as_deref(), Some(NAME));
 }
 
+//= HT-SEND-19
 #[tokio::test]
 async fn a_refusal_whose_body_never_ends_is_still_a_refusal() {
     let peer = Peer::start("http/1.1", NAME, usize::MAX).await;
@@ -213,4 +223,43 @@ async fn a_refusal_whose_body_never_ends_is_still_a_refusal() {
     let client = peer.client(Settings::default());
     let answer = client.send(&route, "/", &token(), body(), 2 * TIME).await.unwrap();
     assert_eq!((answer.status, answer.text.as_deref()), (401, Some("no such")));
+}
+
+/// A server that takes every byte and says nothing once TLS stands.
+async fn deaf(peer: &Peer) -> Route {
+    let mut config = (*identity(&peer.dir, NAME).server).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Some(Address::Socket(listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(tcp).await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    });
+    Route { address, ..peer.pinned() }
+}
+
+//= HT-SEND-28
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_loses_its_connection() {
+    let peer = Peer::start("h2", NAME, usize::MAX).await;
+    let millis = Duration::from_millis;
+    let client =
+        peer.client(Settings { ping_every: millis(100), ping_time: millis(300), ..Settings::default() });
+    assert_eq!(stage(&client, &deaf(&peer).await, "/").await.0, CallStage::Exchange, "long before 5 s");
+    assert!(send(&client, &peer.pinned(), "/hold").await.is_ok(), "one that is slow and answers keeps it");
+}
+
+//= HT-SEND-30
+#[tokio::test]
+async fn an_idle_connection_is_not_used_again() {
+    for alpn in ["h2", "http/1.1"] {
+        let peer = Peer::start(alpn, NAME, usize::MAX).await;
+        let client = peer.client(Settings { idle_time: Duration::from_millis(100), ..Settings::default() });
+        for calls in 1..=3 {
+            send(&client, &peer.pinned(), "/").await.unwrap();
+            assert_eq!(peer.connections(), calls, "{alpn}");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
 }

@@ -36,6 +36,8 @@ mod connections;
 
 const NAME: &str = "alpha.test";
 const TIME: Duration = Duration::from_secs(5);
+const INFORMATION: &str = r#"{"amorphos-version":"0.0.0","connection-protocols":[{"name":"https-token","version":"0.0.0",
+    "parameters":{"request-path":"/r","grant-path":"/g","packet-path":"/p"}}]}"#;
 
 pub(super) fn trust_nobody() -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -52,6 +54,7 @@ fn wall() -> Wall {
 
 /// What the server saw of a request.
 struct Seen {
+    path: String,
     version: Version,
     authority: String,
     sni: Option<String>,
@@ -171,7 +174,15 @@ async fn respond(
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let authority = head.uri.authority().map_or_else(|| host.to_owned(), ToString::to_string);
     let bearer = head.headers.get("authorization").cloned();
-    seen.lock().unwrap().push(Seen { version: head.version, authority, sni, headers: head.headers, body });
+    let path = head.uri.path().to_owned();
+    seen.lock().unwrap().push(Seen {
+        path,
+        version: head.version,
+        authority,
+        sni,
+        headers: head.headers,
+        body,
+    });
     let response = Response::builder();
     let (response, body) = match head.uri.path() {
         "/slow" => {
@@ -188,6 +199,8 @@ async fn respond(
             response.status(401),
             format!("{bearer:?} is no good: {:?}", bearer.as_ref().map(|b| b.to_str())),
         ),
+        "/.ymp" => (response.status(200), r#"{"ymp-version":"0.0.0"}"#.to_owned()),
+        "/.well-known/amorphos" | "/.amorphos" => (response.status(200), INFORMATION.to_owned()),
         "/busy" => (response.status(503).header("retry-after", "7"), String::new()),
         "/refresh" => {
             (response.status(200), r#"{"token":"t","expires-in":60,"refresh-token":"r"}"#.to_owned())

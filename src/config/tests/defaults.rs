@@ -86,6 +86,7 @@ services = ["example/form"]       # may send as these, and read their inboxes
 admin = false                     # may see and steer links, dead messages, metrics
 "#;
 
+//= NODE-CONF-01
 #[test]
 fn the_documented_settings_are_the_defaults() {
     let (documented, _) = read_with(&format!("{DOCUMENTED}{APP}"), &[]).unwrap();
@@ -98,6 +99,7 @@ fn the_documented_settings_are_the_defaults() {
     assert_eq!(without_places(documented), without_places(defaults));
 }
 
+//= HT-ASK-23, HT-PKT-16, NODE-CONF-01, NODE-CONF-07
 #[test]
 fn the_defaults_are_those_of_the_documentation() {
     let (config, warnings) = with("").unwrap();
@@ -123,6 +125,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(warnings, []);
 }
 
+//= YMP-INFO-05
 #[test]
 fn the_documented_lists_are_read() {
     let (config, warnings) = read_with(&format!("{DOCUMENTED}{LISTS}"), &[]).unwrap();

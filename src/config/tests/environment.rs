@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use super::{APP, Config, problems, read_with, with};
 use crate::wire::host::PeerHost;
 
+//= NODE-CONF-03, NODE-CONF-04, NODE-CONF-10
 #[test]
 fn variables_override_the_file() {
     let env = [
@@ -33,6 +34,7 @@ fn variables_override_the_file() {
     assert_eq!((config.node.peers.len(), warnings), (1, vec![]));
 }
 
+//= NODE-CONF-04
 #[test]
 fn a_wrong_variable_is_named() {
     let env = [
@@ -54,6 +56,7 @@ fn a_wrong_variable_is_named() {
     assert!(!all.concat().contains("fedcba"));
 }
 
+//= NODE-CONF-06
 #[test]
 fn an_unknown_variable_is_a_warning_and_the_commands_own_are_none() {
     let own = [("YMP_TOKEN", "x"), ("YMP_LOCAL", "x"), ("YMP_LOG", ""), ("YMP_LOG_FORMAT", "")];
@@ -66,6 +69,7 @@ fn an_unknown_variable_is_a_warning_and_the_commands_own_are_none() {
     );
 }
 
+//= NODE-CONF-07
 #[test]
 fn the_logs_short_variables_win_and_are_named_where_they_are_wrong() {
     let text = format!("host = \"a.test\"\n[log]\nfilter = \"warn\"\n{APP}");

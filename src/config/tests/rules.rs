@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{one_problem, one_warning, problems, read_with, with};
 use crate::wire::{host::PeerHost, packet::ServiceKey};
 
+//= NODE-CONF-05
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     assert_eq!(
@@ -45,6 +46,7 @@ fn what_is_not_toml_is_named_with_its_line() {
     assert!(one_problem("host = \"twice.test\"").starts_with("2: is not TOML: "));
 }
 
+//= NODE-CONF-10
 #[test]
 fn each_rule_of_a_section_is_kept() {
     for (text, start) in [
@@ -176,6 +178,7 @@ fn what_may_surprise_is_a_warning() {
     assert!(warnings[0].to_string().contains("apps: has no table"), "{warnings:?}");
 }
 
+//= NODE-PIN-04
 #[test]
 fn any_part_of_a_peers_paths_may_be_pinned() {
     for paths in
@@ -200,6 +203,7 @@ fn a_service_of_an_app_runs_though_it_is_not_published() {
     assert!(document.contains("\"message-protocols\":[]"), "{document}");
 }
 
+//= HT-ASK-20, NODE-CONF-08
 #[test]
 fn only_listed_hosts_are_allowed_where_the_policy_says_so() {
     let (config, _) = with("[federation]\npolicy = \"listed\"\n[[peers]]\nhost = \"b.test\"").unwrap();
@@ -207,6 +211,7 @@ fn only_listed_hosts_are_allowed_where_the_policy_says_so() {
     assert!(!config.node.policy.allows(&PeerHost::parse("c.test").unwrap()));
 }
 
+//= NODE-CONF-15
 #[test]
 fn lifetimes_of_seconds_are_allowed() {
     let (config, warnings) = with("[tokens]\nlifetime = \"2s\"\nrefresh-lifetime = \"250ms\"").unwrap();

@@ -12,11 +12,12 @@ pub(super) enum Cure {
 }
 
 impl Asking {
-    //= https-token, "Sending": 401: the current token, else refresh once, exchange once, back off
     /// A packet sent with this token was answered with 401.
     pub(in crate::link) fn on_401(&mut self, token: &Digest, now: Now) -> After401 {
+        //= HT-SEND-08: with the current one
         let shown_is_current = self.current(now).is_some_and(|current| current.digest() == *token);
         self.held.reject(token);
+        //= HT-ASK-14: the previous one first
         if self.current(now).is_some() {
             if shown_is_current {
                 // The newest one never worked: the one before it is the current one from here.
@@ -24,6 +25,7 @@ impl Asking {
             }
             return After401::SendAgain;
         }
+        //= HT-SEND-09: refresh once, exchange once
         match self.cure {
             Cure::None if self.held.is_refreshable() => {
                 self.cure = Cure::Refreshed;
@@ -42,6 +44,7 @@ impl Asking {
                 After401::Wait
             }
             // The cure stays where it is: after the back-off one more exchange is the probe.
+            //= HT-SEND-10: the link has failed
             Cure::Exchanged => {
                 self.drop_held();
                 After401::Failed

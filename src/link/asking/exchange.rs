@@ -59,6 +59,7 @@ impl Ask {
     fn key(&self) -> GrantKey {
         match &self.proof {
             Proof::Tokens { pair, .. } => GrantKey::Bearer(pair.access),
+            //= HT-GRANT-06: recognised by its state
             Proof::State(state) => GrantKey::State(*state),
         }
     }
@@ -116,6 +117,7 @@ impl Exchange {
         self.state != State::Idle
     }
 
+    //= HT-SEND-01: one at a time
     /// Whether one may begin.
     pub(super) fn is_free(&self) -> bool {
         self.state == State::Idle && !self.calling
@@ -149,7 +151,7 @@ impl Exchange {
         self.state = State::LookingUp { gone: None };
     }
 
-    //= https-token, "Being granted": what our request is answered decides nothing, except 404 and 405
+    //= HT-GRANT-14: looked up anew
     /// The request found nobody: its exchange is over, and whether another form or path helps is looked up.
     pub(super) fn look_up_anew(&mut self, reason: String) {
         self.give_up();
@@ -177,6 +179,7 @@ impl Exchange {
                 let pair = FreshPair {
                     token: secret(ctx.dice),
                     refresh: secret(ctx.dice),
+                    //= NODE-CONF-15: with a request
                     lifetime: ctx.settings.token_lifetime,
                     made: now,
                 };
@@ -185,11 +188,13 @@ impl Exchange {
                 (Proof::Tokens { family: number(ctx.dice), pair: new }, Request::Tokens(pair))
             }
             Form::State => {
+                //= HT-REV-20: 256 random bits
                 let state = secret(ctx.dice);
                 (Proof::State(state.digest()), Request::State(state))
             }
         };
         let ask = Ask { proof, accept_until: ctx.now.mono.plus(GRANT_LATE) };
+        //= HT-GRANT-13: taken from here
         self.state = State::Asked { ask, give_up: ctx.now.mono.plus(ctx.settings.grant_wait) };
         self.calling = true;
         self.version += 1;
@@ -206,7 +211,7 @@ impl Exchange {
         matches!(&self.state, State::Asked { give_up, .. } if now.mono >= *give_up)
     }
 
-    //= https-token, "Being granted": failed after grant-wait, but its grant is still accepted for 5 min
+    //= HT-GRANT-16: its grant is taken for 5 min
     pub(super) fn give_up(&mut self) {
         if let State::Asked { ask, .. } = std::mem::replace(&mut self.state, State::Idle) {
             self.late.push(ask);
@@ -227,21 +232,27 @@ impl Exchange {
         let (key, host) = (grant.key(), grant.host());
         let altered = |repeat: &RepeatRecord| (repeat.token, repeat.refresh) != grant.brought();
         let known = self.repeats.iter().find(|repeat| repeat.key() == key && now.wall < repeat.expires);
+        //= HT-PIC-01: the bearer proves the caller
         let ask = self.current().into_iter().chain(&self.late).find(|ask| ask.key() == key);
         let ask = ask.filter(|ask| ask.is_open(now));
+        //= HT-GRANT-03: 401
         if known.is_none() && ask.is_none() {
             return Err(key.unknown());
         }
+        //= HT-GRANT-04: 403
         if host != asked {
             return Err(Refusal::GrantOtherHost);
         }
         let first = keeping.into_iter().find(|repeat| repeat.key() == key).or(known);
+        //= HT-GRANT-05: 403
         if first.is_some_and(altered) {
             return Err(Refusal::GrantAltered);
         }
+        //= HT-GRANT-02, HT-GRANT-07: a repeat changes nothing; R3 as R1
         if known.is_some() {
             return Ok(None);
         }
+        //= HT-GRANT-01: kept, then 204
         Ok(Some(Judged::new(grant, &ask.ok_or_else(|| key.unknown())?.proof, now)))
     }
 
@@ -291,6 +302,7 @@ impl GrantKey {
     fn unknown(self) -> Refusal {
         match self {
             Self::Bearer(_) => Refusal::TokenUnknown,
+            //= HT-GRANT-08: 403
             Self::State(_) => Refusal::StateUnknown,
         }
     }
@@ -346,14 +358,16 @@ impl Judged {
     fn new(grant: &Granted, proof: &Proof, now: Now) -> Self {
         let held = grant.held(now);
         let (token, refresh) = grant.brought();
-        //= https-token, "Being granted": the record lives as long as the token
+        //= HT-GRANT-11: as long as the token
         let remembered = |ask, expires: Wall| RepeatRecord { ask, token, refresh, expires };
         match proof {
             Proof::Tokens { family, pair } => Self {
                 repeat: remembered(pair.access, pair.access_until),
+                //= HT-DOOR-02: the ask token becomes the access token
                 opens: Some((*family, *pair)),
                 held,
             },
+            //= HT-REV-16: opens no family
             Proof::State(state) => Self { repeat: remembered(*state, held.expires), opens: None, held },
         }
     }

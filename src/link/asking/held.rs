@@ -31,7 +31,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    //= https-token, "Refreshing": at 3/4 of the lifetime, with jitter, so that many links do not come due together
+    //= HT-REF-14: at 3/4, with jitter
     fn new(record: HeldRecord, dice: &mut dyn Dice) -> Self {
         let life = record.expires.since(record.received);
         // At 3/4, less up to a tenth of the lifetime.
@@ -64,6 +64,7 @@ impl HeldTokens {
         self.0.iter().filter(|held| !held.rejected).map(|held| held.record.clone()).collect()
     }
 
+    //= HT-ASK-16: the newest
     /// The token to send with: the newest that opens.
     pub(super) fn current(&self, now: Now) -> Option<&HeldToken> {
         self.0.iter().find(|held| held.opens(now.wall)).map(|held| &held.record.token)
@@ -84,6 +85,7 @@ impl HeldTokens {
         self.newest().is_some_and(|held| held.refresh().is_some())
     }
 
+    //= HT-ASK-13: the one that works stays
     /// An exchange brought a pair. `false`: it was there already.
     pub(super) fn take(&mut self, record: &HeldRecord, now: Now, dice: &mut dyn Dice) -> bool {
         if self.0.iter().any(|held| held.record.token == record.token) {

@@ -153,7 +153,7 @@ impl Asking {
         self.exchange.wake_at().into_iter().chain(next).min()
     }
 
-    //= https-token, "Sending": never more than one refresh or exchange per peer in 2 s
+    //= HT-SEND-11: one in 2 s
     fn next(&self, mail: bool, lively: bool, now: Now) -> Option<(Step, Mono)> {
         let (step, at) = self.due(mail, lively, now)?;
         Some((step, self.started.map_or(at, |started| at.max(started.plus(EXCHANGE_PACE)))))
@@ -164,17 +164,19 @@ impl Asking {
         if self.connect_wanted && self.exchange.is_free() {
             return Some((Step::Ask, now.mono));
         }
+        //= HT-REV-18: R3: requested anew
         let step = if self.held.is_refreshable() { Step::Renew } else { Step::Ask };
         if step == Step::Ask && !self.exchange.is_free() {
             return None;
         }
         let at = match self.renewal {
+            //= HT-REF-15: once at a time
             Renewal::Running { .. } | Renewal::Keeping { .. } | Renewal::Abandoned => None,
             Renewal::Idle | Renewal::Resting { .. } if self.refresh_wanted => Some(now.mono),
             // With nothing left to send with, a renewal that rests would hold the mail; the link's own rest is the pause.
             Renewal::Resting { .. } | Renewal::Idle if lacking => Some(now.mono),
             Renewal::Resting { until, .. } => (mail || lively).then_some(until),
-            //= https-token, "Refreshing": a link that sent nothing for a day is refreshed when there is mail
+            //= HT-REF-16: when there is mail
             Renewal::Idle => {
                 let newest = self.held.newest().filter(|_| mail || lively)?;
                 Some(now.mono.plus(newest.renew_at.since(now.wall)))
@@ -192,6 +194,7 @@ impl Asking {
     ) -> Outcome {
         let form = found.as_ref().ok().copied();
         match (self.exchange.on_found(found.err(), changed), form) {
+            //= HT-REV-01: as the peer's parameters say
             (LookedUp::Go, Some(form)) => {
                 let request = self.exchange.begin(form, ctx);
                 ctx.out.push_back(Action::Ask(request));
@@ -221,6 +224,7 @@ impl Asking {
 
     /// The grant may not have come in time.
     pub(super) fn on_woken(&mut self, ctx: &mut Context<'_>) -> Outcome {
+        //= HT-GRANT-15: failed after grant-wait
         if !self.exchange.is_overdue(ctx.now) {
             return Outcome::Quiet;
         }
@@ -228,8 +232,8 @@ impl Asking {
         self.give_up(format!("grant: the peer did not call back within {wait} s"), ctx)
     }
 
-    //= https-token, "Grant a token request", MUST 1: 204 when the request is valid
-    //= https-token, "Grant a token request", MUST 2: an error when it is not
+    //= SEED-GRANT-1, SEED-GRANT-2: 204 when it is valid; an error when it is not
+    //= HT-GRANT-12: judging changes nothing
     /// Judges a grant: `Ok(Some(..))` is to be kept and then answered with 204, `Ok(None)` is a repeat. `asked` is the host
     /// that was asked; `keeping` are the grants on their way to the disk.
     pub(super) fn judge_grant<'a>(
@@ -244,6 +248,7 @@ impl Asking {
         Ok(judged.map(|judged| judged.into_change(call)))
     }
 
+    //= SEED-GRANT-3: the tokens may be used
     /// A change is on disk: the tokens may be used.
     pub(super) fn on_kept(&mut self, change: &Change, ctx: &mut Context<'_>) {
         match change {
@@ -264,6 +269,7 @@ impl Asking {
 
     /// A change could not be kept: as if what brought it had not come.
     pub(super) fn on_not_kept(&mut self, change: &Change, ctx: &mut Context<'_>) {
+        //= HT-CRASH-04: repeated with the old token
         if matches!(change, Change::Renewed { .. }) && matches!(self.renewal, Renewal::Keeping { .. }) {
             self.renewal.rest(ctx);
         }
@@ -281,6 +287,7 @@ impl Asking {
         };
         match reply {
             Ok(reply) => {
+                //= HT-REF-17: committed, then used
                 self.renewal = Renewal::Keeping { tries };
                 let held = held::renewed(reply, ctx.now);
                 (Some(Change::Renewed { old, held }), Outcome::Quiet)
@@ -307,7 +314,7 @@ impl Asking {
         Outcome::Failed(format!("refresh: {reason}"))
     }
 
-    //= https-token, "Refreshing": anything else: refused, we request anew, and queued messages stay queued
+    //= HT-REF-20: requested anew, mail stays
     fn on_refresh_refused(&mut self, old: &Digest, reason: String, ctx: &mut Context<'_>) {
         self.renewal = Renewal::Idle;
         self.held.spend(old);

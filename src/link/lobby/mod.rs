@@ -105,7 +105,7 @@ impl Lobby {
         self.start(now);
     }
 
-    //= https-token, "Request a token", MUST 3: a request to grant a token request
+    //= SEED-REQ-3, HT-ASK-33: a request to grant a token request; a bounded table
     /// A request came in.
     ///
     /// # Errors
@@ -172,7 +172,6 @@ impl Lobby {
             GrantVerdict::Taken => self.take(host, now),
             GrantVerdict::Misused => self.end(host, Ended::Misused(reason), now),
             GrantVerdict::Refused => self.end(host, Ended::Refused(reason), now),
-            //= https-token, "Being asked": any other status: both sides' tokens are dropped
             GrantVerdict::Elsewhere => {
                 offering.step = Step::Seeking { reason };
                 self.look_up(host);
@@ -261,6 +260,7 @@ impl Lobby {
     fn begin(&mut self, host: &PeerHost, now: Now) -> bool {
         let Some(entry) = self.hosts.get_mut(host) else { return true };
         let Some(next) = entry.waiting.first() else { return true };
+        //= HT-ASK-26: one for a host
         if entry.turn.is_some() || !self.slots.has_room(next, self.settings.slots) {
             return false;
         }
@@ -322,7 +322,7 @@ impl Lobby {
         }
     }
 
-    //= https-token, "Request a token", MUST 2: the tokens are not used before the grant's 204
+    //= SEED-REQ-2: not used before the grant's 204
     fn take(&mut self, host: &PeerHost, now: Now) {
         let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
         let Stage::Granting(offering) = &mut turn.stage else { return };

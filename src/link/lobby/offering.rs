@@ -63,6 +63,7 @@ impl Offering {
     ) -> Self {
         let (token, made, lifetime) = (secret(dice), now.wall, settings.token_lifetime);
         let access = token.digest();
+        //= HT-REV-13: of its own kind
         let (fresh, pair) = match asked.request.form() {
             Form::Tokens => {
                 let refresh = secret(dice);
@@ -82,9 +83,11 @@ impl Offering {
     pub(super) fn grant(&self, request: &TokenRequest) -> Option<Grant> {
         match (&self.fresh, request) {
             (Fresh::Pair(pair), TokenRequest::Tokens(offer)) => {
+                //= HT-REV-05: bearer = the request's token
                 Some(Grant::Tokens { bearer: offer.token.clone(), pair: pair.clone() })
             }
             (Fresh::Single(access), TokenRequest::State(asked)) => {
+                //= HT-REV-06: the request's state, no bearer
                 Some(Grant::State { state: asked.state.clone(), access: access.clone() })
             }
             (Fresh::Pair(_), TokenRequest::State(_)) | (Fresh::Single(_), TokenRequest::Tokens(_)) => None,
@@ -113,16 +116,18 @@ impl Offering {
 /// Why a request is not granted, as its host's parameters and its standing are.
 pub(super) fn misfit(asked: &Asked, form: Form, standing: Standing) -> Option<&'static str> {
     match (asked.request.form(), form) {
-        //= https-token, "The three published revisions": granted only where it fits the host's parameters
+        //= HT-REV-14: R1 or R2 in the name of an R3 host
         (Form::Tokens, Form::State) => {
             Some("it asks with tokens (R1, R2) in the name of a host whose parameters have no refresh-path")
         }
+        //= HT-REV-15: R3 in the name of a host whose token we hold
         (Form::State, Form::Tokens) if standing.holds => Some(
             "it asks with a state (R3) in the name of a host that has a refresh-path and whose token we hold",
         ),
         (Form::State, Form::State | Form::Tokens) if !asked.likely && !standing.has_room => {
             Some("anybody could have sent it, and no token that is in use makes room for such")
         }
+        //= HT-REF-11: a peer may always ask anew
         (Form::Tokens, Form::Tokens) | (Form::State, Form::State | Form::Tokens) => None,
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    //= HT-ASK-32: a look-up holds a slot
     pub(super) fn occupy(&mut self, asked: &Asked) {
         self.all += 1;
         self.strangers += usize::from(!asked.known);
@@ -30,7 +31,7 @@ impl Slots {
         }
     }
 
-    //= https-token, "Being asked": one client address has at most 1/8 of all slots, half are for peers that we know
+    //= HT-ASK-30: an eighth, and half
     pub(super) fn has_room(&self, asked: &Asked, all: usize) -> bool {
         let from_there = self.by_origin.get(&asked.origin).copied().unwrap_or(0);
         let room = self.all < all && (asked.known || self.strangers < (all / 2).max(1));

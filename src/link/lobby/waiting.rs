@@ -83,6 +83,7 @@ impl Waiting {
         self.0.iter()
     }
 
+    //= HT-ASK-28: the host's own go first
     /// The host's own addresses are known: what came from one of them goes first. The first of these is given back, where
     /// there is one.
     pub(super) fn take_likely(&mut self, addresses: &[Origin]) -> Option<Waiter> {
@@ -107,6 +108,7 @@ impl Waiting {
         self.0.retain(|waiter| now < waiter.until);
     }
 
+    //= HT-ASK-27: 8, by client address
     /// Likely addresses first; one place for each client address, 8 for the likely and 8 for the others.
     pub(super) fn line_up(&mut self, waiter: Waiter) -> Result<(), Dropped> {
         if let Some(same) = self.0.iter_mut().find(|each| each.asked.origin == waiter.asked.origin) {

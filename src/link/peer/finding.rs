@@ -94,7 +94,7 @@ impl Peer {
         found.as_ref().is_ok_and(|found| known != Some(&found.parameters))
     }
 
-    //= https-token, "Sending": 404, 405, 410: look the parameters up anew, then as refused
+    //= HT-SEND-15: looked up anew
     pub(super) fn on_gone(&mut self, reason: String, page: bool, ctx: &mut Context<'_>) {
         if self.sent_under.as_ref().is_some_and(|under| Some(under) != self.packet_path()) {
             // It went to the old path while the new one was being found.
@@ -140,7 +140,6 @@ impl Peer {
         published.is_some_and(|published| !is_fresh(published, now))
     }
 
-    //= https-token, "Sending": a single message that is too large is dead; after 10 condemned nothing more is
     /// Messages that are larger than the peer says that it takes are set aside; it is known that it still says so.
     fn on_oversize(&mut self, ctx: &mut Context<'_>) {
         ctx.bounds = self.bounds();
@@ -165,6 +164,7 @@ impl Peer {
         }
     }
 
+    //= HT-SEND-16: backs off, mail stays
     /// The peer refuses the link: it backs off, and the mail stays.
     pub(super) fn refuse(&mut self, reason: &str, ctx: &mut Context<'_>) {
         ctx.note(Fact::LinkRefused(reason.to_owned()));
@@ -172,6 +172,7 @@ impl Peer {
     }
 }
 
+//= HT-GRANT-14: 404 and 405 alone
 /// Why our request cannot have reached the peer's grant code, where that is so.
 pub(super) fn unreached(reply: &Reply) -> Option<Unreached> {
     match reply {

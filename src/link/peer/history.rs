@@ -24,7 +24,7 @@ impl Peer {
         }
     }
 
-    //= https-token, "Sending": anything authenticated heard from that peer brings one probe forward
+    //= HT-SEND-22: one probe
     pub(super) fn on_heard(&mut self, ctx: &mut Context<'_>) {
         self.health.hear(ctx.now);
         if self.rest.is_some_and(|rest| rest.may_be_cut) {

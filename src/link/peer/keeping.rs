@@ -74,13 +74,14 @@ impl Peer {
                     self.families.open(family, pair, ctx.now.wall);
                 }
                 ctx.note(Fact::GrantAccepted);
+                //= HT-GRANT-10: then 204
                 ctx.out.push_back(Action::AnswerGrant { call, verdict: Some(Ok(())) });
                 self.come_up(ctx);
             }
             Change::Taken { held, family, pair } => {
                 self.families.open(family, pair, ctx.now.wall);
                 ctx.note(Fact::GrantTaken { surely: held.is_some() });
-                //= https-token, "The three published revisions": an R3 peer's 204 for our grant proves nothing
+                //= HT-REV-17: an R3 peer's 204 proves nothing
                 if held.is_some() {
                     self.come_up(ctx);
                 }

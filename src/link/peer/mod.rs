@@ -219,6 +219,7 @@ impl Peer {
             }
             Event::Found(found) => self.on_found(found, ctx),
             Event::GrantArrived { call, grant } => self.on_grant(call, &grant, ctx),
+            //= SEED-GRANT-4, HT-ASK-15: its tokens may be used; whatever we ask meanwhile
             Event::GrantTaken { family, pair, offer } => {
                 self.keep(taken(offer.as_ref(), family, pair, ctx.now), ctx);
             }

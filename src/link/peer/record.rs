@@ -22,6 +22,7 @@ use crate::{
 };
 
 impl Peer {
+    //= HT-CRASH-01: asked anew
     /// A peer as stored. `found` is how it is spoken to: what the record says of that, under what is pinned by now.
     #[must_use]
     pub fn from_record(
@@ -46,6 +47,7 @@ impl Peer {
         peer
     }
 
+    //= HT-ASK-07, HT-GRANT-10: one commit
     /// The writes that keep a change: the link as it will be, the family that the change opens, those that made room.
     #[must_use]
     pub fn writes(&self, change: &Change, now: Now) -> Vec<VaultWrite> {

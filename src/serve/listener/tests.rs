@@ -155,6 +155,7 @@ async fn until_closed(stream: &mut Tls) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
+//= SEED-HTTP-1
 #[tokio::test]
 async fn both_versions_are_served_as_alpn_chose() {
     let server = start(ConnectionSettings::default());
@@ -235,6 +236,7 @@ async fn an_idle_connection_is_closed_and_one_with_a_request_in_hand_is_not() {
     assert!(one.is_closed() && two.is_closed());
 }
 
+//= NODE-CONF-12
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_the_next_is_closed_at_once() {
     let server = start(ConnectionSettings { connections_per_address: 1, ..ConnectionSettings::default() });
@@ -274,6 +276,7 @@ async fn a_stop_does_not_wait_for_ever() {
     assert!(call.await.unwrap().is_err());
 }
 
+//= HT-CHK-09
 #[tokio::test]
 async fn an_over_long_body_is_taken_so_that_its_answer_arrives() {
     let server = start(ConnectionSettings::default());

@@ -55,6 +55,7 @@ struct DeadOne<'a> {
 pub(super) async fn list(node: &Node, call: &Call<'_>) -> Result<Answer, Fault> {
     let query = Query::read(call.query, &["host", "max", "after"])?;
     let max = query.count("max", LISTED, PAGE_MESSAGES_MAX)?;
+    //= NODE-API-32: all, or its own
     let senders = (!call.app.admin).then(|| call.app.services.clone());
     let host = query.value("host").map(|text| named_host("host", text)).transpose()?;
     let after = match query.value("after") {

@@ -81,6 +81,7 @@ pub(super) fn open(
     Ok(answer)
 }
 
+//= NODE-API-27: resumes
 /// Where the reader was; the start where it says nothing.
 fn last_seen(headers: &HeaderMap, service: &ServiceKey) -> Result<Cursor, Fault> {
     let mut all = headers.get_all(LAST_EVENT_ID).iter();
@@ -117,6 +118,7 @@ impl Stream {
                 self.after = last.cursor;
             }
             bit = if entries.is_empty() {
+                //= NODE-API-37: every 15 s
                 Bytes::from_static(b":\n\n")
             } else {
                 events(&self.service, &entries)
@@ -125,6 +127,7 @@ impl Stream {
     }
 }
 
+//= NODE-API-26: the cursor and the entry
 fn events(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
     let mut text = Vec::new();
     for entry in entries {
@@ -147,6 +150,7 @@ mod tests {
     use super::*;
     use crate::wire::{host::PeerHost, time::Wall};
 
+    //= NODE-API-26
     #[test]
     fn a_message_with_line_breaks_is_several_data_lines_and_the_same_json() {
         let service = ServiceKey::new("p", "s");
@@ -163,6 +167,7 @@ mod tests {
         assert_eq!(json["message"], serde_json::json!({"n": 1, "x": "\n"}));
     }
 
+    //= NODE-API-27
     #[test]
     fn the_last_id_is_a_cursor_of_this_inbox_or_nothing() {
         let service = ServiceKey::new("p", "s");

@@ -39,7 +39,9 @@ pub(super) async fn read(
 ) -> Result<Answer, Fault> {
     call.check_service(service)?;
     let query = Query::read(call.query, &["max", "wait"])?;
+    //= NODE-API-23: at most 10,000
     let max = query.count("max", PAGE_MESSAGES, PAGE_MESSAGES_MAX)?;
+    //= NODE-API-22: at most 60 s
     let wait = query.duration("wait", Duration::ZERO, POLL_TIME_MAX)?.unwrap_or_default();
     let entries = tokio::select! {
         biased;
@@ -85,6 +87,7 @@ struct AckIn {
     cursor: String,
 }
 
+//= NODE-API-25: 204, or 400
 pub(super) async fn acknowledge(
     node: &Node,
     mut call: Call<'_>,
@@ -120,6 +123,7 @@ mod tests {
         InboxEntry { cursor, received, from, raw: Bytes::copy_from_slice(raw.as_bytes()) }
     }
 
+    //= NODE-API-21
     #[test]
     fn a_page_carries_messages_byte_for_byte() {
         let service = ServiceKey::new("p", "s");
@@ -144,6 +148,7 @@ mod tests {
         assert_eq!(json["messages"].as_array().unwrap().len(), 2);
     }
 
+    //= NODE-API-25
     #[test]
     fn only_a_cursor_of_this_inbox_is_taken() {
         let service = ServiceKey::new("p", "s");

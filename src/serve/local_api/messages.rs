@@ -51,6 +51,7 @@ struct AcceptedOne<'a> {
 
 pub(super) async fn submit(node: &Node, mut call: Call<'_>, time: Duration) -> Result<Answer, Fault> {
     let query = Query::read(call.query, &["time-to-live"])?;
+    //= NODE-API-17: its own
     let time_to_live = query.duration("time-to-live", Duration::from_secs(1), LIFETIME_MAX)?;
     let body = call.json(time).await?;
     let drafts = drafts(&body, node.host(), call.app)?;
@@ -75,6 +76,7 @@ struct MessageOut<'a> {
     delivered_at: Option<Wall>,
 }
 
+//= NODE-API-18: its state
 pub(super) fn show(node: &Node, call: &Call<'_>, id: &str) -> Result<Answer, Fault> {
     Query::read(call.query, &[])?;
     let message = visible(node, call.app, id)?;
@@ -91,6 +93,7 @@ pub(super) fn show(node: &Node, call: &Call<'_>, id: &str) -> Result<Answer, Fau
     Ok(json(StatusCode::OK, &out))
 }
 
+//= NODE-API-19: others get 404
 /// A message that this app may see. One that it may not is told like one that is not there.
 pub(super) fn visible(node: &Node, app: &Principal, id: &str) -> Result<MessageView, Fault> {
     let message = node.message(id)?;
@@ -107,6 +110,7 @@ pub(super) fn drafts(body: &[u8], own: &OwnHost, app: &Principal) -> Result<Vec<
     raws.iter().enumerate().map(|(index, raw)| draft(index, raw, own, app)).collect()
 }
 
+//= NODE-API-12: named
 fn draft(index: usize, raw: &str, own: &OwnHost, app: &Principal) -> Result<Draft, Fault> {
     let draft = Draft::decode(raw.as_bytes(), own).map_err(|error| Fault::Draft { index, error })?;
     if app.may_act_for(&draft.sender) {
@@ -151,6 +155,7 @@ impl<'de> Deserialize<'de> for Raws<'de> {
     }
 }
 
+//= NODE-API-09: one, or many
 /// The text of each message: one that stands alone has `sender`, many stand in `messages`.
 fn split(body: &[u8]) -> Result<Vec<&str>, Fault> {
     let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
@@ -202,6 +207,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
+    //= NODE-API-09
     #[test]
     fn one_message_stands_alone_and_many_stand_in_messages() {
         assert_eq!(read(ONE).unwrap().len(), 1);
@@ -211,6 +217,7 @@ mod tests {
         assert_eq!(read(&with_property).unwrap().len(), 1);
     }
 
+    //= NODE-API-12
     #[test]
     fn the_message_and_the_property_at_fault_are_named() {
         let (status, problem) = refused(&format!(
@@ -222,6 +229,7 @@ mod tests {
         assert_eq!((status, &problem["index"], &problem["field"]), (400, &0.into(), &"message".into()));
     }
 
+    //= NODE-API-02
     #[test]
     fn an_app_sends_only_as_its_services_also_an_admin() {
         let (status, problem) = refused(&ONE.replace(r#""service":"s""#, r#""service":"other""#));
@@ -245,6 +253,7 @@ mod tests {
         }
     }
 
+    //= NODE-API-09
     #[test]
     fn more_than_ten_thousand_are_too_large() {
         let body = format!(r#"{{"messages":[1{}]}}"#, ",1".repeat(LOCAL_MESSAGES_MAX));

@@ -233,6 +233,7 @@ fn route_for(method: &Method, path: &str) -> Result<Route, Fault> {
     if route.takes(method) { Ok(route) } else { Err(Fault::Method(route.allow())) }
 }
 
+//= NODE-API-01: 401
 fn known(access: &Access, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
     let shown = bearer(headers)?.ok_or(Refusal::TokenMissing)?;
     Ok(access.authenticate(shown).ok_or(Refusal::TokenUnknown)?)
@@ -243,9 +244,11 @@ impl Call<'_> {
     async fn json(&mut self, time: Duration) -> Result<Bytes, Fault> {
         check_json(self.headers)?;
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        //= NODE-API-05: 8 MiB
         Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, time, &mut self.share).await?)
     }
 
+    //= NODE-API-02: 403
     fn check_service(&self, service: &ServiceKey) -> Result<(), Fault> {
         if self.app.may_act_for(service) {
             return Ok(());
@@ -254,6 +257,7 @@ impl Call<'_> {
         Err(Fault::Forbidden { what, index: None })
     }
 
+    //= NODE-API-02: 403
     fn check_admin(&self) -> Result<(), Fault> {
         if self.app.admin {
             return Ok(());

@@ -66,6 +66,7 @@ pub(super) fn show(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, F
     Ok(json(StatusCode::OK, &node.peer(&host).ok_or_else(unknown)?))
 }
 
+//= NODE-API-29: and wait
 pub(super) async fn connect(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
     let (node, host) = (node.clone(), named(call, host)?);
     said(call, &host, "connect");
@@ -73,6 +74,7 @@ pub(super) async fn connect(node: &Node, call: &Call<'_>, host: &str) -> Result<
     Ok(json(StatusCode::OK, &view))
 }
 
+//= NODE-API-30: now
 pub(super) async fn refresh(node: &Node, call: &Call<'_>, host: &str) -> Result<Answer, Fault> {
     let (node, host) = (node.clone(), named(call, host)?);
     said(call, &host, "refresh");

@@ -25,6 +25,7 @@ use crate::{
 /// How long is waited where the call does not say.
 const WAIT: Duration = Duration::from_secs(30);
 
+//= NODE-API-38: 200, or 504
 pub(super) async fn ask(
     node: &Node,
     mut call: Call<'_>,

@@ -50,6 +50,7 @@ fn another_path_is_a_404_and_another_method_a_405_that_names_the_right_one() {
     }
 }
 
+//= NODE-API-01
 #[test]
 fn without_a_valid_token_the_door_stays_shut() {
     let token = Zeroizing::new("app-token-app-token".to_owned());
@@ -70,6 +71,7 @@ fn without_a_valid_token_the_door_stays_shut() {
     assert_eq!(try_with(Some("bearer app-token-app-token")).unwrap().name, "app");
 }
 
+//= NODE-API-02
 #[test]
 fn an_app_reads_its_own_inboxes_and_only_admins_see_links() {
     let own = ServiceKey::new("p", "s");

@@ -14,6 +14,7 @@ fn malformed(index: Option<usize>) -> Refusal {
     Refusal::Malformed { what: "`id` is missing".into(), index }
 }
 
+//= HT-PKT-18
 #[tokio::test]
 async fn each_refusal_has_its_status_and_its_stable_type() {
     let host = "b.test".to_owned();
@@ -42,6 +43,7 @@ async fn each_refusal_has_its_status_and_its_stable_type() {
     }
 }
 
+//= NODE-API-03
 #[tokio::test]
 async fn each_error_of_the_node_has_its_status() {
     let wait = Duration::from_millis(1500);
@@ -60,6 +62,7 @@ async fn each_error_of_the_node_has_its_status() {
     }
 }
 
+//= HT-REF-13, HT-PKT-05
 #[tokio::test]
 async fn an_unknown_bearer_is_challenged_and_on_packets_told_that_it_is_the_token() {
     let (answer, _) = read(Refusal::TokenUnknown.into(), Door::Plain).await;
@@ -88,6 +91,7 @@ async fn retry_after_is_whole_seconds_and_at_least_one() {
     }
 }
 
+//= HT-PKT-18
 #[tokio::test]
 async fn the_place_and_the_property_at_fault_are_named() {
     let (_, problem) = read(malformed(Some(4)).into(), Door::Packet).await;
@@ -106,6 +110,7 @@ async fn a_detail_quotes_nothing_at_length() {
     assert_eq!(problem["detail"].as_str().unwrap().len(), limits::DETAIL_CHARS_MAX);
 }
 
+//= NODE-API-03
 #[tokio::test]
 async fn what_the_faces_refuse_has_its_status() {
     for (fault, status) in [

@@ -77,6 +77,7 @@ impl Shared {
             }
         }
         let min_bytes = self.settings.free_space_min;
+        //= NODE-CONF-13: nothing more is taken
         if self.space_low.load(Ordering::Relaxed) { Err(StoreError::Space { min_bytes }) } else { Ok(()) }
     }
 }

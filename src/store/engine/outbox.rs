@@ -43,6 +43,7 @@ impl Task for Append {
         let mut known: HashMap<&str, ([u8; 32], MessageState)> = HashMap::new();
         let mut fresh = Vec::new();
         for (at, item) in self.batch.items.iter().enumerate() {
+            //= NODE-API-13: sent once
             if !known.contains_key(&*item.id) {
                 let before = read_known(txn, &item.id)?.map(|known| (known.content, known.status.state));
                 if before.is_none() {
@@ -51,6 +52,7 @@ impl Task for Append {
                 known.insert(&item.id, before.unwrap_or((item.content, first_state(item))));
             }
             if known.get(&*item.id).is_some_and(|(content, _)| *content != item.content) {
+                //= NODE-API-14: 409
                 return Ok(Step::Done(Accepted::Conflict(at)));
             }
         }
@@ -94,6 +96,7 @@ fn keep(txn: &mut Txn<'_>, item: &OutboxItem, queued: Wall) {
     write_known(txn, &known);
 }
 
+//= HT-SEND-04: at the tail
 /// Puts a message at the tail of its peer.
 fn enqueue(txn: &mut Txn<'_>, host: &PeerHost, mail: &Queued<'_>) -> u64 {
     let number = txn.peer(host);
@@ -152,6 +155,7 @@ impl Settle {
         let mut known = read_known(txn, mail.id)?.ok_or_else(missing)?;
         known.status.attempts = self.0.tries.saturating_sub(known.status.tries_before);
         known.status.ended = Some(self.0.now);
+        //= HT-SEND-27: kept
         if let Some(reason) = dead {
             txn.effects.death += 1;
             txn.effects.dead += 1;
@@ -194,6 +198,7 @@ impl Task for Revive {
         let key = known.place.to_be_bytes();
         let fallen = Fallen::decode(&value).ok_or_else(|| damaged(Space::Dead, &key))?;
         let mail = Queued { queued: self.now, expires: self.expires, id: fallen.id, raw: fallen.raw };
+        //= HT-SEND-05: to the tail
         known.place = enqueue(txn, &known.status.host, &mail);
         known.status.state = MessageState::Queued;
         known.status.tries_before = self.tries_before;

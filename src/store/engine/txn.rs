@@ -175,6 +175,7 @@ impl<'a> Txn<'a> {
         self.marks.get(mark).copied().or_else(|| self.index.window.find(mark))
     }
 
+    //= HT-PKT-15: committed with its message
     /// Remembers a message.
     pub(crate) fn see(&mut self, mark: Mark, peer: u32, received: Wall, content: u64) {
         let arrival = self.index.window.last_arrival() + self.effects.sightings.len() as u64 + 1;

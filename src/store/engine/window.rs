@@ -58,6 +58,7 @@ impl Sighting {
 pub(crate) struct HashKey(pub(crate) [u8; 16]);
 
 impl HashKey {
+    //= HT-PKT-03: by sender host and id
     /// What a message is recognised by.
     pub(crate) fn mark(&self, from: &PeerHost, id: &str) -> Mark {
         let mut hasher = SipHasher24::new_with_key(&self.0);
@@ -156,6 +157,7 @@ impl Window {
         queue.push_back(Place { mark: seen.mark, arrival: seen.arrival });
         let size = queue.len();
         self.sizes.insert((size, seen.peer));
+        //= HT-PKT-17: its own oldest first
         if size > self.per_peer {
             self.evict(seen.peer);
         }
@@ -222,6 +224,7 @@ mod tests {
         Sighting { arrival, mark: [arrival, 0], peer, received: Wall(received), content: arrival }
     }
 
+    //= HT-PKT-17
     #[test]
     fn a_peer_over_its_bound_loses_its_own_oldest() {
         let mut window = window(2, 100);
@@ -233,6 +236,7 @@ mod tests {
         assert_eq!((window.stale(9), window.evicted()), (&[1][..], 1));
     }
 
+    //= HT-PKT-17
     #[test]
     fn over_the_total_the_largest_peer_loses_its_oldest() {
         let mut window = window(100, 4);

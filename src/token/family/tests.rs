@@ -37,8 +37,7 @@ fn opens(family: &Family, shown: &str, now: Wall) -> bool {
     family.admit(&digest(shown), now) != Admitted::Unknown
 }
 
-//= https-token, "Send a packet", MUST 2: an error when the bearer opens nothing
-//= https-token, "Refresh a token", MUST 2: an error when the request is invalid
+//= SEED-REFRESH-2, SEED-PACKET-2, HT-DOOR-01
 #[test]
 fn each_token_opens_its_own_door_only_and_until_it_runs_out() {
     let family = family();
@@ -49,6 +48,7 @@ fn each_token_opens_its_own_door_only_and_until_it_runs_out() {
     assert_eq!(family.rotate(&digest("r0"), pair(1, T0), T0.plus(DAY)), Rotated::Unknown);
 }
 
+//= HT-REF-05, HT-REF-07
 #[test]
 fn an_old_pair_is_taken_until_the_new_one_is_used_and_its_access_token_30_s_longer() {
     let family = used(&family(), "a0", T0);
@@ -62,6 +62,7 @@ fn an_old_pair_is_taken_until_the_new_one_is_used_and_its_access_token_30_s_long
     assert!(opens(&family, "a1", under_way));
 }
 
+//= HT-REF-06
 #[test]
 fn a_lost_answer_costs_nothing_and_leaves_one_live_successor() {
     let family = rotated(&family(), "r0", 1, T0);
@@ -73,6 +74,7 @@ fn a_lost_answer_costs_nothing_and_leaves_one_live_successor() {
     assert!(opens(&family, "a3", T0) && opens(&family, "a4", T0));
 }
 
+//= HT-REF-07, HT-REF-09
 #[test]
 fn a_spent_refresh_token_closes_the_family() {
     for (first_use, replay) in [("a1", "r0"), ("", "r0")] {
@@ -89,6 +91,7 @@ fn a_spent_refresh_token_closes_the_family() {
     }
 }
 
+//= HT-REF-09
 #[test]
 fn a_refresh_token_of_a_pair_that_died_unused_closes_the_family_too() {
     let family = rotated(&family(), "r0", 1, T0);
@@ -96,7 +99,7 @@ fn a_refresh_token_of_a_pair_that_died_unused_closes_the_family_too() {
     assert!(matches!(family.rotate(&digest("r1"), pair(9, T0), T0), Rotated::Replayed(_)));
 }
 
-//= https-token, "Refresh a token", MUST 1: new tokens, both, when the request is valid
+//= SEED-REFRESH-1, HT-REF-12, HT-REF-21
 #[test]
 fn the_chain_holds_for_any_number_of_refreshes_and_remembers_64_spent_ones() {
     let mut family = family();
@@ -110,6 +113,7 @@ fn the_chain_holds_for_any_number_of_refreshes_and_remembers_64_spent_ones() {
     assert_eq!(Family::from_record(family.to_record()), family);
 }
 
+//= HT-REF-12
 #[test]
 fn it_is_over_when_nothing_of_it_could_be_shown_any_more() {
     let family = used(&rotated(&family(), "r0", 1, T0), "a1", T0);
@@ -121,6 +125,7 @@ fn it_is_over_when_nothing_of_it_could_be_shown_any_more() {
     assert_eq!(winding.rotate(&digest("r1"), pair(2, T0), T0.plus(UNDER_WAY)), Rotated::Unknown);
 }
 
+//= HT-ASK-18
 #[test]
 fn a_family_that_winds_down_does_not_outlive_itself_by_a_refresh() {
     let winding = used(&family(), "a0", T0).wind_down(T0);
@@ -142,6 +147,7 @@ fn access_tokens_under_way_are_bounded_however_fast_a_peer_refreshes() {
     assert!(opens(&family, "a98", T0) && opens(&family, "a99", T0));
 }
 
+//= HT-CRASH-07
 #[test]
 fn a_revoked_family_stays_closed_when_the_clock_is_set_back() {
     let family = rotated(&used(&family(), "a0", T0), "r0", 1, T0);

@@ -25,6 +25,7 @@ fn pair(lifetime: u64) -> FreshPair {
     }
 }
 
+//= HT-REV-03, HT-REV-08
 #[test]
 fn what_we_write_reads_back() {
     let pair = pair(3600);
@@ -41,6 +42,7 @@ fn what_we_write_reads_back() {
     assert_eq!(json["expires"], 1_700_003_600);
 }
 
+//= HT-REV-07, HT-REV-09, HT-REV-10
 #[test]
 fn lifetimes_have_one_reading() {
     for (text, seconds) in [
@@ -50,6 +52,7 @@ fn lifetimes_have_one_reading() {
         (r#""expires-in":60,"expires":1"#, 60),
         (r#""expires-in":99999999999999999999999"#, 400 * 24 * 3600),
         (r#""expires-in":"999999999999999""#, 400 * 24 * 3600),
+        (r#""expires-in":"\u0036\u0030""#, 60),
     ] {
         assert_eq!(with_lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
     }
@@ -62,6 +65,8 @@ fn lifetimes_have_one_reading() {
         r#""expires-in":"""#,
         r#""expires-in":"1 ""#,
         r#""expires-in":"1234567890123456""#,
+        r#""expires-in":"6\n""#,
+        r#""expires-in":"\ud836""#,
         r#""expires-in":[1]"#,
         r#""expires-in":true"#,
         r#""expires":1700000000"#,
@@ -73,6 +78,7 @@ fn lifetimes_have_one_reading() {
     }
 }
 
+//= HT-CHK-10
 #[test]
 fn a_property_that_stands_twice_is_refused_also_when_escaped() {
     for body in [
@@ -86,6 +92,7 @@ fn a_property_that_stands_twice_is_refused_also_when_escaped() {
     assert!(offer(r#"{"x":1,"x":2,"host":"a.test","token":"t","expires-in":1,"refresh-token":"r"}"#).is_ok());
 }
 
+//= HT-GRANT-09, HT-PKT-19
 #[test]
 fn a_missing_or_mistyped_field_is_refused_without_quoting_it() {
     for body in [
@@ -113,6 +120,7 @@ fn an_array_is_no_object_whatever_stands_in_it() {
     assert!(RefreshReply::decode(br#"["t",60,1700000060,"r"]"#, NOW).is_err());
 }
 
+//= HT-REV-11, HT-REV-12
 #[test]
 fn the_body_and_the_bearer_tell_the_revision() {
     let r3 = br#"{"host":"a.test","state":"s"}"#;

@@ -26,6 +26,7 @@ fn own() -> Vec<u8> {
     document(&paths, Taken { packet_bytes: 1024, packet_messages: 7 }, &[offered])
 }
 
+//= YMP-INFO-03, YMP-INFO-05, YMP-INFO-06
 #[test]
 fn every_entry_carries_parameters_and_ours_is_the_one_https_token() {
     let value: Value = serde_json::from_slice(&own()).unwrap();
@@ -43,6 +44,7 @@ fn every_entry_carries_parameters_and_ours_is_the_one_https_token() {
     assert!(value["ymp-version"].is_string() && value["amorphos-version"].is_string());
 }
 
+//= YMP-INFO-04, YMP-INFO-12
 #[test]
 fn what_we_write_reads_back() {
     let found = read(&own()).unwrap();
@@ -51,6 +53,7 @@ fn what_we_write_reads_back() {
     assert_eq!((found.packet_bytes, found.packet_messages), (Some(1024), Some(7)));
 }
 
+//= YMP-INFO-04, YMP-INFO-09, YMP-INFO-12
 #[test]
 fn of_several_entries_the_one_with_a_refresh_path_counts_in_any_order_and_case() {
     for (protocols, want) in [
@@ -74,6 +77,7 @@ fn a_refresh_path_that_is_null_is_none() {
     assert!(with(&text).is_err());
 }
 
+//= YMP-INFO-03, YMP-INFO-10, YMP-INFO-13
 #[test]
 fn what_is_wrong_is_named() {
     let broken = |from: &str, to: &str| with(&entry("https-token", "", true).replace(from, to)).unwrap_err();

@@ -20,6 +20,7 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub(crate) mod broken;
 pub(crate) mod caller;
 pub(crate) mod flow;
 mod listener;

@@ -15,6 +15,7 @@ use crate::{
 
 use super::table::*;
 
+//= HT-ASK-32
 #[test]
 fn it_is_looked_up_how_the_host_is_spoken_to_before_anything_is_offered() {
     let mut table = Table::new(8);
@@ -30,6 +31,7 @@ fn it_is_looked_up_how_the_host_is_spoken_to_before_anything_is_offered() {
     assert_eq!(table.lobby.under_way(), 1);
 }
 
+//= HT-ASK-28
 #[test]
 fn whoever_asks_from_the_hosts_own_address_goes_first_as_soon_as_that_is_known() {
     let mut table = Table::new(64);
@@ -56,6 +58,7 @@ fn whoever_asks_from_the_hosts_own_address_goes_first_as_soon_as_that_is_known()
     assert_eq!(table.lobby.slots.by_origin.len(), 1);
 }
 
+//= HT-REV-13, HT-REV-14, HT-REV-15
 #[test]
 fn a_request_is_granted_in_its_own_form_and_only_where_that_fits_the_host() {
     let ask = |form, holds, has_room, state| {
@@ -83,6 +86,7 @@ fn a_request_is_granted_in_its_own_form_and_only_where_that_fits_the_host() {
     }
 }
 
+//= HT-REV-06, HT-REV-13
 #[test]
 fn an_r3_grant_carries_the_state_and_brings_us_nothing() {
     let mut table = Table::new(8);

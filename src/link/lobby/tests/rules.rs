@@ -15,7 +15,7 @@ use crate::{
 
 use super::table::*;
 
-//= https-token, "Request a token", MUST 3: a request to grant a token request
+//= SEED-REQ-3, HT-ASK-04
 #[test]
 fn a_request_is_offered_on_disk_then_granted_then_taken() {
     let mut table = Table::new(8);
@@ -26,7 +26,7 @@ fn a_request_is_offered_on_disk_then_granted_then_taken() {
     assert_eq!(table.lobby.under_way(), 0);
 }
 
-//= https-token, "Request a token", MUST 2: the tokens are not used yet
+//= SEED-REQ-2
 #[test]
 fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {
     for status in [200, 202, 400, 401, 403, 404, 429, 500] {
@@ -37,6 +37,7 @@ fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {
     }
 }
 
+//= HT-ASK-09, HT-ASK-29
 #[test]
 fn more_slots_begin_what_waits_and_fewer_end_nothing() {
     let mut table = Table::new(2);
@@ -61,6 +62,7 @@ fn a_stranger_has_ten_seconds() {
     assert_eq!(table.kept("b.test", true), ["grant b.test in 10 s, a stranger"]);
 }
 
+//= HT-ASK-08, HT-ASK-09
 #[test]
 fn the_very_same_grant_is_sent_again_until_its_time_is_over() {
     for reply in [
@@ -100,6 +102,7 @@ fn the_very_same_grant_is_sent_again_until_its_time_is_over() {
     }
 }
 
+//= HT-ASK-10, HT-ASK-11
 #[test]
 fn any_other_status_drops_both_sides_tokens_and_401_and_403_are_told_apart() {
     for (status, ended) in
@@ -113,6 +116,7 @@ fn any_other_status_drops_both_sides_tokens_and_401_and_403_are_told_apart() {
     }
 }
 
+//= HT-ASK-04
 #[test]
 fn what_cannot_be_kept_is_withdrawn() {
     let mut table = Table::new(8);
@@ -124,6 +128,7 @@ fn what_cannot_be_kept_is_withdrawn() {
     assert_eq!(table.finished("b.test", false), ["withdraw b.test: not kept"]);
 }
 
+//= HT-ASK-26, HT-ASK-27
 #[test]
 fn one_grant_is_in_flight_for_a_host_and_the_waiting_take_turns() {
     let mut table = Table::new(64);
@@ -140,6 +145,7 @@ fn the_same_request_again_is_dropped_while_it_is_answered() {
     assert_eq!(table.ask("b.test", "192.0.2.1", true), Err(Dropped::Repeat));
 }
 
+//= HT-ASK-27, HT-ASK-28
 #[test]
 fn eight_client_addresses_wait_for_a_host_and_one_replaces_only_its_own_request() {
     let mut table = Table::new(64);
@@ -161,6 +167,7 @@ fn eight_client_addresses_wait_for_a_host_and_one_replaces_only_its_own_request(
     assert_eq!(offer.map(TokenRequest::Tokens), Some(likely.request));
 }
 
+//= HT-ASK-27
 #[test]
 fn addresses_of_one_ipv6_network_count_as_one() {
     assert_eq!(origin("2001:db8:1:2:3::4"), origin("2001:db8:1:2:ffff::1"));
@@ -168,6 +175,7 @@ fn addresses_of_one_ipv6_network_count_as_one() {
     assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
 }
 
+//= HT-ASK-30
 #[test]
 fn one_client_address_has_an_eighth_of_the_slots() {
     let mut table = Table::new(16);
@@ -179,6 +187,7 @@ fn one_client_address_has_an_eighth_of_the_slots() {
     assert_eq!(table.status("b.test", 401), ["withdraw b.test: misused", "offer d.test"]);
 }
 
+//= HT-ASK-30
 #[test]
 fn half_of_the_slots_are_for_peers_that_we_know() {
     let mut table = Table::new(16);
@@ -192,6 +201,7 @@ fn half_of_the_slots_are_for_peers_that_we_know() {
     assert_eq!(began, 8);
 }
 
+//= HT-ASK-33
 #[test]
 fn the_table_is_bounded_and_one_address_has_an_eighth_of_it() {
     let mut table = Table::new(8);
@@ -209,6 +219,7 @@ fn the_table_is_bounded_and_one_address_has_an_eighth_of_it() {
     assert!(table.ask("known.test", "203.0.113.1", true).is_ok());
 }
 
+//= HT-ASK-33
 #[test]
 fn who_waits_too_long_is_forgotten() {
     let mut table = Table::new(8);

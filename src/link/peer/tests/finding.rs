@@ -21,6 +21,7 @@ fn moved() -> Found {
     Found::pinned(Parameters { request_path, packet_path, ..parameters(Form::Tokens) })
 }
 
+//= HT-SEND-15
 #[test]
 fn a_packet_that_finds_nobody_is_sent_again_at_once_where_the_path_is_another_by_now() {
     for status in [404, 405, 410] {
@@ -40,6 +41,7 @@ fn a_packet_that_finds_nobody_is_sent_again_at_once_where_the_path_is_another_by
     }
 }
 
+//= HT-SEND-15
 #[test]
 fn a_packet_that_finds_nobody_is_refused_where_nothing_is_found_out() {
     let mut bench = Bench::sending([1]);
@@ -50,6 +52,7 @@ fn a_packet_that_finds_nobody_is_refused_where_nothing_is_found_out() {
     assert_eq!(bench.pass(2), ["load after 0", "send t1 [1]"][1..]);
 }
 
+//= HT-GRANT-14
 #[test]
 fn a_request_that_finds_nobody_is_made_again_in_time_where_the_path_is_another_by_now() {
     for status in [404, 405] {
@@ -75,6 +78,7 @@ fn announcing(packet_bytes: Option<usize>, packet_messages: Option<usize>) -> Be
     bench
 }
 
+//= HT-SEND-03
 #[test]
 fn a_peer_is_sent_no_more_than_it_announces() {
     let mut bench = announcing(None, Some(2));
@@ -98,6 +102,7 @@ fn a_peer_is_sent_no_more_than_it_announces() {
     assert_eq!(bench.did.last().unwrap(), "send t1 [3, 4]");
 }
 
+//= HT-SEND-03
 #[test]
 fn what_a_peer_announces_never_raises_our_own_bounds() {
     let mut bench = announcing(Some(1 << 40), Some(1 << 30));
@@ -178,6 +183,7 @@ fn a_404_of_the_old_path_when_the_new_one_is_known_by_now_is_no_refusal() {
     assert_eq!(bench.on(answered(404)), ["look up"]);
 }
 
+//= HT-SEND-15
 #[test]
 fn a_404_with_a_page_is_followed_too_and_refuses_nothing() {
     let page = || Event::Sent(Ok(Answer { page: true, ..Answer::bare(404) }));

@@ -23,6 +23,7 @@ fn bearer(bench: &Bench) -> Digest {
     bench.ask.as_ref().unwrap().token.digest()
 }
 
+//= HT-SEND-01
 #[test]
 fn one_exchange_runs_at_a_time() {
     let mut bench = asking();
@@ -35,7 +36,7 @@ fn one_exchange_runs_at_a_time() {
     assert_eq!(bench.on(Event::ConnectWanted), ["ask"]);
 }
 
-//= https-token, "Grant a token request", MUST 1: 204 when the request is valid
+//= SEED-GRANT-1, SEED-GRANT-3, HT-GRANT-10
 #[test]
 fn a_grant_is_answered_when_it_is_kept_and_then_mail_goes_out() {
     let mut bench = asking();
@@ -45,6 +46,7 @@ fn a_grant_is_answered_when_it_is_kept_and_then_mail_goes_out() {
     assert!(bench.opens(&ask));
 }
 
+//= HT-GRANT-13
 #[test]
 fn a_grant_before_our_request_is_answered_is_taken() {
     let mut bench = asking();
@@ -63,6 +65,7 @@ fn a_request_whose_grant_is_being_kept_cannot_fail() {
     assert!(!bench.has_fact(|fact| matches!(fact, Fact::AskFailed(_))));
 }
 
+//= HT-GRANT-02
 #[test]
 fn the_same_grant_again_is_204_and_changes_nothing() {
     let mut bench = asking();
@@ -75,6 +78,7 @@ fn the_same_grant_again_is_204_and_changes_nothing() {
     assert_eq!(bench.grant("t1").last().unwrap(), "answer 3: 204");
 }
 
+//= HT-GRANT-02
 #[test]
 fn the_same_grant_again_while_the_first_is_on_its_way_to_the_disk_is_204_and_opens_one_family() {
     let mut bench = asking();
@@ -86,6 +90,7 @@ fn the_same_grant_again_while_the_first_is_on_its_way_to_the_disk_is_204_and_ope
     assert_eq!(bench.peer.record().repeats.len(), 1);
 }
 
+//= HT-GRANT-11
 #[test]
 fn a_repeat_is_recognised_after_a_restart() {
     let mut bench = Bench::linked();
@@ -98,7 +103,7 @@ fn a_repeat_is_recognised_after_a_restart() {
     assert_eq!(bench.grant("t1"), ["answer 2: 204"]);
 }
 
-//= https-token, "Grant a token request", MUST 2: an error when the request is invalid
+//= SEED-GRANT-2, HT-GRANT-05
 #[test]
 fn the_same_bearer_with_other_tokens_is_refused_also_while_the_first_is_on_its_way() {
     let mut bench = asking();
@@ -111,6 +116,7 @@ fn the_same_bearer_with_other_tokens_is_refused_also_while_the_first_is_on_its_w
     assert_eq!(bench.grant_under(ask, other_refresh), ["answer 4: grant-altered"]);
 }
 
+//= HT-PIC-01, HT-GRANT-04, HT-GRANT-12
 #[test]
 fn a_bearer_that_was_asked_of_another_host_is_refused_and_the_exchange_goes_on_waiting() {
     let mut bench = asking();
@@ -120,6 +126,7 @@ fn a_bearer_that_was_asked_of_another_host_is_refused_and_the_exchange_goes_on_w
     assert_eq!(bench.grant("t1"), ["keep grant t1"]);
 }
 
+//= HT-GRANT-03
 #[test]
 fn an_unknown_bearer_is_unknown_whatever_host_is_named() {
     let mut bench = asking();
@@ -130,6 +137,7 @@ fn an_unknown_bearer_is_unknown_whatever_host_is_named() {
     assert_eq!(bench.grant("t1"), ["keep grant t1"]);
 }
 
+//= HT-GRANT-15, HT-GRANT-16
 #[test]
 fn a_grant_that_does_not_come_fails_the_exchange_and_is_taken_for_five_minutes_all_the_same() {
     let mut bench = asking();
@@ -143,6 +151,7 @@ fn a_grant_that_does_not_come_fails_the_exchange_and_is_taken_for_five_minutes_a
     assert_eq!(bench.grant_under(ask, offer("t1")).last().unwrap(), "keep grant t1");
 }
 
+//= HT-GRANT-16
 #[test]
 fn after_five_minutes_the_bearer_of_a_failed_exchange_is_unknown() {
     let mut bench = asking();
@@ -152,6 +161,7 @@ fn after_five_minutes_the_bearer_of_a_failed_exchange_is_unknown() {
     assert!(!bench.peer.grant_keys().any(|known| known == crate::link::event::GrantKey::Bearer(ask)));
 }
 
+//= HT-GRANT-14
 #[test]
 fn what_our_request_is_answered_decides_nothing() {
     for status in [200, 204, 400, 401, 403, 413, 429, 500, 503] {
@@ -205,6 +215,7 @@ fn accepted_grants_that_are_remembered_are_bounded() {
     assert_eq!(bench.peer.families().iter().count(), 4);
 }
 
+//= SEED-GRANT-4, HT-ASK-07
 #[test]
 fn the_peer_takes_our_grant_and_we_send_with_what_it_offered() {
     let mut bench = Bench::new();

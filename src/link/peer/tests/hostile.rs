@@ -74,6 +74,7 @@ fn drive(peer: &Hostile, seconds: u64) -> (usize, usize) {
     (sends, tokens)
 }
 
+//= HT-SEND-11
 #[test]
 fn no_peer_makes_us_hammer_it() {
     for (packets, refresh, grants) in [

@@ -30,6 +30,7 @@ fn renewing() -> Bench {
     bench
 }
 
+//= HT-REF-14
 #[test]
 fn a_link_that_is_used_is_refreshed_at_three_quarters_of_the_lifetime_or_a_little_earlier() {
     let mut bench = lively();
@@ -37,6 +38,7 @@ fn a_link_that_is_used_is_refreshed_at_three_quarters_of_the_lifetime_or_a_littl
     assert_eq!(bench.pass(3600 * 12 / 100), ["refresh with refresh-t1"]);
 }
 
+//= HT-REF-15
 #[test]
 fn packets_go_on_with_the_old_token_while_a_refresh_runs_and_there_is_one_refresh() {
     let mut bench = renewing();
@@ -47,6 +49,7 @@ fn packets_go_on_with_the_old_token_while_a_refresh_runs_and_there_is_one_refres
     assert!(bench.pass(60).is_empty());
 }
 
+//= HT-REF-17
 #[test]
 fn new_tokens_are_used_when_they_are_on_disk_and_not_before() {
     let mut bench = renewing();
@@ -58,6 +61,7 @@ fn new_tokens_are_used_when_they_are_on_disk_and_not_before() {
     assert_eq!(bench.did.last().unwrap(), "send t2 [3]");
 }
 
+//= HT-CRASH-04
 #[test]
 fn a_refresh_that_could_not_be_kept_is_repeated_with_the_old_token() {
     let mut bench = renewing();
@@ -66,6 +70,7 @@ fn a_refresh_that_could_not_be_kept_is_repeated_with_the_old_token() {
     assert_eq!(bench.pass(4), ["refresh with refresh-t1"]);
 }
 
+//= HT-REF-19
 #[test]
 fn no_answer_and_429_and_5xx_leave_the_old_refresh_token_good() {
     for reply in [unanswered(), refused(429), refused(500), refused(503)] {
@@ -78,6 +83,7 @@ fn no_answer_and_429_and_5xx_leave_the_old_refresh_token_good() {
     }
 }
 
+//= HT-REF-20
 #[test]
 fn a_refused_refresh_is_an_exchange_anew_and_mail_stays() {
     for status in [200, 400, 401, 403, 404] {
@@ -89,6 +95,7 @@ fn a_refused_refresh_is_an_exchange_anew_and_mail_stays() {
     }
 }
 
+//= HT-REF-21
 #[test]
 fn the_chain_holds_for_any_number_of_refreshes() {
     let mut bench = lively();
@@ -102,6 +109,7 @@ fn the_chain_holds_for_any_number_of_refreshes() {
     }
 }
 
+//= HT-REF-16
 #[test]
 fn a_link_that_sent_nothing_for_a_day_is_refreshed_when_there_is_mail() {
     let mut bench = Bench::linked();
@@ -126,6 +134,7 @@ fn a_refresh_path_that_only_fails_does_not_hold_the_mail_for_ever() {
     assert_eq!(bench.did.last().unwrap(), "ask");
 }
 
+//= HT-ASK-14
 #[test]
 fn on_401_the_token_before_the_newest_is_shown_first_and_stays() {
     let mut bench = lively();
@@ -140,6 +149,7 @@ fn on_401_the_token_before_the_newest_is_shown_first_and_stays() {
     assert!(bench.pass(10).is_empty());
 }
 
+//= HT-ASK-13
 #[test]
 fn the_newest_token_drops_the_older_once_a_packet_had_204() {
     let mut bench = lively();
@@ -155,6 +165,7 @@ fn the_newest_token_drops_the_older_once_a_packet_had_204() {
     assert!(held[0].confirmed && held[0].token.reveal() == "t2");
 }
 
+//= HT-SEND-08
 #[test]
 fn a_401_for_a_token_that_is_no_longer_current_is_sent_again_with_the_current_one() {
     let mut bench = renewing();
@@ -164,6 +175,7 @@ fn a_401_for_a_token_that_is_no_longer_current_is_sent_again_with_the_current_on
     assert_eq!(bench.on(answered(401)), ["send t2 [2]"]);
 }
 
+//= HT-SEND-09, HT-SEND-10
 #[test]
 fn on_401_the_link_refreshes_once_then_exchanges_once_then_backs_off() {
     let mut bench = Bench::sending([1]);
@@ -241,6 +253,7 @@ fn a_refused_refresh_of_a_pair_that_is_not_the_newest_asks_for_nothing() {
     assert!(bench.pass(10).is_empty());
 }
 
+//= NODE-API-30
 #[test]
 fn an_operators_refresh_without_a_token_is_refused_and_with_one_runs() {
     let mut bench = Bench::new();
@@ -251,6 +264,7 @@ fn an_operators_refresh_without_a_token_is_refused_and_with_one_runs() {
     assert_eq!(bench.on(Event::RefreshWanted), ["refresh with refresh-t1"]);
 }
 
+//= HT-SEND-11
 #[test]
 fn never_more_than_one_refresh_or_exchange_begins_in_two_seconds() {
     let mut bench = Bench::linked();

@@ -22,6 +22,7 @@ fn down() -> Bench {
     bench
 }
 
+//= HT-SEND-24
 #[test]
 fn a_link_that_fails_rests_and_tries_again_with_one_message_then_the_flow_grows() {
     let mut bench = Bench::sending(1..=100);
@@ -34,6 +35,7 @@ fn a_link_that_fails_rests_and_tries_again_with_one_message_then_the_flow_grows(
     assert_eq!(bench.did.last().unwrap(), &format!("send t1 {:?}", (34..=100).collect::<Vec<_>>()));
 }
 
+//= HT-SEND-20
 #[test]
 fn waits_grow_up_to_a_quarter_of_an_hour_for_a_peer_that_was_heard_from() {
     let mut bench = down();
@@ -64,6 +66,7 @@ fn an_exchange_that_fails_backs_off() {
     }
 }
 
+//= HT-SEND-17
 #[test]
 fn a_retry_after_is_waited_out_with_jitter_upward_only() {
     for status in [408, 425, 429, 503] {
@@ -78,6 +81,7 @@ fn a_retry_after_is_waited_out_with_jitter_upward_only() {
     }
 }
 
+//= HT-SEND-17
 #[test]
 fn a_retry_after_is_followed_for_an_hour_at_most() {
     let mut bench = Bench::sending([1]);
@@ -104,6 +108,7 @@ fn our_own_trouble_does_not_shorten_a_rest_that_the_peer_asked_for() {
     assert!(rest(&bench).unwrap() >= Duration::from_secs(1000));
 }
 
+//= HT-SEND-22
 #[test]
 fn a_sign_of_life_brings_one_probe_forward_and_not_more() {
     let mut bench = down();
@@ -136,6 +141,7 @@ fn a_sign_of_life_hurries_a_refresh_that_rests_too() {
     assert_eq!(bench.on(Event::Heard), ["refresh with refresh-t1"]);
 }
 
+//= HT-SEND-23
 #[test]
 fn only_the_probes_success_clears_the_history() {
     let mut bench = down();
@@ -146,6 +152,7 @@ fn only_the_probes_success_clears_the_history() {
     assert!(bench.has_fact(|fact| *fact == Fact::LinkUp));
 }
 
+//= HT-SEND-22
 #[test]
 fn a_grant_is_a_sign_of_life() {
     let mut bench = Bench::new();
@@ -157,6 +164,7 @@ fn a_grant_is_a_sign_of_life() {
     assert_eq!(bench.on(Event::Kept), ["answer 1: 204", "send t1 [1]"]);
 }
 
+//= HT-SEND-16, HT-SEND-19
 #[test]
 fn a_refusal_is_told_as_one_and_mail_stays_queued() {
     for status in [402, 403, 404, 405, 410, 415, 421, 451] {

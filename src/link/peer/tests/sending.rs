@@ -33,7 +33,7 @@ fn dead(did: &[String]) -> Vec<&String> {
     did.iter().filter(|did| did.starts_with("dead")).collect()
 }
 
-//= https-token, "Send a packet", MUST 1: 204 is the only success
+//= HT-SEND-02, HT-SEND-04
 #[test]
 fn messages_go_first_in_first_sent_and_share_packets_one_at_a_time() {
     let mut bench = Bench::sending([1, 2]);
@@ -42,6 +42,7 @@ fn messages_go_first_in_first_sent_and_share_packets_one_at_a_time() {
     assert_eq!(bench.on(answered(204)), ["delivered [1, 2]", "send t1 [3, 4]"]);
 }
 
+//= HT-SEND-04
 #[test]
 fn packets_follow_the_settings_as_they_are_now() {
     let mut bench = Bench::sending([1]);
@@ -59,6 +60,7 @@ fn order_holds_across_failures() {
     assert_eq!(bench.on(answered(204)), ["delivered [1]", "send t1 [2, 3, 4]"]);
 }
 
+//= HT-SEND-13
 #[test]
 fn a_message_that_the_problem_names_is_dead_and_the_rest_goes_on() {
     let mut bench = Bench::sending([1, 2, 3]);
@@ -73,6 +75,7 @@ fn an_index_that_points_nowhere_is_as_none() {
     assert_eq!(bench.on(at_fault(4)), ["send t1 [1, 2]"]);
 }
 
+//= HT-SEND-13
 #[test]
 fn halving_finds_the_message_at_fault_and_only_that() {
     for status in [400, 409, 422] {
@@ -87,6 +90,7 @@ fn halving_finds_the_message_at_fault_and_only_that() {
     }
 }
 
+//= HT-SEND-12
 #[test]
 fn too_large_is_halved_and_a_single_one_is_dead() {
     let mut bench = Bench::linked();
@@ -117,6 +121,7 @@ fn a_size_that_a_peer_taught_is_kept_for_a_while() {
     assert_eq!(bench.queue(15..=20), ["send t1 [15, 16, 17, 18, 19, 20]"]);
 }
 
+//= HT-SEND-14
 #[test]
 fn after_ten_condemned_in_a_row_nothing_more_is_condemned_until_a_204() {
     let mut bench = Bench::sending(1..=30);
@@ -132,6 +137,7 @@ fn after_ten_condemned_in_a_row_nothing_more_is_condemned_until_a_204() {
     assert_eq!(bench.on(at_fault(0)).first().unwrap(), "dead [12]");
 }
 
+//= HT-SEND-26
 #[test]
 fn time_to_live_is_over_in_every_state() {
     // Nothing is held, nothing is loaded.
@@ -167,6 +173,7 @@ fn expiry_does_not_begin_the_halving_anew() {
     assert_eq!(bench.on(answered(400)), ["send t1 [1, 2]"]);
 }
 
+//= HT-SEND-07
 #[test]
 fn what_could_not_be_settled_is_read_and_sent_again() {
     let mut bench = Bench::linked();

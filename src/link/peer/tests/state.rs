@@ -53,6 +53,7 @@ fn give(bench: &mut Bench, family: u64, unsure: bool) -> Vec<String> {
     did
 }
 
+//= HT-REV-16, HT-GRANT-06
 #[test]
 fn a_state_is_granted_before_the_request_is_answered_and_gives_one_direction() {
     let mut bench = asked();
@@ -65,6 +66,7 @@ fn a_state_is_granted_before_the_request_is_answered_and_gives_one_direction() {
     assert!(bench.peer.is_linked());
 }
 
+//= HT-REV-12, HT-GRANT-04, HT-GRANT-06, HT-GRANT-07, HT-GRANT-08, HT-GRANT-11
 #[test]
 fn the_table_of_r3_grants() {
     let mut bench = asked();
@@ -88,6 +90,7 @@ fn the_table_of_r3_grants() {
     assert_eq!(bench.arrives(grant(state, "t1")), ["answer 9: state-unknown"]);
 }
 
+//= HT-GRANT-16
 #[test]
 fn a_state_is_taken_for_five_minutes_and_no_longer() {
     let mut bench = asked();
@@ -102,6 +105,7 @@ fn a_state_is_taken_for_five_minutes_and_no_longer() {
     assert!(!bench.peer.grant_keys().any(|known| known == GrantKey::State(state)));
 }
 
+//= HT-REV-18
 #[test]
 fn a_token_without_a_refresh_token_is_followed_by_a_new_request_and_packets_go_on() {
     let mut bench = linked(1000);
@@ -146,6 +150,7 @@ fn a_link_of_which_the_token_ran_out_does_not_ask_without_end_while_nothing_wait
     assert_eq!(bench.facts, []);
 }
 
+//= HT-SEND-09
 #[test]
 fn a_401_is_cured_by_one_exchange_and_then_the_link_has_failed() {
     let mut bench = linked(3600);
@@ -187,6 +192,7 @@ fn a_grant_that_comes_late_ends_the_exchange_that_was_begun_meanwhile() {
     assert_eq!(bench.arrives(Granted::State(state_grant(second, "t2", 3600))), ["keep grant t2"]);
 }
 
+//= HT-REV-01
 #[test]
 fn a_peer_that_goes_from_r3_to_r1_and_back_is_followed() {
     let mut bench = linked(1000);
@@ -206,6 +212,7 @@ fn a_peer_that_goes_from_r3_to_r1_and_back_is_followed() {
     assert_eq!(bench.did.last().unwrap(), "ask with a state");
 }
 
+//= HT-REV-17
 #[test]
 fn the_204_of_an_r3_peer_for_our_grant_proves_nothing() {
     let mut bench = Bench::new();
@@ -223,6 +230,7 @@ fn the_204_of_an_r3_peer_for_our_grant_proves_nothing() {
     assert!(bench.peer.is_linked() && bench.peer.look(bench.now()).given_surely);
 }
 
+//= HT-ASK-12
 #[test]
 fn what_anybody_could_have_caused_takes_the_place_of_its_own_kind_only() {
     let mut bench = Bench::new();
@@ -287,6 +295,7 @@ fn what_was_found_is_kept_and_there_after_a_restart() {
     assert_eq!(bench.peer.found(), Some(&known));
 }
 
+//= HT-REV-16
 #[test]
 fn a_change_of_r3_opens_no_family() {
     let mut bench = asked();

@@ -67,6 +67,7 @@ fn pair(name: &str) -> NewPair {
     )
 }
 
+//= HT-ASK-07, HT-GRANT-10
 #[test]
 fn a_change_and_the_link_with_it_are_one_commit_and_come_back_after_a_restart() {
     let (mut bench, mut disk) = (Bench::new(), Disk::default());
@@ -78,6 +79,7 @@ fn a_change_and_the_link_with_it_are_one_commit_and_come_back_after_a_restart() 
     assert_eq!(bench.queue([1]), ["send t1 [1]"]);
 }
 
+//= HT-GRANT-10
 #[test]
 fn what_is_written_is_what_the_machine_becomes() {
     let (mut bench, mut disk) = (Bench::new(), Disk::default());
@@ -119,6 +121,7 @@ fn a_family_that_is_used_between_hand_over_and_commit_is_not_the_one_that_makes_
     assert_eq!(on_disk, in_memory);
 }
 
+//= HT-CRASH-01
 #[test]
 fn an_ask_is_not_stored_and_its_grant_is_unknown_after_a_restart() {
     let mut bench = Bench::new();
@@ -129,6 +132,7 @@ fn an_ask_is_not_stored_and_its_grant_is_unknown_after_a_restart() {
     assert_eq!(bench.on(Event::MailQueued), ["ask"]);
 }
 
+//= HT-GRANT-10
 #[test]
 fn a_grant_that_could_not_be_kept_is_503_and_may_come_again() {
     let mut bench = Bench::new();
@@ -176,6 +180,7 @@ fn a_failure_is_written_so_that_the_history_survives_a_restart() {
     assert!(record.failed.unwrap().reason.contains("500"));
 }
 
+//= HT-CRASH-05
 #[test]
 fn a_link_that_is_forgotten_while_a_grant_is_on_its_way_to_the_disk_stays_forgotten() {
     let mut bench = Bench::new();
