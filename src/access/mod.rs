@@ -2,7 +2,7 @@
 //!
 //! A token's text is digested when the settings are taken and forgotten. `authenticate` compares the digest that a
 //! caller shows with every app's in constant time and does not stop at the first that fits, so that its time tells
-//! nothing. `replace` swaps all apps at once, for a configuration that is read again.
+//! nothing. `replace` swaps all apps at once, for a configuration that is read again, and tells what became of whom.
 
 use std::{fmt, sync::Arc};
 
@@ -69,6 +69,17 @@ impl Principal {
     }
 }
 
+/// Names of apps, by what `replace` did to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Were not there.
+    pub added: Vec<String>,
+    /// Are gone.
+    pub removed: Vec<String>,
+    /// Have another token, other services, or are admins by now or no more.
+    pub changed: Vec<String>,
+}
+
 /// An app and what is kept of its token.
 #[derive(Debug)]
 struct App {
@@ -97,9 +108,26 @@ impl Access {
         Self { apps: ArcSwap::from_pointee(apps(settings)) }
     }
 
-    /// Takes other apps in place of all that were there. Calls under way go on.
-    pub fn replace(&self, settings: Settings) {
-        self.apps.store(Arc::new(apps(settings)));
+    /// Takes other apps in place of all that were there. Calls under way go on, but for streams, which ask again before
+    /// they go on.
+    pub fn replace(&self, settings: Settings) -> Replaced {
+        let after = Arc::new(apps(settings));
+        let before = self.apps.swap(Arc::clone(&after));
+        let of = |apps: &[App], name: &str| apps.iter().position(|app| app.principal.name == name);
+        let mut replaced = Replaced::default();
+        for app in after.iter() {
+            let name = &app.principal.name;
+            match of(&before, name).and_then(|place| before.get(place)) {
+                None => replaced.added.push(name.clone()),
+                Some(old) if old.token != app.token || old.principal != app.principal => {
+                    replaced.changed.push(name.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        let gone = before.iter().map(|app| &app.principal.name).filter(|name| of(&after, name).is_none());
+        replaced.removed.extend(gone.cloned());
+        replaced
     }
 
     /// The app whose token this is; takes the same time whichever it is.
@@ -155,7 +183,12 @@ mod tests {
     #[test]
     fn replaced_apps_are_gone_at_once() {
         let access = access();
-        access.replace(Settings { apps: vec![app("new", "new-new-new-new-new", false)] });
+        let replaced = access.replace(Settings {
+            apps: vec![app("new", "new-new-new-new-new", false), app("ops", "other-other-other-other", true)],
+        });
+        let names = |name: &str| vec![name.to_owned()];
+        let Replaced { added, removed, changed } = replaced;
+        assert_eq!((added, removed, changed), (names("new"), names("form"), names("ops")));
         assert!(access.authenticate(ShownToken::of("form-form-form-form")).is_none());
         assert!(access.authenticate(ShownToken::of("new-new-new-new-new")).is_some());
     }

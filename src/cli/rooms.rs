@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use super::output::CliError;
 use crate::{
     app,
-    config::{
-        Config,
-        finding::{Finding, Findings},
-    },
+    config::{Config, finding::Findings},
     wire::{
         host::OwnHost,
         secret::FreshSecret,
@@ -17,7 +14,7 @@ use crate::{
 };
 
 pub(super) use app::{
-    Ready,
+    Log, Ready,
     doctor::{State, Step, Walked},
 };
 
@@ -31,24 +28,13 @@ pub(super) async fn walk<E>(
 }
 
 /// Runs the node until it is told to end.
-pub(super) fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), String> {
-    app::serve(config, ready).map_err(|error| error.to_string())
+pub(super) fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Result<(), String> {
+    app::serve(config, log, ready).map_err(|error| error.to_string())
 }
 
 /// What is wrong, or doubtful, with the certificates that a configuration names.
 pub(super) fn certificates(config: &Config) -> Findings {
-    let found = |what: String| Finding {
-        place: config.place("peer.certificate"),
-        key: "peer.certificate".to_owned(),
-        what,
-        mend: String::new(),
-    };
-    match app::check_certificates(config) {
-        Ok(warnings) => {
-            Findings { problems: Vec::new(), warnings: warnings.into_iter().map(found).collect() }
-        }
-        Err(error) => Findings { problems: vec![found(error.to_string())], warnings: Vec::new() },
-    }
+    app::check_certificates(config)
 }
 
 /// Writes a development CA (unless there is one) and a certificate per host; gives back what was written.
@@ -57,9 +43,9 @@ pub(super) fn write_development(dir: &Path, hosts: &[OwnHost]) -> Result<Vec<Pat
     Ok(written)
 }
 
-/// Starts the log.
-pub(super) fn start_log() -> Result<(), CliError> {
-    app::start_log().map_err(|error| CliError::failed(error, ""))
+/// Starts the log as the configuration says.
+pub(super) fn start_log(config: &Config) -> Result<Log, CliError> {
+    app::start_log(config).map_err(|error| CliError::failed(error, ""))
 }
 
 /// The time, for showing how far away other times are.

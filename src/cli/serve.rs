@@ -9,7 +9,7 @@ use super::{
 };
 use crate::wire::host::OwnHost;
 
-/// Run the node: SIGTERM or ctrl-c finishes what is in hand and ends it, SIGHUP takes a renewed certificate
+/// Run the node: SIGTERM or ctrl-c finishes what is in hand and ends it, SIGHUP reads the configuration again
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ymp serve --config /etc/ymp/ymp.toml\n  \
     YMP_HOST=alpha.test YMP_TRUST__ROOTS='[\"certs/ca.pem\"]' ymp serve\n\n\
@@ -27,7 +27,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
         let (config, warnings) = self.config.usable()?;
-        rooms::start_log()?;
+        let log = rooms::start_log(&config)?;
         if self.with_parent {
             end_with_parent()?;
         }
@@ -36,7 +36,7 @@ impl Serve {
         }
         let host = config.node.host.clone();
         let mut said = Ok(());
-        rooms::serve(config, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
+        rooms::serve(config, log, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
             .map_err(|error| CliError::failed(error, ""))?;
         said
     }

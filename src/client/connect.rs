@@ -69,18 +69,23 @@ pub(super) struct Dialler {
 
 impl Dialler {
     pub(super) fn new(settings: Settings, tls: &rustls::ClientConfig) -> Self {
-        let mut tls = tls.clone();
-        //= SEED-HTTP-1: both versions
-        tls.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
-        // A resumed session shows no certificate, and a renewed connection is there to see it again.
-        tls.resumption = Resumption::disabled();
-        let stranger_dials = StrangerDials::new(settings.stranger_dials_per_address);
         Self {
-            settings,
-            tls: Arc::new(tls).into(),
+            tls: connector(tls),
             look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
             look_ups_strangers: Arc::new(Semaphore::new(LOOK_UPS_STRANGERS)),
-            stranger_dials,
+            stranger_dials: StrangerDials::new(settings.stranger_dials_per_address),
+            settings,
+        }
+    }
+
+    /// One with other settings and roots that counts on: what is under way stands in the same bounds.
+    pub(super) fn renewed(&self, settings: Settings, tls: &rustls::ClientConfig) -> Self {
+        Self {
+            tls: connector(tls),
+            look_ups: Arc::clone(&self.look_ups),
+            look_ups_strangers: Arc::clone(&self.look_ups_strangers),
+            stranger_dials: Arc::clone(&self.stranger_dials),
+            settings,
         }
     }
 
@@ -237,6 +242,15 @@ pub(super) async fn knock(target: SocketAddr) -> io::Result<TcpStream> {
     // connection works all the same.
     let _ = tcp.set_nodelay(true);
     Ok(tcp)
+}
+
+fn connector(tls: &rustls::ClientConfig) -> TlsConnector {
+    let mut tls = tls.clone();
+    //= SEED-HTTP-1: both versions
+    tls.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+    // A resumed session shows no certificate, and a renewed connection is there to see it again.
+    tls.resumption = Resumption::disabled();
+    Arc::new(tls).into()
 }
 
 /// The other family stands second, so that a machine without IPv6 does not spend all its tries there.

@@ -61,7 +61,7 @@ impl Client {
     /// The stage that failed where the host was not reached.
     pub async fn look(&self, route: &Route, stranger: bool) -> Result<Looked, CallError> {
         let deadline = if stranger { GRANT_TIME_STRANGER } else { LOOK_UP_TIME };
-        let lane = Lane::passing(&self.dialler, route, stranger, (self.clock)().mono);
+        let lane = Lane::passing(&self.dialler.load_full(), route, stranger, (self.clock)().mono);
         timeout(deadline, look(route, &lane, deadline)).await.unwrap_or_else(|_| {
             let detail = format!("no host information from {} within {} s", route.host, deadline.as_secs());
             Err(fault(CallStage::Timeout, detail))

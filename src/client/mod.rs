@@ -10,6 +10,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -60,7 +61,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Calls peers. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    dialler: Arc<Dialler>,
+    dialler: Arc<ArcSwap<Dialler>>,
     lanes: Arc<Lanes>,
     clock: ReadClock,
 }
@@ -102,7 +103,15 @@ impl Client {
     /// A client without connections. `tls` brings the trusted roots; ALPN is added here.
     #[must_use]
     pub fn new(settings: Settings, tls: Arc<rustls::ClientConfig>, clock: ReadClock) -> Self {
-        Self { dialler: Arc::new(Dialler::new(settings, &tls)), lanes: Arc::default(), clock }
+        let dialler = Dialler::new(settings, &tls);
+        Self { dialler: Arc::new(ArcSwap::from_pointee(dialler)), lanes: Arc::default(), clock }
+    }
+
+    /// Takes other settings and roots for all clones. Calls under way end as they began; each later one goes over a
+    /// connection that was opened under the new ones.
+    pub fn renew(&self, settings: Settings, tls: &rustls::ClientConfig) {
+        let renewed = self.dialler.load().renewed(settings, tls);
+        self.dialler.store(Arc::new(renewed));
     }
 
     /// Asks a peer for a grant: POST to its request path, without a bearer. Ends within `deadline`.
@@ -184,7 +193,7 @@ impl Client {
     /// # Errors
     /// `Resolve` when the name leads nowhere, `Guard` when only to addresses that are not public.
     pub async fn addresses(&self, route: &Route, stranger: bool) -> Result<Vec<std::net::IpAddr>, CallError> {
-        let targets = self.dialler.targets(route, stranger).await?;
+        let targets = self.dialler.load_full().targets(route, stranger).await?;
         Ok(targets.iter().map(std::net::SocketAddr::ip).collect())
     }
 
@@ -195,15 +204,15 @@ impl Client {
 
     //= HT-SEND-29: 60 s on a whole request
     async fn call(&self, call: &Call<'_>) -> Result<Raw, CallError> {
-        let now = (self.clock)().mono;
-        let mut deadline = call.deadline.min(self.dialler.settings.call_time);
+        let (now, dialler) = ((self.clock)().mono, self.dialler.load_full());
+        let mut deadline = call.deadline.min(dialler.settings.call_time);
         if call.stranger {
             deadline = deadline.min(GRANT_TIME_STRANGER);
         }
         let lane = if call.stranger {
-            Lane::once(&self.dialler, call.route, now)
+            Lane::once(&dialler, call.route, now)
         } else {
-            self.lanes.of(call.route, &self.dialler, now)
+            self.lanes.of(call.route, &dialler, now)
         };
         timeout(deadline, self.over(call, &lane)).await.unwrap_or_else(|_| {
             // The connection may be dead without anybody having said so; the next call shall not wait for it as well.
@@ -221,7 +230,7 @@ impl Client {
         match outcome {
             Err(CallError { stage: CallStage::Exchange, .. }) if from_pool => {
                 self.lanes.forget(call.route, lane);
-                call.over(&self.lanes.of(call.route, &self.dialler, (self.clock)().mono)).await
+                call.over(&self.lanes.of(call.route, &self.dialler.load_full(), (self.clock)().mono)).await
             }
             outcome => outcome,
         }

@@ -2,8 +2,8 @@
 //!
 //! Connections are shared only between equal routes (host, pin and trust), so a pinned one never carries what goes to
 //! the name's own address, nor the other way round. A call that a stranger caused has a lane of its own that ends with it.
-//! A lane is replaced after ten minutes: calls under way finish on the old one, new ones see DNS and certificates again. A
-//! lane that nobody used for as long is forgotten, so there are no more lanes than peers talked to in that time.
+//! A lane is replaced after ten minutes, and when the settings or the trusted roots have changed: calls under way finish on
+//! the old one, new ones see DNS and certificates again. A lane that nobody used for as long is forgotten, so there are no more lanes than peers talked to in that time.
 
 use std::{
     collections::HashMap,
@@ -48,6 +48,7 @@ pub(super) type Hyper = Client<Dial, Full<Bytes>>;
 #[derive(Clone)]
 pub(super) struct Lane {
     pub(super) client: Hyper,
+    dialler: Arc<Dialler>,
     dials: Arc<AtomicU64>,
     opened: Mono,
     used: Mono,
@@ -78,7 +79,7 @@ impl Lane {
     fn with(builder: &Builder, dialler: &Arc<Dialler>, route: &Route, stranger: bool, now: Mono) -> Self {
         let dials = Arc::new(AtomicU64::new(0));
         let dial = Dial { dialler: dialler.clone(), route: route.clone(), stranger, dials: dials.clone() };
-        Self { client: builder.build(dial), dials, opened: now, used: now }
+        Self { client: builder.build(dial), dialler: dialler.clone(), dials, opened: now, used: now }
     }
 
     /// Connections opened so far: the same before and after a call means that the call used one from the pool.
@@ -127,6 +128,7 @@ impl Lanes {
         if let Some(lane) = inner.lanes.get_mut(route)
             //= HT-SEND-31: renewed
             && now.since(lane.opened) < LANE_TIME
+            && Arc::ptr_eq(&lane.dialler, dialler)
         {
             lane.used = now;
             return lane.clone();
@@ -180,6 +182,16 @@ mod tests {
     }
 
     //= HT-SEND-31
+    #[tokio::test]
+    async fn a_lane_does_not_outlive_what_it_was_opened_under() {
+        let (lanes, old) = (Lanes::default(), dialler());
+        let lane = lanes.of(&route("a.test"), &old, Mono(0));
+        let new = Arc::new(old.renewed(Settings::default(), &trust_nobody()));
+        let renewed = lanes.of(&route("a.test"), &new, Mono(1));
+        assert!(!lane.is_same(&renewed));
+        assert!(renewed.is_same(&lanes.of(&route("a.test"), &new, Mono(2))));
+    }
+
     #[tokio::test]
     async fn a_lane_is_renewed_after_ten_minutes_and_an_unused_one_forgotten() {
         let (lanes, dialler) = (Lanes::default(), dialler());

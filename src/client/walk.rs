@@ -83,9 +83,10 @@ impl Client {
     /// # Errors
     /// The name leads nowhere, or only where this host does not connect to.
     pub async fn resolve(&self, route: &Route) -> Result<Resolved, Trouble> {
-        let mut targets = self.dialler.targets(route, false).await.map_err(|error| {
+        let dialler = self.dialler.load_full();
+        let mut targets = dialler.targets(route, false).await.map_err(|error| {
             let port = route.host.port();
-            let open = self.dialler.settings.ports.iter().any(|range| range.contains(&port));
+            let open = dialler.settings.ports.iter().any(|range| range.contains(&port));
             Trouble { mend: address_mend(route, error.stage, open), what: error.detail }
         })?;
         let more = targets.len().saturating_sub(TRIES_MAX);
@@ -114,7 +115,8 @@ impl Client {
             let what = format!("{name} cannot stand in a certificate");
             return Err(Trouble { what, mend: "is the name spelled right?".to_owned() });
         };
-        let greeting = timeout(CONNECT_TIME, self.dialler.handshake(wanted, opened.0));
+        let dialler = self.dialler.load_full();
+        let greeting = timeout(CONNECT_TIME, dialler.handshake(wanted, opened.0));
         let stream = greeting
             .await
             .unwrap_or_else(|_| {
@@ -140,7 +142,7 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn probe(&self, route: &Route, path: &str) -> Result<Probed, CallError> {
-        let call = Call::post(route, path, bytes::Bytes::new(), self.dialler.settings.call_time);
+        let call = Call::post(route, path, bytes::Bytes::new(), self.dialler.load().settings.call_time);
         let raw: Raw = self.call(&call).await?;
         let answer = raw.answer(&call.secrets(), (self.clock)().wall);
         Ok(Probed { answer, date: raw.date() })

@@ -2,7 +2,8 @@
 //!
 //! One table, so that the file, the environment, the hints for mistyped keys and the reading cannot disagree. A key's
 //! variable is `YMP_` and its path in capitals, `__` between levels and `_` for `-`; a list of tables
-//! (`[[peers]]`) has one variable for the whole list.
+//! (`[[peers]]`) has one variable for the whole list. The log's two keys have a short variable besides, which wins.
+//! A key that is read at the start only says so here.
 
 use super::units::{DURATION_MEND, SIZE_MEND, distance};
 
@@ -53,10 +54,18 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// What it takes.
     pub(super) kind: Kind,
+    /// Read at the start only: a change needs a restart.
+    pub(super) at_start: bool,
+}
+
+impl Key {
+    const fn at_start(self) -> Self {
+        Self { at_start: true, ..self }
+    }
 }
 
 const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind }
+    Key { name, kind, at_start: false }
 }
 
 const PATHS: [Key; 4] = [
@@ -68,31 +77,33 @@ const PATHS: [Key; 4] = [
 
 /// The file.
 pub(super) const ALL: &[Key] = &[
-    key("host", Kind::Text),
-    key("data-dir", Kind::Text),
+    key("host", Kind::Text).at_start(),
+    key("data-dir", Kind::Text).at_start(),
     key("peer", Kind::Table(PEER)),
-    key("local", Kind::Table(&[key("listen", Kind::Text)])),
+    key("local", Kind::Table(&[key("listen", Kind::Text).at_start()])),
     key("trust", Kind::Table(&[key("web-pki", Kind::Flag), key("roots", Kind::Texts)])),
     key("federation", Kind::Table(FEDERATION)),
     key("tokens", Kind::Table(TOKENS)),
     key("delivery", Kind::Table(DELIVERY)),
     key("inbox", Kind::Table(INBOX)),
     key("limits", Kind::Table(LIMITS)),
+    key("log", Kind::Table(LOG)),
     key("peers", Kind::Tables(PEERS)),
     key("services", Kind::Tables(SERVICES)),
     key("apps", Kind::Tables(APPS)),
 ];
 
 const PEER: &[Key] = &[
-    key("listen", Kind::Text),
+    key("listen", Kind::Text).at_start(),
     key("certificate", Kind::Text),
     key("key", Kind::Text),
+    key("certificate-check", Kind::Duration),
     PATHS[0],
     PATHS[1],
     PATHS[2],
     PATHS[3],
     key("aliases", Kind::Texts),
-    key("plain-listen", Kind::Text),
+    key("plain-listen", Kind::Text).at_start(),
 ];
 const FEDERATION: &[Key] = &[
     key("policy", Kind::Text),
@@ -113,9 +124,9 @@ const DELIVERY: &[Key] = &[
 ];
 const INBOX: &[Key] = &[
     key("keep", Kind::Duration),
-    key("dedupe", Kind::Duration),
-    key("dedupe-per-peer", Kind::Count),
-    key("dedupe-total", Kind::Count),
+    key("dedupe", Kind::Duration).at_start(),
+    key("dedupe-per-peer", Kind::Count).at_start(),
+    key("dedupe-total", Kind::Count).at_start(),
 ];
 const LIMITS: &[Key] = &[
     key("packet-bytes", Kind::Size),
@@ -126,8 +137,9 @@ const LIMITS: &[Key] = &[
     key("outbox-messages", Kind::Count),
     key("outbox-messages-per-peer", Kind::Count),
     key("grant-slots", Kind::Count),
-    key("free-space-min", Kind::Size),
+    key("free-space-min", Kind::Size).at_start(),
 ];
+const LOG: &[Key] = &[key("filter", Kind::Text), key("format", Kind::Text).at_start()];
 const PEERS: &[Key] =
     &[key("host", Kind::Text), key("address", Kind::Text), PATHS[0], PATHS[1], PATHS[2], PATHS[3]];
 const SERVICES: &[Key] =
@@ -140,8 +152,11 @@ const APPS: &[Key] = &[
     key("admin", Kind::Flag),
 ];
 
-/// Variables that begin with `YMP_` and are no settings: the command's own and the log's.
-pub(super) const VARIABLES_OF_OTHERS: &[&str] = &["YMP_TOKEN", "YMP_LOCAL", "YMP_LOG", "YMP_LOG_FORMAT"];
+/// Variables that begin with `YMP_` and are no settings: the command's own.
+pub(super) const VARIABLES_OF_OTHERS: &[&str] = &["YMP_TOKEN", "YMP_LOCAL"];
+/// Short names of variables, and their long ones. Empty they say nothing.
+pub(super) const SHORT_VARIABLES: &[(&str, &str)] =
+    &[("YMP_LOG", "YMP_LOG__FILTER"), ("YMP_LOG_FORMAT", "YMP_LOG__FORMAT")];
 
 /// A key that a variable can set.
 #[derive(Clone, Debug)]
@@ -152,6 +167,15 @@ pub(super) struct Variable {
     pub(super) path: Vec<&'static str>,
     /// What it takes.
     pub(super) kind: Kind,
+    /// Read at the start only.
+    pub(super) at_start: bool,
+}
+
+impl Variable {
+    /// `peer.listen`.
+    pub(super) fn key(&self) -> String {
+        self.path.join(".")
+    }
 }
 
 //= NODE-CONF-03: YMP_ and the path
@@ -160,9 +184,7 @@ pub(super) fn variables() -> Vec<Variable> {
     let mut all = Vec::new();
     for top in ALL {
         match top.kind {
-            Kind::Table(keys) => {
-                all.extend(keys.iter().map(|key| variable(vec![top.name, key.name], key.kind)))
-            }
+            Kind::Table(keys) => all.extend(keys.iter().map(|key| variable(vec![top.name, key.name], *key))),
             Kind::Text
             | Kind::Duration
             | Kind::Size
@@ -171,16 +193,16 @@ pub(super) fn variables() -> Vec<Variable> {
             | Kind::Texts
             | Kind::Ports
             | Kind::Tables(_) => {
-                all.push(variable(vec![top.name], top.kind));
+                all.push(variable(vec![top.name], *top));
             }
         }
     }
     all
 }
 
-fn variable(path: Vec<&'static str>, kind: Kind) -> Variable {
+fn variable(path: Vec<&'static str>, key: Key) -> Variable {
     let name = format!("YMP_{}", path.join("__").to_uppercase().replace('-', "_"));
-    Variable { name, path, kind }
+    Variable { name, path, kind: key.kind, at_start: key.at_start }
 }
 
 /// What to write instead of a key that does not exist: the nearest known one, in its own table or, where it is nearer

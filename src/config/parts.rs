@@ -13,6 +13,7 @@ use crate::{
     node::{self, PeerPin},
     serve::{self, ConnectionSettings, information::Document},
     store,
+    telemetry::log,
     wire::{
         host::{OwnHost, PeerHost},
         information::{self, Offered, Taken},
@@ -39,6 +40,7 @@ pub(super) struct Parts {
     pub(super) delivery: Delivery,
     pub(super) inbox: Inbox,
     pub(super) bounds: Limits,
+    pub(super) log: log::Settings,
     pub(super) peers: HashMap<PeerHost, PeerPin>,
     pub(super) published: Vec<Offered>,
     pub(super) apps: Vec<AppSettings>,
@@ -58,6 +60,7 @@ impl Parts {
         let delivery = sections::delivery(&root.table("delivery"));
         let inbox = sections::inbox(&root.table("inbox"));
         let bounds = sections::limits(&root.table("limits"));
+        let log = sections::log(&root.table("log"));
         let ours: Vec<&OwnHost> = host.iter().chain(&peer.aliases).collect();
         let peers = lists::peers(root, &ours, &federation);
         let published = lists::services(root);
@@ -82,6 +85,7 @@ impl Parts {
             delivery,
             inbox,
             bounds,
+            log,
             peers,
             published,
             apps,
@@ -161,8 +165,10 @@ impl Parts {
             dedupe_per_peer: self.inbox.dedupe_per_peer,
             dedupe_total: self.inbox.dedupe_total,
             free_space_min: self.bounds.free_space_min,
-            outbox_messages: self.bounds.outbox_messages,
-            outbox_messages_per_peer: self.bounds.outbox_messages_per_peer,
+            outbox: store::OutboxBounds {
+                messages: self.bounds.outbox_messages,
+                messages_per_peer: self.bounds.outbox_messages_per_peer,
+            },
             ..store::Settings::default()
         }
     }

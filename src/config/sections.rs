@@ -7,12 +7,15 @@ use super::{
     reader::{Found, Reader},
     source::{Content, Value},
 };
-use crate::wire::{
-    host::{OwnHost, PeerHost},
-    information::INFORMATION_PATHS,
-    limits,
-    path::{Paths, UrlPath},
-    policy::DenyPattern,
+use crate::{
+    telemetry::log,
+    wire::{
+        host::{OwnHost, PeerHost},
+        information::INFORMATION_PATHS,
+        limits,
+        path::{Paths, UrlPath},
+        policy::DenyPattern,
+    },
 };
 
 const HOST_MEND: &str = "write a host name such as \"alpha.test\", with `:port` unless it is 443";
@@ -37,6 +40,7 @@ pub(super) struct Peer {
     pub(super) plain_listen: Option<SocketAddr>,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+    pub(super) certificate_check: Duration,
     /// `None` where one of them is wrong.
     pub(super) paths: Option<Paths>,
     pub(super) aliases: Vec<OwnHost>,
@@ -56,9 +60,23 @@ pub(super) fn peer(reader: &Reader<'_>, host: Option<&OwnHost>) -> Peer {
         plain_listen: plain,
         certificate: reader.path_or("certificate", &format!("certs/{file}.pem")),
         key: reader.path_or("key", &format!("certs/{file}.key")),
+        certificate_check: certificate_check(reader),
         paths: paths(reader),
         aliases: aliases(reader, host),
     }
+}
+
+/// Below this the look at the files would be a load of its own.
+const CERTIFICATE_CHECK_LEAST: Duration = Duration::from_millis(100);
+
+/// Renewals come weeks before the end: half a minute is soon, and a look costs a few system calls.
+fn certificate_check(reader: &Reader<'_>) -> Duration {
+    let check = reader.duration("certificate-check", 30 * SECOND);
+    if check.value < CERTIFICATE_CHECK_LEAST {
+        let what = "would look at the files without end";
+        reader.problem(&check.key, &check.place, what, "write \"100ms\" or more, as in \"30s\"");
+    }
+    check.value
 }
 
 /// A listener's address.
@@ -350,6 +368,16 @@ pub(super) fn limits(reader: &Reader<'_>) -> Limits {
         // Half of them are for configured peers: one slot would leave strangers none.
         grant_slots: reader.count("grant-slots", 64, 2..=65_536),
         free_space_min: reader.size("free-space-min", 256 << 20, &(0..=u64::MAX)),
+    }
+}
+
+/// `[log]`.
+pub(super) fn log(reader: &Reader<'_>) -> log::Settings {
+    let filter_mend = "write a level such as \"info\", or \"info,ymp::node=debug\"";
+    let format_mend = "write \"text\", or \"json\" for machines";
+    log::Settings {
+        filter: reader.parsed("filter", filter_mend, str::parse).map(|found| found.value).unwrap_or_default(),
+        format: reader.parsed("format", format_mend, str::parse).map(|found| found.value).unwrap_or_default(),
     }
 }
 

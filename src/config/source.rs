@@ -73,7 +73,7 @@ pub(super) fn read(
         return None;
     }
     let mut root = table(document.into_inner(), &at);
-    for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("YMP_")) {
+    for (name, value) in in_turn(variables) {
         override_with(&mut root, name, value, findings);
     }
     check(&mut root, keys::ALL, "", "", findings);
@@ -108,13 +108,21 @@ fn content(written: DeValue<'_>, at: &impl Fn(Option<usize>) -> Place) -> Conten
     }
 }
 
+/// The variables that may be settings; those with short names last, so that they win.
+fn in_turn(variables: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    let is_short = |name: &str| keys::SHORT_VARIABLES.iter().any(|(short, _)| *short == name);
+    let long = variables.iter().filter(move |(name, _)| name.starts_with("YMP_") && !is_short(name));
+    long.chain(variables.iter().filter(move |(name, value)| is_short(name) && !value.is_empty()))
+}
+
 //= NODE-CONF-06: a warning
 fn override_with(root: &mut Table, name: &str, value: &str, findings: &mut Findings) {
     if VARIABLES_OF_OTHERS.contains(&name) {
         return;
     }
     let place = Place::Variable(name.to_owned());
-    let Some(known) = keys::variables().into_iter().find(|known| known.name == name) else {
+    let long = keys::SHORT_VARIABLES.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| long);
+    let Some(known) = keys::variables().into_iter().find(|known| known.name == long) else {
         findings.warnings.push(Finding {
             place,
             key: String::new(),
@@ -138,7 +146,7 @@ fn said(known: &Variable, value: &str, place: &Place, findings: &mut Findings) -
     }
     findings.problems.push(Finding {
         place: place.clone(),
-        key: known.path.join("."),
+        key: known.key(),
         what: "is not a TOML value".to_owned(),
         mend: format!("{}, as in the file", known.kind.mend()),
     });
@@ -211,6 +219,40 @@ fn fits(value: &mut Value, key: &Key, shown: &str, findings: &mut Findings) -> b
             true
         }
         _ => false,
+    }
+}
+
+/// What stands at each key that is read at the start only.
+pub(super) fn at_start(root: &Value) -> Vec<(Variable, Option<Value>)> {
+    let look = |path: &[&str]| {
+        path.iter().try_fold(root, |value, step| {
+            if let Content::Table(table) = &value.content { table.get(*step) } else { None }
+        })
+    };
+    let wanted = keys::variables().into_iter().filter(|key| key.at_start);
+    wanted.map(|key| (look(&key.path).cloned(), key)).map(|(value, key)| (key, value)).collect()
+}
+
+/// Lets what stood there at the start stand there again.
+pub(super) fn keep(root: &mut Value, at_start: &[(Variable, Option<Value>)]) {
+    let Content::Table(table) = &mut root.content else { return };
+    for (key, value) in at_start {
+        match value {
+            Some(value) => put(table, &key.path, value.clone()),
+            None => remove(table, &key.path),
+        }
+    }
+}
+
+fn remove(root: &mut Table, path: &[&str]) {
+    match path {
+        [last] => drop(root.remove(*last)),
+        [first, rest @ ..] => {
+            if let Some(Content::Table(inner)) = root.get_mut(*first).map(|value| &mut value.content) {
+                remove(inner, rest);
+            }
+        }
+        [] => {}
     }
 }
 

@@ -128,13 +128,13 @@ where
 
 async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
     let (route, parameters) = lookup::way(shell, host, false).await?;
-    let own = &shell.settings.host;
+    let own = &shell.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
         Ask::State(state) => encode_state_request(own, state),
     };
     let path = parameters.request_path.as_str();
-    let reply = shell.client.request(&route, path, body, shell.settings.grant_wait).await;
+    let reply = shell.client.request(&route, path, body, shell.settings().grant_wait).await;
     shell.directory.heed(host, &reply, shell.now());
     reply
 }

@@ -76,7 +76,7 @@ pub(super) async fn granted(
     };
     let Some(Opens::Peer(slot)) = shell.registry.look_up(at, digest) else { return Err(unknown.into()) };
     let host = slot.lock().host().clone();
-    shell.allowed(&host)?;
+    shell.settings().allowed(&host)?;
     let call = CallId(shell.calls.fetch_add(1, Ordering::Relaxed));
     let (sender, answer) = oneshot::channel();
     shell.grants.insert(call, sender);
@@ -101,18 +101,19 @@ pub(super) async fn granted(
 pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Bytes, Error> {
     let slot = opened(shell, At::Refresh, bearer.digest()).await?;
     let host = slot.lock().host().clone();
-    shell.allowed(&host)?;
+    let settings = shell.settings();
+    settings.allowed(&host)?;
     let (outcome, kept) = {
         let now = shell.now();
         let fresh = FreshPair {
             token: FreshSecret::from_chance(Shell::dice().bytes()),
             refresh: FreshSecret::from_chance(Shell::dice().bytes()),
-            lifetime: shell.settings.token_lifetime,
+            lifetime: settings.token_lifetime,
             made: now.wall,
         };
         let (access, refresh) = (fresh.token.digest(), fresh.refresh.digest());
         //= NODE-CONF-15: with a refresh
-        let pair = NewPair::new(access, fresh.lifetime, refresh, shell.settings.refresh_lifetime, now.wall);
+        let pair = NewPair::new(access, fresh.lifetime, refresh, settings.refresh_lifetime, now.wall);
         let mut peer = slot.lock();
         let (outcome, changes) = match peer.families_mut().rotate(&bearer.digest(), pair, now.wall) {
             Ok(changes) => (Ok(fresh), changes),
@@ -212,10 +213,11 @@ impl Wish {
 
 /// Waits for the outcome of an exchange or a refresh that an operator wants.
 pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> Result<PeerView, Error> {
-    if shell.settings.host.is(host) {
+    if shell.host.is(host) {
         return Err(Error::NotFound(format!("{host} is this host itself")));
     }
-    shell.allowed(host)?;
+    let settings = shell.settings();
+    settings.allowed(host)?;
     let slot = shell.slot(host);
     let (sender, outcome) = oneshot::channel();
     {
@@ -233,7 +235,7 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
             Wish::Refresh => Event::RefreshWanted,
         },
     );
-    let longest = shell.settings.grant_wait + CALL_TIME;
+    let longest = settings.grant_wait + CALL_TIME;
     let outcome: Outcome = tokio::select! {
         outcome = outcome => outcome.unwrap_or_else(|_| Err((wish.step(), "the link was forgotten".to_owned()))),
         () = shell.drained() => Err((wish.step(), "the node is stopping".to_owned())),

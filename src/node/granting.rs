@@ -8,7 +8,7 @@ use crate::{
     link::{
         admission::Bucket,
         event::Event,
-        lobby::{Action, Asked, Ended, Grant, LookedUp, NotFound, Origin, Took},
+        lobby::{self, Action, Asked, Ended, Grant, LookedUp, NotFound, Origin, Took},
         peer::Standing,
     },
     token::family::{Family, NewPair, Subject},
@@ -39,7 +39,7 @@ pub(super) fn asked(shell: &Arc<Shell>, from: IpAddr, body: Result<TokenRequest,
 
 fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), String> {
     let host = request.host();
-    let settings = &shell.settings;
+    let settings = shell.settings();
     //= HT-ASK-19: not our own
     if settings.host.is(host) || settings.aliases.iter().any(|alias| alias.is(host)) {
         return Err("it names this very host".to_owned());
@@ -48,11 +48,11 @@ fn admit(shell: &Shell, from: IpAddr, request: TokenRequest) -> Result<(), Strin
         return Err("the node is stopping".to_owned());
     }
     // The policy stands on the road.
-    shell.road(host).map_err(|error| error.to_string())?;
+    settings.road(host).map_err(|error| error.to_string())?;
     let origin = Origin::of(from);
-    let known = shell.knows(host);
+    let known = shell.knows(&settings, host);
     let likely = shell.registry.find(host).is_some_and(|slot| slot.has_seen(origin, shell.now().mono))
-        || shell
+        || settings
             .pin(host)
             .and_then(|pin| pin.address.as_ref())
             .and_then(Address::ip)
@@ -76,6 +76,12 @@ fn pace(shell: &Shell, origin: Origin) -> Result<(), String> {
     }
     let mut bucket = shell.paces.entry(origin).or_insert_with(|| Bucket::full(REQUESTS_PER_SECOND, now));
     bucket.take(REQUESTS_PER_SECOND, now).map_err(|refusal| refusal.to_string())
+}
+
+/// The lobby goes on under other settings.
+pub(super) fn renew(shell: &Arc<Shell>, settings: lobby::Settings) {
+    shell.lobby().renew(settings, shell.now());
+    perform(shell);
 }
 
 /// The lobby's moment has come.
@@ -122,7 +128,7 @@ fn start(shell: &Arc<Shell>, action: Action) {
         Action::Drop { host, reason } => {
             shell.metrics.requests_dropped.up();
             note(shell, &host, &reason);
-            let said = shell.pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
+            let said = shell.settings().pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
             match said {
                 Some(unsaid) => {
                     tracing::info!(peer = %host, %reason, unsaid, "a configured peer's token request is not granted");
@@ -209,7 +215,7 @@ async fn send(
     route.trusted = route.trusted && !stranger;
     //= HT-ASK-29: 10 s
     let deadline = if stranger { deadline.min(GRANT_TIME_STRANGER) } else { deadline };
-    let (own, path) = (&shell.settings.host, parameters.grant_path.as_str());
+    let (own, path) = (&shell.host, parameters.grant_path.as_str());
     match grant {
         Grant::Tokens { .. } if parameters.form() == Form::State => {
             let detail =
@@ -254,7 +260,7 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
 
 /// Operators see at a known peer why it has no token of ours though somebody asked in its name.
 fn note(shell: &Shell, host: &PeerHost, reason: &str) {
-    if shell.knows(host) {
+    if shell.knows(&shell.settings(), host) {
         *shell.slot(host).ungranted() = Some(FailureView { at: shell.now().wall, reason: reason.to_owned() });
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
 }
 
 fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
-    let rate = shell.settings.packets_per_second;
+    let rate = shell.settings().packets_per_second;
     let mut bucket = slot.bucket.lock().unwrap_or_else(PoisonError::into_inner);
     bucket.get_or_insert_with(|| Bucket::full(rate, now.mono)).take(rate, now.mono)
 }
@@ -73,7 +73,7 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
     //= HT-CHK-08: 403 last
-    admission::admit(&shell.settings.host, &caller.host, &shell.settings.policy, &packet)?;
+    admission::admit(&shell.host, &caller.host, &shell.settings().policy, &packet)?;
     let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
     let services: HashSet<_> = items.iter().map(|item| item.service.clone()).collect();

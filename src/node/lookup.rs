@@ -25,8 +25,8 @@ use crate::{
 
 /// How a host is spoken to, looked up where that is due. No look-up goes to a host that the policy refuses.
 pub(super) async fn look_up(shell: &Shell, host: &PeerHost, stranger: bool) -> Result<Found, CallError> {
-    let route = shell.road(host)?;
-    let pins = shell.pins(host);
+    let settings = shell.settings();
+    let (route, pins) = (settings.road(host)?, settings.pins(host));
     //= NODE-PIN-02: not looked up
     if let Some(parameters) = pins.whole() {
         return Ok(Found::pinned(parameters));
@@ -70,7 +70,7 @@ fn published(found: Discovered, now: Now) -> Published {
 
 /// The addresses that a host is likely to call from: those that its name leads to.
 pub(super) async fn addresses(shell: &Shell, host: &PeerHost, stranger: bool) -> Vec<Origin> {
-    let Ok(route) = shell.road(host) else { return Vec::new() };
+    let Ok(route) = shell.settings().road(host) else { return Vec::new() };
     let seat = shell.directory.seat(host, |host| shell.registry.find(host).is_some());
     let now = shell.now().mono;
     {
@@ -93,7 +93,7 @@ pub(super) async fn addresses(shell: &Shell, host: &PeerHost, stranger: bool) ->
 /// Looks anew where that is due, while calls go on under what is known; the peer's machine is told what comes of it.
 pub(super) fn renew(shell: &Arc<Shell>, host: &PeerHost) {
     let Some(seat) = shell.directory.find(host) else { return };
-    let due = shell.pins(host).whole().is_none() && seat.book().is_due(shell.now());
+    let due = shell.settings().pins(host).whole().is_none() && seat.book().is_due(shell.now());
     if !due || shell.is_draining() || seat.renewing.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -108,7 +108,7 @@ pub(super) fn renew(shell: &Arc<Shell>, host: &PeerHost) {
 
 /// A peer's machine, where there is one, shall hear how the peer is spoken to.
 pub(super) fn tell(shell: &Shell, host: &PeerHost) {
-    let found = shell.directory.current(host, &shell.pins(host));
+    let found = shell.directory.current(host, &shell.settings().pins(host));
     if let (Some(found), Some(slot)) = (found, shell.registry.find(host))
         && slot.lock().found() != Some(&found)
     {
@@ -122,8 +122,9 @@ pub(super) async fn way(
     host: &PeerHost,
     stranger: bool,
 ) -> Result<(Route, Parameters), CallError> {
-    let route = shell.road(host)?;
-    if let Some(found) = shell.directory.current(host, &shell.pins(host)) {
+    let settings = shell.settings();
+    let route = settings.road(host)?;
+    if let Some(found) = shell.directory.current(host, &settings.pins(host)) {
         return Ok((route, found.parameters));
     }
     let found = look_up(shell, host, stranger).await;

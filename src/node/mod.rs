@@ -40,6 +40,7 @@ mod inbound;
 mod lookup;
 mod outbound;
 mod registry;
+mod renewing;
 mod seldom;
 mod settings;
 mod shell;
@@ -80,6 +81,12 @@ impl Node {
         Ok(Self(shell))
     }
 
+    /// Goes on under other settings, of the same host. Verbs that have begun end under the old ones; nothing that waits or is
+    /// under way is lost.
+    pub fn renew(&self, settings: Settings) {
+        renewing::renew(&self.0, settings);
+    }
+
     /// Starts what happens by itself: timers, couriers of peers with mail, sweeps. Ends when the node drains.
     pub async fn run(&self) {
         tokio::join!(upkeep::wake(Arc::clone(&self.0)), upkeep::run(Arc::clone(&self.0)));
@@ -93,7 +100,7 @@ impl Node {
 
     /// Our name.
     pub fn host(&self) -> &OwnHost {
-        &self.0.settings.host
+        &self.0.host
     }
 
     // What peers call.
@@ -259,7 +266,7 @@ impl Node {
 
     /// All links and configured peers, by name.
     pub fn peers(&self) -> Vec<PeerView> {
-        let mut hosts: Vec<PeerHost> = self.0.settings.peers.keys().cloned().collect();
+        let mut hosts: Vec<PeerHost> = self.0.settings().peers.keys().cloned().collect();
         hosts.extend(self.0.registry.slots().iter().map(|slot| slot.lock().host().clone()));
         hosts.sort();
         hosts.dedup();
@@ -269,7 +276,7 @@ impl Node {
     /// One of them; `None` where nothing is known of it.
     pub fn peer(&self, host: &PeerHost) -> Option<PeerView> {
         let slot = self.0.registry.find(host);
-        let known = slot.is_some() || self.0.pin(host).is_some();
+        let known = slot.is_some() || self.0.settings().pin(host).is_some();
         known.then(|| showing::view(&self.0, host, slot.as_ref()))
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, Settings,
     courier::drive,
     shell::Shell,
     views::{MessageView, Submitted},
@@ -34,13 +34,13 @@ pub(super) async fn submit(
     drafts: Vec<Draft>,
     time_to_live: Option<Duration>,
 ) -> Result<Vec<Submitted>, Error> {
-    let queued = shell.now().wall;
+    let (queued, settings) = (shell.now().wall, shell.settings());
     //= HT-SEND-26: its own or the configured
-    let expires = queued.plus(time_to_live.unwrap_or(shell.settings.time_to_live));
+    let expires = queued.plus(time_to_live.unwrap_or(settings.time_to_live));
     let items = drafts
         .iter()
         .enumerate()
-        .map(|(index, draft)| item(shell, index, draft, expires))
+        .map(|(index, draft)| item(shell, &settings, index, draft, expires))
         .collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
     let answers = answers(shell, &items);
@@ -79,8 +79,13 @@ fn answers(shell: &Shell, items: &[OutboxItem]) -> Vec<(AnswerKey, Bytes)> {
         .collect()
 }
 
-fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<OutboxItem, Error> {
-    let settings = &shell.settings;
+fn item(
+    shell: &Shell,
+    settings: &Settings,
+    index: usize,
+    draft: &Draft,
+    expires: Wall,
+) -> Result<OutboxItem, Error> {
     let own = settings.host.is(&draft.host);
     //= NODE-API-16: 400
     if own && !shell.readers.contains_key(&draft.service) {
@@ -93,7 +98,7 @@ fn item(shell: &Shell, index: usize, draft: &Draft, expires: Wall) -> Result<Out
     }
     if !own {
         //= NODE-API-07: 403
-        shell.allowed(&draft.host)?;
+        settings.allowed(&draft.host)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
     let raw = draft.compose(&settings.host, &id);
@@ -169,6 +174,10 @@ pub(super) async fn inbox(
         let news = reader.notified();
         tokio::pin!(news);
         news.as_mut().enable();
+        // Nobody wakes the readers of a service that does not run any more.
+        if !shell.readers.contains_key(service) {
+            return Ok(Vec::new());
+        }
         let entries = read(shell, app, service, page).await?;
         if !entries.is_empty() || shell.is_draining() {
             return Ok(entries);
@@ -237,12 +246,13 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
         .status(id)?
         .filter(|status| status.state == MessageState::Dead)
         .ok_or_else(|| unknown(id))?;
-    shell.allowed(&status.host)?;
+    let settings = shell.settings();
+    settings.allowed(&status.host)?;
     let slot = shell.slot(&status.host);
     let tries = slot.lock().health().tries;
     let now = shell.now().wall;
     //= NODE-API-33: its time starts anew
-    if !shell.store.revive(id, now, now.plus(shell.settings.time_to_live), tries)?.await? {
+    if !shell.store.revive(id, now, now.plus(settings.time_to_live), tries)?.await? {
         return Err(unknown(id));
     }
     drive(shell, &slot, Event::MailQueued);

@@ -1,14 +1,20 @@
-//! What the node must know of the configuration.
+//! What the node must know of the configuration, and what a host is under it.
+//!
+//! They are replaced as a whole while the node runs (`renewing`). A verb reads them once (`Shell::settings`), so that it sees
+//! one configuration from its beginning to its end.
 
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    client::Address,
+    client::{Address, Route},
+    link::{self, lobby},
     wire::{
+        answer::{CallError, CallStage},
         host::{OwnHost, PeerHost},
         packet::ServiceKey,
         parameters::PinnedPaths,
         policy::Policy,
+        refusal::Refusal,
     },
 };
 
@@ -53,8 +59,59 @@ pub struct Settings {
     pub grant_slots: usize,
 }
 
+impl Settings {
+    /// Whether the policy lets this host federate with us.
+    pub(super) fn allowed(&self, host: &PeerHost) -> Result<(), Refusal> {
+        let allowed = self.policy.allows(host);
+        if allowed { Ok(()) } else { Err(Refusal::Policy { host: host.to_string() }) }
+    }
+
+    /// What stands under `[[peers]]` for this host.
+    pub(super) fn pin(&self, host: &PeerHost) -> Option<&PeerPin> {
+        self.peers.get(host)
+    }
+
+    /// What is pinned of a host's paths.
+    pub(super) fn pins(&self, host: &PeerHost) -> PinnedPaths {
+        self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
+    }
+
+    //= HT-ASK-20: the policy is asked
+    /// How this host is reached. No road leads to a host that the policy refuses.
+    pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
+        self.allowed(host)
+            .map_err(|refusal| CallError { stage: CallStage::Guard, detail: refusal.to_string() })?;
+        let pin = self.pin(host);
+        let address = pin.and_then(|pin| pin.address.clone());
+        Ok(Route { host: host.clone(), address, trusted: pin.is_some() })
+    }
+
+    /// What the machines must know of them.
+    pub(super) fn link(&self) -> link::settings::Settings {
+        link::settings::Settings {
+            token_lifetime: self.token_lifetime,
+            refresh_lifetime: self.refresh_lifetime,
+            grant_wait: self.grant_wait,
+            retry_min: self.retry_min,
+            retry_max: self.retry_max,
+            retry_max_silent: self.retry_max_silent,
+            packet_bytes: self.packet_bytes,
+            packet_messages: self.packet_messages,
+        }
+    }
+
+    /// What the lobby must know of them.
+    pub(super) fn lobby(&self) -> lobby::Settings {
+        lobby::Settings {
+            slots: self.grant_slots,
+            token_lifetime: self.token_lifetime,
+            refresh_lifetime: self.refresh_lifetime,
+        }
+    }
+}
+
 /// What the operator pinned for a peer (`[[peers]]`).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerPin {
     /// `ip:port` or `name:port` to connect to, whatever the name resolves to.
     pub address: Option<Address>,

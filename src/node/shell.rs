@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
-    Error, PeerPin, Settings,
+    Error, Settings,
     clock::SystemDice,
     directory::Directory,
     ignored::Ignored,
@@ -22,7 +23,7 @@ use super::{
     waiters::Waiters,
 };
 use crate::{
-    client::{Client, Route},
+    client::Client,
     link::{
         self,
         admission::Bucket,
@@ -32,10 +33,8 @@ use crate::{
     store::{Store, StoreError},
     telemetry::metrics::Metrics,
     wire::{
-        answer::{CallError, CallStage},
-        host::PeerHost,
+        host::{OwnHost, PeerHost},
         packet::ServiceKey,
-        parameters::PinnedPaths,
         record::LinkRecord,
         refusal::Refusal,
         time::{Mono, Now, ReadClock},
@@ -47,8 +46,10 @@ pub(super) type GrantAnswer = Option<Result<(), Refusal>>;
 
 /// The parts.
 pub(super) struct Shell {
-    pub(super) settings: Settings,
-    pub(super) link: Arc<link::settings::Settings>,
+    /// Our name: it stays as long as the node runs.
+    pub(super) host: OwnHost,
+    settings: ArcSwap<Settings>,
+    link: ArcSwap<link::settings::Settings>,
     pub(super) store: Arc<dyn Store>,
     pub(super) client: Client,
     pub(super) clock: ReadClock,
@@ -102,25 +103,12 @@ impl Shell {
         clock: ReadClock,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let link = Arc::new(link::settings::Settings {
-            token_lifetime: settings.token_lifetime,
-            refresh_lifetime: settings.refresh_lifetime,
-            grant_wait: settings.grant_wait,
-            retry_min: settings.retry_min,
-            retry_max: settings.retry_max,
-            retry_max_silent: settings.retry_max_silent,
-            packet_bytes: settings.packet_bytes,
-            packet_messages: settings.packet_messages,
-        });
-        let lobby = Lobby::new(lobby::Settings {
-            slots: settings.grant_slots,
-            token_lifetime: settings.token_lifetime,
-            refresh_lifetime: settings.refresh_lifetime,
-        });
+        let lobby = Lobby::new(settings.lobby());
         let readers = settings.services.iter().map(|service| (service.clone(), Arc::default())).collect();
         Self {
-            settings,
-            link,
+            host: settings.host.clone(),
+            link: ArcSwap::from_pointee(settings.link()),
+            settings: ArcSwap::from_pointee(settings),
             store,
             client,
             clock,
@@ -148,6 +136,33 @@ impl Shell {
         (self.clock)()
     }
 
+    /// The settings as they are now: read once per verb.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// The machines' part of them.
+    pub(super) fn link(&self) -> Arc<link::settings::Settings> {
+        self.link.load_full()
+    }
+
+    /// Takes other settings in place of those that were there: verbs that have begun go on under the old ones. Readers of
+    /// services that do not run any more are woken.
+    pub(super) fn take(&self, settings: Settings) {
+        self.readers.retain(|service, reader| {
+            let stays = settings.services.contains(service);
+            if !stays {
+                reader.notify_waiters();
+            }
+            stays
+        });
+        for service in &settings.services {
+            self.readers.entry(service.clone()).or_default();
+        }
+        self.link.store(Arc::new(settings.link()));
+        self.settings.store(Arc::new(settings));
+    }
+
     /// Takes the wall's word for no age until then.
     pub(super) fn distrust_wall_until(&self, until: Mono) {
         self.distrusted_until.store(until.0, Ordering::Release);
@@ -172,9 +187,10 @@ impl Shell {
             return slot;
         }
         // Before the registry is held: it and the directory are never held together.
-        let found = self.directory.current(host, &self.pins(host));
+        let found = self.directory.current(host, &self.settings().pins(host));
         self.registry.slot(host, || {
-            let (blank, settings) = (LinkRecord::new(host.clone()), Arc::clone(&self.link));
+            // Read while the registry is held, so that settings that come later reach this machine, too.
+            let (blank, settings) = (LinkRecord::new(host.clone()), self.link());
             link::peer::Peer::from_record(blank, found, std::iter::empty(), settings, &mut Self::dice())
         })
     }
@@ -223,34 +239,9 @@ impl Shell {
         tokio::time::timeout(at_most, idle).await.is_ok()
     }
 
-    /// Whether the policy lets this host federate with us.
-    pub(super) fn allowed(&self, host: &PeerHost) -> Result<(), Refusal> {
-        let allowed = self.settings.policy.allows(host);
-        if allowed { Ok(()) } else { Err(Refusal::Policy { host: host.to_string() }) }
-    }
-
-    pub(super) fn pin(&self, host: &PeerHost) -> Option<&PeerPin> {
-        self.settings.peers.get(host)
-    }
-
-    /// What is pinned of a host's paths.
-    pub(super) fn pins(&self, host: &PeerHost) -> PinnedPaths {
-        self.pin(host).map(|pin| pin.paths.clone()).unwrap_or_default()
-    }
-
-    //= HT-ASK-20: the policy is asked
-    /// How this host is reached. No road leads to a host that the policy refuses.
-    pub(super) fn road(&self, host: &PeerHost) -> Result<Route, CallError> {
-        self.allowed(host)
-            .map_err(|refusal| CallError { stage: CallStage::Guard, detail: refusal.to_string() })?;
-        let pin = self.pin(host);
-        let address = pin.and_then(|pin| pin.address.clone());
-        Ok(Route { host: host.clone(), address, trusted: pin.is_some() })
-    }
-
     /// Whether this host stands under `[[peers]]` or has a link.
-    pub(super) fn knows(&self, host: &PeerHost) -> bool {
-        self.pin(host).is_some() || self.registry.find(host).is_some_and(|slot| slot.lock().is_linked())
+    pub(super) fn knows(&self, settings: &Settings, host: &PeerHost) -> bool {
+        settings.pin(host).is_some() || self.registry.find(host).is_some_and(|slot| slot.lock().is_linked())
     }
 
     pub(super) fn wake_readers(&self, service: &ServiceKey) {

@@ -19,24 +19,24 @@ use crate::{
 //= NODE-API-28: never a token
 /// A link as operators see it; of a peer without a machine what is configured.
 pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> PeerView {
-    let now = shell.now();
+    let (now, settings) = (shell.now(), shell.settings());
     let blank;
     let guard;
     let peer: &Peer = if let Some(slot) = slot {
         guard = slot.lock();
         &guard
     } else {
-        blank = Peer::new(host.clone(), Arc::clone(&shell.link), &mut Shell::dice());
+        blank = Peer::new(host.clone(), shell.link(), &mut Shell::dice());
         &blank
     };
     let (look, health) = (peer.look(now), peer.health());
-    let found = shell.directory.current(host, &shell.pins(host));
+    let found = shell.directory.current(host, &settings.pins(host));
     let waiting = shell.store.waiting_for(host);
     let over = slot.and_then(|slot| *slot.over.lock().unwrap_or_else(PoisonError::into_inner));
     PeerView {
         host: host.clone(),
-        configured: shell.pin(host).is_some(),
-        allowed: shell.settings.policy.allows(host),
+        configured: settings.pin(host).is_some(),
+        allowed: settings.policy.allows(host),
         revision: found.as_ref().map(|found| spoken(found, &look)),
         negotiation: negotiation(found.as_ref()),
         http: over.map(|(http, _)| http),

@@ -73,14 +73,15 @@ pub(super) async fn steer(
     steer: Steer,
     who: &str,
 ) -> Result<Steered, Error> {
-    if shell.registry.find(host).is_none() && shell.pin(host).is_none() {
+    let settings = shell.settings();
+    if shell.registry.find(host).is_none() && settings.pin(host).is_none() {
         return Err(Error::NotFound(format!("nothing is known of {host}")));
     }
     let slot = shell.slot(host);
     let mut messages = 0;
     match steer {
         Steer::Retry => {
-            shell.allowed(host)?;
+            settings.allowed(host)?;
             shell.directory.forgive(host);
             drive(shell, &slot, Event::RetryWanted);
         }
@@ -88,7 +89,7 @@ pub(super) async fn steer(
         Steer::Resume => drive(shell, &slot, Event::PauseWanted(false)),
         Steer::Purge => messages = purge(shell, host, who).await?,
         Steer::RetryDead => {
-            shell.allowed(host)?;
+            settings.allowed(host)?;
             messages = each_dead(shell, host, true).await?;
         }
         Steer::DropDead => messages = each_dead(shell, host, false).await?,

@@ -94,8 +94,8 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
         if let Some(published) = link.published.clone() {
             shell.directory.seed(&host, published);
         }
-        let found = shell.directory.current(&host, &shell.pins(&host));
-        let settings = Arc::clone(&shell.link);
+        let found = shell.directory.current(&host, &shell.settings().pins(&host));
+        let settings = shell.link();
         let slot = shell
             .registry
             .slot(&host, || Peer::from_record(link, found, own.into_iter(), settings, &mut Shell::dice()));
@@ -169,7 +169,7 @@ pub(super) async fn wake(shell: Arc<Shell>) {
     let found = async {
         loop {
             for host in shell.directory.news().await {
-                let found = shell.directory.current(&host, &shell.pins(&host));
+                let found = shell.directory.current(&host, &shell.settings().pins(&host));
                 if let (Some(found), Some(slot)) = (found, shell.registry.find(&host)) {
                     drive(&shell, &slot, Event::Found(Ok(found)));
                 }
@@ -212,10 +212,10 @@ fn expire(shell: &Arc<Shell>) {
 
 /// Trims inboxes, forgets what ended long ago, forgets tokens that nobody could show any more.
 async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
-    let now = shell.now().wall;
-    let keep_from = Wall(now.0.saturating_sub(millis(shell.settings.inbox_keep)));
+    let (now, settings) = (shell.now().wall, shell.settings());
+    let keep_from = Wall(now.0.saturating_sub(millis(settings.inbox_keep)));
     for service in shell.store.services()? {
-        let apps = shell.settings.readers.get(&service).cloned().unwrap_or_default();
+        let apps = settings.readers.get(&service).cloned().unwrap_or_default();
         //= NODE-CONF-14: counted and logged
         let unread = shell.store.trim(&service, &apps, keep_from)?.await?;
         if unread > 0 {
@@ -256,7 +256,9 @@ fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
         shell.registry.reindex(slot, &peer);
     }
     let host = peer.host().clone();
-    let over = peer.is_blank(now) && shell.pin(&host).is_none() && shell.store.waiting_for(&host).is_none();
+    let over = peer.is_blank(now)
+        && shell.settings().pin(&host).is_none()
+        && shell.store.waiting_for(&host).is_none();
     drop(peer);
     if over {
         let erase = || drop(shell.store.commit(vec![VaultWrite::DropLink(host.clone())]));

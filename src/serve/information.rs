@@ -4,8 +4,9 @@
 //! implementations, alone on a listener without TLS (`peer.plain-listen`). With a strong `ETag` and `Cache-Control`; whoever
 //! has it already (`If-None-Match`) is answered with 304. Who made the document is not known here.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
@@ -76,19 +77,24 @@ impl Document {
 
 /// The document, and nothing else: what the plain listener serves. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PlainInformation(Document);
+pub struct PlainInformation(Arc<ArcSwap<Document>>);
 
 impl PlainInformation {
     /// Serves this document.
     #[must_use]
     pub fn new(document: Document) -> Self {
-        Self(document)
+        Self(Arc::new(ArcSwap::from_pointee(document)))
+    }
+
+    /// Serves another one from here on.
+    pub fn renew(&self, document: Document) {
+        self.0.store(Arc::new(document));
     }
 }
 
 impl Handler for PlainInformation {
     async fn handle(&self, _: IpAddr, request: Request<Incoming>) -> Answer {
-        plain(request.method(), request.uri().path(), request.headers(), &self.0)
+        plain(request.method(), request.uri().path(), request.headers(), &self.0.load_full())
     }
 }
 

@@ -39,24 +39,22 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves peers over TLS until asked to stop. `tls` is read for every handshake, so that certificates can be swapped; its
-/// ALPN list decides which HTTP versions are spoken.
+/// Serves peers over TLS until asked to stop. `tls` and `settings` are read for every connection, so that both can be swapped;
+/// the ALPN list of `tls` decides which HTTP versions are spoken.
 pub async fn serve_peers<H: Handler>(
     listener: TcpListener,
     tls: Arc<ArcSwap<ServerConfig>>,
     handler: H,
-    settings: ConnectionSettings,
+    settings: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stopping: Stopping,
 ) {
-    let settings = Arc::new(settings);
-    let shares = Shares::new(settings.connections, settings.connections_per_address);
-    accept_all(&listener, &settings, stopping.clone(), |stream, address| {
-        let share = take_one(&shares, address, &metrics)?;
+    let shares = shares(&settings.load());
+    accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
+        let share = take_one(&shares, &settings, address, &metrics)?;
         metrics.connections_in.up();
         let acceptor = TlsAcceptor::from(tls.load_full());
-        let (handler, settings, metrics, stopping) =
-            (handler.clone(), settings.clone(), metrics.clone(), stopping.clone());
+        let (handler, metrics, stopping) = (handler.clone(), metrics.clone(), stopping.clone());
         Some(async move {
             let mut stopped = stopping.clone();
             let shaken = tokio::select! {
@@ -77,15 +75,14 @@ pub async fn serve_peers<H: Handler>(
 pub async fn serve_local<H: Handler>(
     listener: TcpListener,
     handler: H,
-    settings: ConnectionSettings,
+    settings: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stopping: Stopping,
 ) {
-    let settings = Arc::new(settings);
-    let shares = Shares::new(settings.connections, settings.connections_per_address);
-    accept_all(&listener, &settings, stopping.clone(), |stream, address| {
-        let share = take_one(&shares, address, &metrics)?;
-        let (handler, settings, stopping) = (handler.clone(), settings.clone(), stopping.clone());
+    let shares = shares(&settings.load());
+    accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
+        let share = take_one(&shares, &settings, address, &metrics)?;
+        let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
             let from = address.ip().to_canonical();
             connection::serve(stream, Protocol::Http1, from, handler, &settings, stopping).await;
@@ -98,11 +95,11 @@ pub async fn serve_local<H: Handler>(
 /// Accepts until asked to stop, runs what `open` makes of each connection, then waits for them within the drain time.
 async fn accept_all<F, C>(
     listener: &TcpListener,
-    settings: &ConnectionSettings,
+    settings: &ArcSwap<ConnectionSettings>,
     mut stopping: Stopping,
     open: F,
 ) where
-    F: Fn(TcpStream, SocketAddr) -> Option<C>,
+    F: Fn(TcpStream, SocketAddr, Arc<ConnectionSettings>) -> Option<C>,
     C: Future<Output = ()> + Send + 'static,
 {
     let mut running = JoinSet::new();
@@ -122,7 +119,7 @@ async fn accept_all<F, C>(
             Ok((stream, address)) => {
                 // Answers are small and waited for: they are not held back to be joined.
                 let _ = stream.set_nodelay(true);
-                if let Some(connection) = open(stream, address) {
+                if let Some(connection) = open(stream, address, settings.load_full()) {
                     running.spawn(connection);
                 }
             }
@@ -133,15 +130,25 @@ async fn accept_all<F, C>(
         }
     }
     let all = async { while running.join_next().await.is_some() {} };
-    if timeout(settings.drain_time, all).await.is_err() {
+    if timeout(settings.load().drain_time, all).await.is_err() {
         warn!(connections = running.len(), "connections are dropped: they did not finish in time");
     }
     running.shutdown().await;
 }
 
+fn shares(settings: &ConnectionSettings) -> Shares {
+    Shares::new(settings.connections, settings.connections_per_address)
+}
+
 //= NODE-CONF-12: per address
 /// One connection's share; `None` is over a bound, and counted.
-fn take_one(shares: &Shares, address: SocketAddr, metrics: &Metrics) -> Option<Share> {
+fn take_one(
+    shares: &Shares,
+    settings: &ConnectionSettings,
+    address: SocketAddr,
+    metrics: &Metrics,
+) -> Option<Share> {
+    shares.bound(settings.connections, settings.connections_per_address);
     let mut share = shares.open(address.ip());
     if share.grow(1).is_err() {
         metrics.connections_refused.up();

@@ -11,10 +11,11 @@
 //! Checks, in this order: 404, 421, 405, 401, 429, 415, 413, 400, 401 (a grant with neither bearer nor `state`), 403. On the
 //! request path nothing follows the 405: whatever is wrong is told to the node, never to the caller.
 //!
-//! What `node` has begun goes on when the caller goes away: it runs in a task of its own.
+//! Settings are read once per call. What `node` has begun goes on when the caller goes away: it runs in a task of its own.
 
 use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, StatusCode, body, header, header::HeaderValue};
 use tracing::debug;
@@ -47,7 +48,7 @@ pub struct PeerApi(Arc<Inner>);
 
 struct Inner {
     node: Node,
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     metrics: Arc<Metrics>,
     clock: ReadClock,
     bodies: Shares,
@@ -106,6 +107,7 @@ fn admit<B>(request: &Request<B>, settings: &Settings) -> Result<Route, Fault> {
 
 /// One call on its way to the node.
 struct Call<'a> {
+    settings: &'a Settings,
     from: IpAddr,
     headers: &'a HeaderMap,
     /// Taken by who reads it; what is left is thrown away before the answer.
@@ -129,7 +131,8 @@ impl Call<'_> {
 
 impl Handler for PeerApi {
     async fn handle(&self, from: IpAddr, request: Request<body::Incoming>) -> Answer {
-        let admitted = admit(&request, &self.0.settings);
+        let settings = self.0.settings.load_full();
+        let admitted = admit(&request, &settings);
         let (head, body) = request.into_parts();
         let mut body = Some(Incoming::new(&head.headers, body));
         let mut in_hand = self.0.requests.open(from);
@@ -137,7 +140,7 @@ impl Handler for PeerApi {
             Ok(route) if in_hand.grow(1).is_err() => (Some(route), self.too_many(route, from)),
             Ok(route) => {
                 let share = self.bodies(route).open(from);
-                let call = Call { from, headers: &head.headers, body: &mut body, share };
+                let call = Call { settings: &settings, from, headers: &head.headers, body: &mut body, share };
                 (Some(route), self.route(route, call).await)
             }
             Err(fault) => (None, Err(fault)),
@@ -162,7 +165,13 @@ impl PeerApi {
         let bodies = Shares::new(settings.bodies_bytes, settings.bodies_bytes_per_address);
         let small_bodies = Shares::new(limits::EXCHANGE_BODIES_BYTES, limits::EXCHANGE_BODIES_BYTES / 8);
         let requests = Shares::new(limits::REQUESTS_IN_HAND, limits::REQUESTS_IN_HAND / 8);
+        let settings = ArcSwap::from_pointee(settings);
         Self(Arc::new(Inner { node, settings, metrics, clock, bodies, small_bodies, requests }))
+    }
+
+    /// Takes other settings for the calls that come from here on.
+    pub fn renew(&self, settings: Settings) {
+        self.0.settings.store(Arc::new(settings));
     }
 
     /// What strangers may send has room of its own, so that it never takes that of packets.
@@ -190,7 +199,7 @@ impl PeerApi {
             Route::Refresh => self.refreshed(call).await,
             Route::Packet => self.packet(call).await,
             Route::Information => {
-                let document = self.0.settings.information.as_ref().ok_or(Fault::Path)?;
+                let document = call.settings.information.as_ref().ok_or(Fault::Path)?;
                 Ok(document.answer(call.headers))
             }
         }
@@ -201,7 +210,7 @@ impl PeerApi {
         self.0.metrics.requests_in.up();
         let read = match check_json(call.headers) {
             //= HT-CHK-11: at most 16 KiB
-            Ok(()) => call.read(limits::EXCHANGE_BYTES_MAX, self.0.settings.body_time).await,
+            Ok(()) => call.read(limits::EXCHANGE_BYTES_MAX, call.settings.body_time).await,
             Err(fault) => Err(fault),
         };
         call.throw_away().await;
@@ -225,7 +234,7 @@ impl PeerApi {
         }
         check_json(call.headers)?;
         //= HT-CHK-11: at most 16 KiB
-        let bytes = call.read(limits::EXCHANGE_BYTES_MAX, self.0.settings.body_time).await?;
+        let bytes = call.read(limits::EXCHANGE_BYTES_MAX, call.settings.body_time).await?;
         let grant = TokenGrant::decode(&bytes, bearer.is_some(), self.wall())?;
         //= HT-CHK-07: after the 400
         if grant == TokenGrant::Bare {
@@ -262,7 +271,7 @@ impl PeerApi {
     }
 
     async fn packet_of(&self, mut call: Call<'_>, caller: Caller) -> Result<Answer, Fault> {
-        let settings = &self.0.settings;
+        let settings = call.settings;
         check_json(call.headers)?;
         //= HT-CHK-06: 415, 413, 400
         let bytes = call.read(settings.packet_bytes, settings.body_time).await?;

@@ -12,13 +12,13 @@ use std::{
 /// Counts one kind of thing. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Shares {
-    total_max: usize,
-    per_address_max: usize,
     taken: Arc<Mutex<Taken>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Taken {
+    total_max: usize,
+    per_address_max: usize,
     total: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -38,7 +38,14 @@ pub(crate) struct Exhausted;
 impl Shares {
     /// Bounds in all and for one client address.
     pub(crate) fn new(total_max: usize, per_address_max: usize) -> Self {
-        Self { total_max, per_address_max, taken: Arc::default() }
+        let taken = Taken { total_max, per_address_max, total: 0, by_address: HashMap::new() };
+        Self { taken: Arc::new(Mutex::new(taken)) }
+    }
+
+    /// Other bounds from here on. What is open stays open, also where it is more.
+    pub(crate) fn bound(&self, total_max: usize, per_address_max: usize) {
+        let mut taken = self.lock();
+        (taken.total_max, taken.per_address_max) = (total_max, per_address_max);
     }
 
     /// A share that holds nothing yet.
@@ -60,7 +67,7 @@ impl Share {
         let mut taken = self.shares.lock();
         let total = taken.total.saturating_add(amount);
         let here = taken.by_address.get(&self.key).copied().unwrap_or(0).saturating_add(amount);
-        if total > self.shares.total_max || here > self.shares.per_address_max {
+        if total > taken.total_max || here > taken.per_address_max {
             return Err(Exhausted);
         }
         taken.total = total;
@@ -115,6 +122,18 @@ mod tests {
         assert!(take(&shares, "192.0.2.2", 1).is_some());
         drop(first);
         assert!(take(&shares, "192.0.2.1", 1).is_some());
+    }
+
+    #[test]
+    fn other_bounds_hold_for_the_next_and_end_nothing() {
+        let shares = Shares::new(10, 10);
+        let first = take(&shares, "192.0.2.1", 3).unwrap();
+        shares.bound(2, 2);
+        assert!(take(&shares, "192.0.2.2", 1).is_none());
+        drop(first);
+        assert!(take(&shares, "192.0.2.2", 2).is_some());
+        shares.bound(10, 1);
+        assert!(take(&shares, "192.0.2.1", 2).is_none());
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Memory {
             closed: false,
             figures: Figures::default(),
         };
-        Ok(Self { disk, inner: Mutex::new(inner), rooms: Rooms::default(), settings, seal })
+        Ok(Self { disk, inner: Mutex::new(inner), rooms: Rooms::new(settings.outbox), settings, seal })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -266,10 +266,6 @@ impl Engine for Memory {
 
     fn rooms(&self) -> &Rooms {
         &self.rooms
-    }
-
-    fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     fn seal(&self) -> &Seal {

@@ -244,6 +244,9 @@ pub trait Outbox: Send + Sync {
         tries_before: u64,
     ) -> Result<Receipt<bool>, StoreError>;
 
+    /// Other bounds from here on. What is queued stays, also where it is more.
+    fn bound(&self, bounds: OutboxBounds);
+
     /// Deletes a dead message for good. `false` where there is no dead message of this id.
     ///
     /// # Errors
@@ -322,10 +325,23 @@ pub struct Settings {
     pub free_space_min: u64,
     /// Batches that wait for the disk. Default: 1,024.
     pub queue_batches: usize,
+    /// How much may be queued.
+    pub outbox: OutboxBounds,
+}
+
+/// How much may be queued. The one part of the settings that can be changed while an engine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxBounds {
     /// Queued messages in all. Default: 1,000,000.
-    pub outbox_messages: u64,
+    pub messages: u64,
     /// Queued messages per peer. Default: 100,000.
-    pub outbox_messages_per_peer: u64,
+    pub messages_per_peer: u64,
+}
+
+impl Default for OutboxBounds {
+    fn default() -> Self {
+        Self { messages: limits::OUTBOX_MESSAGES, messages_per_peer: limits::OUTBOX_MESSAGES_PER_PEER }
+    }
 }
 
 impl Default for Settings {
@@ -337,8 +353,7 @@ impl Default for Settings {
             dedupe_total: 10_000_000,
             free_space_min: 256 * 1024 * 1024,
             queue_batches: limits::STORE_QUEUE_BATCHES,
-            outbox_messages: limits::OUTBOX_MESSAGES,
-            outbox_messages_per_peer: limits::OUTBOX_MESSAGES_PER_PEER,
+            outbox: OutboxBounds::default(),
         }
     }
 }

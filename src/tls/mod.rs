@@ -5,7 +5,8 @@
 //!
 //! TLS 1.3 and 1.2 with aws-lc-rs, which is passed explicitly: a process-wide default is never asked. The server offers
 //! h2 and http/1.1 and hands out session tickets. The client shows no certificate, and its ALPN is the connector's
-//! business. Ground floor: imports `wire` only. To take renewed files, load again and swap the whole `Identity`.
+//! business. Ground floor: imports `wire` only. To take renewed files (`sight` tells them from the old ones), load again and swap
+//! the whole `Identity`.
 
 use std::{
     fs, io,
@@ -27,8 +28,13 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 use crate::wire::{host::OwnHost, time::Wall};
 
 pub mod authority;
+mod error;
+mod sight;
 #[cfg(test)]
 mod tests;
+
+pub use error::{TlsError, Unusable};
+pub use sight::Sight;
 
 /// What the server offers in ALPN, best first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -47,6 +53,8 @@ pub struct Settings {
     pub roots: Vec<PathBuf>,
     /// Whether the public authorities are trusted. Default: true.
     pub web_pki: bool,
+    /// How often the files are looked at for renewed ones. Default: 30 s.
+    pub check_every: Duration,
 }
 
 /// What this host shows and whom it trusts.
@@ -58,6 +66,22 @@ pub struct Identity {
     pub client: Arc<ClientConfig>,
     /// What the certificate says.
     pub certificate: CertificateFacts,
+    chain: Vec<CertificateDer<'static>>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Identity {
+    /// Whether peers are shown the same certificates.
+    #[must_use]
+    pub fn shows_as(&self, other: &Self) -> bool {
+        self.chain == other.chain
+    }
+
+    /// Whether the same authorities are trusted.
+    #[must_use]
+    pub fn trusts_as(&self, other: &Self) -> bool {
+        self.roots.roots == other.roots.roots
+    }
 }
 
 /// What the host's certificate says.
@@ -75,101 +99,109 @@ pub struct CertificateFacts {
     pub warnings: Vec<String>,
 }
 
-/// What is wrong with the certificates, with its mend. Names the file.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// No such file.
-    #[error("{} does not exist: set {setting} to the right path (`ymp certs` makes certificates for development)", path.display())]
-    Missing {
-        /// The path that was tried.
-        path: PathBuf,
-        /// The setting that names it.
-        setting: &'static str,
-    },
-    /// There, but it cannot be read.
-    #[error("{} cannot be read: {error}: let the user that runs ymp read it", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// A file that cannot be written.
-    #[error("{} cannot be written: {error}", path.display())]
-    Unwritable {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Readable, but not what it should be.
-    #[error("{}: {wrong}: {mend}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        wrong: String,
-        /// What to do.
-        mend: &'static str,
-    },
-    /// The key is another certificate's.
-    #[error(
-        "the key {} does not belong to the certificate {}: set peer.key and peer.certificate to a pair",
-        key.display(),
-        certificate.display()
-    )]
-    KeyMismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// The certificate's time is over.
-    #[error("{} expired {days} days ago: renew it", path.display())]
-    Expired {
-        /// The file.
-        path: PathBuf,
-        /// Whole days since.
-        days: u64,
-    },
-    /// The certificate's time has not come, or the clock is wrong.
-    #[error("{} is valid only in {minutes} minutes: check this machine's clock", path.display())]
-    NotYetValid {
-        /// The file.
-        path: PathBuf,
-        /// Whole minutes until then, rounded up.
-        minutes: u64,
-    },
-    /// Nobody is trusted, so no peer could be reached.
-    #[error("no authority is trusted: set trust.web-pki or trust.roots")]
-    NoRoots,
-    /// rustls or rcgen refuses; names no file because it is about none.
-    #[error("the TLS library refuses: {0}")]
-    Library(String),
+impl CertificateFacts {
+    /// What an operator should know where the end is near, or over; `path` is the certificate's.
+    #[must_use]
+    pub fn ending(&self, path: &Path, now: Wall) -> Option<String> {
+        if now > self.not_after {
+            return Some(format!(
+                "the certificate {} has expired: peers refuse it; renew it",
+                path.display()
+            ));
+        }
+        let days = self.not_after.since(now).as_secs() / 86_400;
+        let soon = now.plus(SOON) > self.not_after;
+        soon.then(|| format!("the certificate {} expires in {days} days: renew it", path.display()))
+    }
+}
+
+impl Settings {
+    /// What can be seen of the files without reading them.
+    #[must_use]
+    pub fn sight(&self) -> Sight {
+        let own = [&self.certificate, &self.key];
+        Sight::of(own.into_iter().chain(&self.roots).map(PathBuf::as_path))
+    }
+
+    /// The key of the configuration that an error is about.
+    #[must_use]
+    pub fn key_of(&self, error: &TlsError) -> String {
+        let path = match error {
+            TlsError::Missing { path, .. }
+            | TlsError::Unreadable { path, .. }
+            | TlsError::Unwritable { path, .. }
+            | TlsError::Content { path, .. }
+            | TlsError::Expired { path, .. }
+            | TlsError::NotYetValid { path, .. } => path,
+            TlsError::KeyMismatch { key, .. } => key,
+            TlsError::NoRoots => return "trust.roots".to_owned(),
+            TlsError::Library(_) => return "peer.certificate".to_owned(),
+        };
+        if *path == self.key {
+            return "peer.key".to_owned();
+        }
+        let root = self.roots.iter().position(|root| root == path);
+        root.map_or_else(|| "peer.certificate".to_owned(), |place| format!("trust.roots[{place}]"))
+    }
 }
 
 /// Reads and checks everything that `settings` names.
 ///
 /// # Errors
-/// `TlsError` for the first thing that is wrong. That the certificate does not cover `host` is a warning in
+/// `Unusable` holds everything that is wrong. That the certificate does not cover `host` is a warning in
 /// `CertificateFacts`: peers will refuse it, but an operator may be about to change either.
-pub fn load(settings: &Settings, host: &OwnHost, now: Wall) -> Result<Identity, TlsError> {
+pub fn load(settings: &Settings, host: &OwnHost, now: Wall) -> Result<Identity, Unusable> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let chain = certificates(&settings.certificate, "peer.certificate")?;
-    let key = key(&settings.key, "peer.key")?;
-    let mut facts = facts(&settings.certificate, &chain, host, now)?;
-    facts.warnings.extend(too_open(&settings.key));
-    let server = server(settings, &provider, chain, key)?;
-    let client = client(settings, provider)?;
-    Ok(Identity { server: Arc::new(server), client: Arc::new(client), certificate: facts })
+    let own = own(settings, &provider, host, now);
+    let trusted = roots(settings).and_then(|roots| {
+        let client = client(Arc::clone(&roots), provider).map_err(|error| vec![error])?;
+        Ok((roots, client))
+    });
+    match (own, trusted) {
+        (Ok((chain, facts, server)), Ok((roots, client))) => {
+            let (server, client) = (Arc::new(server), Arc::new(client));
+            Ok(Identity { server, client, certificate: facts, chain, roots })
+        }
+        (own, trusted) => {
+            let mut all = own.err().unwrap_or_default();
+            all.extend(trusted.err().unwrap_or_default());
+            Err(Unusable(all))
+        }
+    }
+}
+
+type Own = (Vec<CertificateDer<'static>>, CertificateFacts, ServerConfig);
+
+fn own(
+    settings: &Settings,
+    provider: &Arc<CryptoProvider>,
+    host: &OwnHost,
+    now: Wall,
+) -> Result<Own, Vec<TlsError>> {
+    let chain = certificates(&settings.certificate, "peer.certificate");
+    let key = key(&settings.key, "peer.key");
+    let facts = chain.and_then(|chain| {
+        let facts = facts(&settings.certificate, &chain, host, now)?;
+        Ok((chain, facts))
+    });
+    match (facts, key) {
+        (Ok((chain, mut facts)), Ok(key)) => {
+            facts.warnings.extend(too_open(&settings.key));
+            let server = server(settings, provider, chain.clone(), key).map_err(|error| vec![error])?;
+            Ok((chain, facts, server))
+        }
+        (facts, key) => Err([facts.err(), key.err()].into_iter().flatten().collect()),
+    }
 }
 
 /// Reads the trusted roots alone: for whoever calls and is not called.
 ///
 /// # Errors
 /// As `load`, for `trust`.
-pub fn trust(settings: &Settings) -> Result<Arc<ClientConfig>, TlsError> {
-    client(settings, Arc::new(aws_lc_rs::default_provider())).map(Arc::new)
+pub fn trust(settings: &Settings) -> Result<Arc<ClientConfig>, Unusable> {
+    let roots = roots(settings).map_err(Unusable)?;
+    let client = client(roots, Arc::new(aws_lc_rs::default_provider()));
+    client.map(Arc::new).map_err(|error| Unusable(vec![error]))
 }
 
 /// What a certificate says that a peer showed and that was taken; `None` where it cannot be read.
@@ -210,23 +242,32 @@ fn server(
     Ok(config)
 }
 
-fn client(settings: &Settings, provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
-    let mut roots = RootCertStore::empty();
+fn roots(settings: &Settings) -> Result<Arc<RootCertStore>, Vec<TlsError>> {
+    let (mut roots, mut wrong) = (RootCertStore::empty(), Vec::new());
     if settings.web_pki {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for path in &settings.roots {
-        for certificate in certificates(path, "trust.roots")? {
-            roots.add(certificate).map_err(|error| TlsError::Content {
-                path: path.clone(),
-                wrong: format!("a certificate cannot be trusted as an authority: {error}"),
-                mend: "give the authority's own certificate",
-            })?;
-        }
+        wrong.extend(add(&mut roots, path).err());
     }
-    if roots.is_empty() {
-        return Err(TlsError::NoRoots);
+    if wrong.is_empty() && roots.is_empty() {
+        wrong.push(TlsError::NoRoots);
     }
+    if wrong.is_empty() { Ok(Arc::new(roots)) } else { Err(wrong) }
+}
+
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
+    for certificate in certificates(path, "trust.roots")? {
+        roots.add(certificate).map_err(|error| TlsError::Content {
+            path: path.to_owned(),
+            wrong: format!("a certificate cannot be trusted as an authority: {error}"),
+            mend: "give the authority's own certificate",
+        })?;
+    }
+    Ok(())
+}
+
+fn client(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(library)?;
@@ -305,11 +346,10 @@ fn facts(
             host.name(),
         ));
     }
-    if now.plus(SOON) > not_after {
-        let days = not_after.since(now).as_secs() / 86_400;
-        warnings.push(format!("the certificate {} expires in {days} days: renew it", path.display()));
-    }
-    Ok(CertificateFacts { names, not_before, not_after, covers, warnings })
+    let mut facts = CertificateFacts { names, not_before, not_after, covers, warnings };
+    let ending = facts.ending(path, now);
+    facts.warnings.extend(ending);
+    Ok(facts)
 }
 
 /// Everybody's right to read a key is a mistake; a group's may be meant.

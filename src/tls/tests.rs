@@ -28,6 +28,7 @@ fn folder() -> (TempDir, Settings) {
         key: dir.path().join("alpha.test.key"),
         roots: vec![dir.path().join("ca.pem")],
         web_pki: false,
+        check_every: Duration::from_secs(30),
     };
     (dir, settings)
 }
@@ -50,6 +51,58 @@ fn a_development_certificate_is_loaded_and_covers_its_host() {
 }
 
 #[test]
+fn renewed_files_are_seen_and_told_from_the_old_ones() {
+    let (dir, settings) = folder();
+    let (seen, identity) = (settings.sight(), load(&settings, &host("alpha.test"), NOW).unwrap());
+    assert_eq!(settings.sight(), seen);
+    write(dir.path(), &["alpha.test"], Existing::Replace);
+    assert_ne!(settings.sight(), seen);
+    let renewed = load(&settings, &host("alpha.test"), NOW).unwrap();
+    assert!(!renewed.shows_as(&identity) && renewed.trusts_as(&identity));
+    fs::remove_file(&settings.key).unwrap();
+    let gone = settings.sight();
+    assert_ne!(gone, seen);
+    assert_eq!(settings.sight(), gone);
+    let trusting = Settings { web_pki: true, key: dir.path().join("beta.test.key"), ..settings.clone() };
+    let trusting = Settings { certificate: dir.path().join("beta.test.pem"), ..trusting };
+    assert!(!load(&trusting, &host("beta.test"), NOW).unwrap().trusts_as(&identity));
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_each_with_its_key() {
+    let (dir, settings) = folder();
+    let beside = dir.path().join("beta.test.key");
+    let roots = vec![dir.path().join("ca.pem"), dir.path().join("no.pem")];
+    let nothing = |name: &str| dir.path().join(name);
+    let wrong = Settings {
+        certificate: nothing("a.pem"),
+        key: nothing("a.key"),
+        roots: roots.clone(),
+        ..settings.clone()
+    };
+    let keys = |settings: &Settings| -> Vec<String> {
+        let Unusable(all) = load(settings, &host("alpha.test"), NOW).unwrap_err();
+        all.iter().map(|error| settings.key_of(error)).collect()
+    };
+    assert_eq!(keys(&wrong), ["peer.certificate", "peer.key", "trust.roots[1]"]);
+    assert_eq!(keys(&Settings { key: beside, roots, ..settings.clone() }), ["peer.key", "trust.roots[1]"]);
+    assert_eq!(keys(&Settings { roots: Vec::new(), ..settings }), ["trust.roots"]);
+}
+
+#[test]
+fn the_end_is_told_two_weeks_ahead_and_when_it_is_over() {
+    let (_dir, settings) = folder();
+    let facts = load(&settings, &host("alpha.test"), NOW).unwrap().certificate;
+    let told = |days: u64, before: bool| {
+        let at = if before { Wall(facts.not_after.0 - days * 86_400_000) } else { facts.not_after.plus(DAY) };
+        facts.ending(&settings.certificate, at)
+    };
+    assert_eq!(told(15, true), None);
+    assert!(told(13, true).unwrap().ends_with("expires in 13 days: renew it"));
+    assert!(told(0, false).unwrap().contains("has expired"));
+}
+
+#[test]
 fn addresses_get_certificates_too() {
     let dir = TempDir::new().unwrap();
     let written = write(dir.path(), &["127.0.0.1:8443", "[::1]:8443"], Existing::Keep).written;
@@ -60,6 +113,7 @@ fn addresses_get_certificates_too() {
             key: dir.path().join(format!("{file}.key")),
             roots: vec![],
             web_pki: true,
+            check_every: Duration::from_secs(30),
         };
         let facts = load(&settings, &host(name), NOW).unwrap().certificate;
         assert_eq!((facts.names, facts.warnings), (vec![san.to_owned()], vec![]), "{name}");

@@ -33,6 +33,7 @@ mod privacy;
 mod r3;
 mod reference;
 mod refreshed;
+mod reload;
 mod requests;
 mod sending;
 mod steering;

@@ -61,7 +61,7 @@ crate::promises! {
     }
 
     fn a_failed_commit_leaves_counts_and_places_as_they_were(house) {
-        house.with(|settings| settings.outbox_messages = 2);
+        house.with(|settings| settings.outbox.messages = 2);
         house.queue("beta.test", &["a"]);
         house.fail_next_commit();
         assert!(house.send(vec![house.mail("beta.test", "b")]).is_err_and(|e| is_doubt(&e)));

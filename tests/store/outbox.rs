@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ymp::{
-    store::{Inbox, StoreError},
+    store::{Inbox, OutboxBounds, StoreError},
     wire::{
         cursor::Cursor,
         family::FamilyRecord,
@@ -265,7 +265,7 @@ crate::promises! {
 
     //= NODE-API-06
     fn the_outbox_holds_no_more_than_it_may_and_names_the_setting(house) {
-        house.with(|settings| (settings.outbox_messages, settings.outbox_messages_per_peer) = (3, 2));
+        house.with(|settings| settings.outbox = OutboxBounds { messages: 3, messages_per_peer: 2 });
         house.queue("beta.test", &["a", "b"]);
         let refused = |to: &str, ids: &[&str]| {
             let error = house.send(ids.iter().map(|id| house.mail(to, id)).collect()).unwrap_err();
@@ -285,8 +285,18 @@ crate::promises! {
         assert!(matches!(revived, Err(StoreError::OutboxFull(_))));
     }
 
+    fn other_bounds_hold_at_once_and_nothing_queued_is_lost(house) {
+        house.queue("beta.test", &["a", "b", "c"]);
+        house.store().bound(OutboxBounds { messages: 2, messages_per_peer: 2 });
+        let refused = house.send(vec![house.mail("gamma.test", "d")]);
+        assert!(matches!(refused, Err(StoreError::OutboxFull(_))));
+        assert_eq!(house.store().status("a").unwrap().unwrap().state, QUEUED);
+        house.store().bound(OutboxBounds { messages: 4, messages_per_peer: 4 });
+        house.queue("gamma.test", &["d"]);
+    }
+
     fn room_that_a_refused_or_repeated_batch_held_is_given_back(house) {
-        house.with(|settings| settings.outbox_messages = 2);
+        house.with(|settings| settings.outbox.messages = 2);
         house.queue("beta.test", &["a"]);
         for _ in 0..5 {
             house.queue("beta.test", &["a"]);

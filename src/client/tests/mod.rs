@@ -130,6 +130,7 @@ fn identity(dir: &TempDir, host: &str) -> Identity {
         key: dir.path().join(format!("{host}.key")),
         roots: vec![dir.path().join("ca.pem")],
         web_pki: false,
+        check_every: Duration::from_secs(30),
     };
     tls::load(&settings, &OwnHost::parse(host).unwrap(), wall()).unwrap()
 }

@@ -16,6 +16,7 @@ data-dir = "data"
 listen = "0.0.0.0:8443"
 certificate = "certs/alpha.test.pem"
 key = "certs/alpha.test.key"
+certificate-check = "30s"         # how often the files are looked at for renewed ones
 request-path = "/request"
 grant-path = "/grant"
 refresh-path = "/refresh"
@@ -58,6 +59,10 @@ packet-bytes = "1MiB"
 packet-messages = 1000
 connections-per-address = 256
 free-space-min = "256MiB"         # below it nothing more is taken (503), until there is room
+
+[log]
+filter = "info"
+format = "text"
 "#;
 
 const LISTS: &str = r#"
@@ -88,6 +93,7 @@ fn the_documented_settings_are_the_defaults() {
     let (defaults, _) = with("[trust]\nroots = [\"certs/ca.pem\"]").unwrap();
     let without_places = |mut config: Config| {
         config.places.clear();
+        config.at_start.clear();
         format!("{config:?}")
     };
     assert_eq!(without_places(documented), without_places(defaults));

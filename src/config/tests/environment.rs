@@ -59,7 +59,7 @@ fn a_wrong_variable_is_named() {
 //= NODE-CONF-06
 #[test]
 fn an_unknown_variable_is_a_warning_and_the_commands_own_are_none() {
-    let own = [("YMP_TOKEN", "x"), ("YMP_LOCAL", "x"), ("YMP_LOG", "x"), ("YMP_LOG_FORMAT", "x")];
+    let own = [("YMP_TOKEN", "x"), ("YMP_LOCAL", "x"), ("YMP_LOG", ""), ("YMP_LOG_FORMAT", "")];
     let text = format!("host = \"a.test\"\n{APP}");
     assert_eq!(read_with(&text, &own).unwrap().1, []);
     let (_, warnings) = read_with(&text, &[("YMP_PEER__LISTENS", "x")]).unwrap();
@@ -70,6 +70,21 @@ fn an_unknown_variable_is_a_warning_and_the_commands_own_are_none() {
 }
 
 //= NODE-CONF-07
+#[test]
+fn the_logs_short_variables_win_and_are_named_where_they_are_wrong() {
+    let text = format!("host = \"a.test\"\n[log]\nfilter = \"warn\"\n{APP}");
+    let filter = |env: &[(&str, &str)]| format!("{:?}", read_with(&text, env).unwrap().0.log.filter);
+    assert!(filter(&[]).contains("warn") && filter(&[("YMP_LOG", "")]).contains("warn"));
+    assert!(filter(&[("YMP_LOG__FILTER", "debug")]).contains("debug"));
+    assert!(filter(&[("YMP_LOG", "trace"), ("YMP_LOG__FILTER", "debug")]).contains("trace"));
+    let all = problems(read_with(&text, &[("YMP_LOG", "ymp=loud"), ("YMP_LOG_FORMAT", "xml")]));
+    assert!(
+        all[0].starts_with("YMP_LOG: log.filter: `ymp=loud` does not do: it is no log filter"),
+        "{all:?}"
+    );
+    assert!(all[1].starts_with("YMP_LOG_FORMAT: log.format: `xml` does not do"), "{all:?}");
+}
+
 #[test]
 fn a_token_file_is_read_beside_the_configuration_and_trimmed() {
     let dir = tempfile::tempdir().unwrap();

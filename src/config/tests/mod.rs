@@ -4,19 +4,20 @@ use std::path::Path;
 
 use super::{Config, ConfigError, finding::Finding};
 
+mod again;
 mod defaults;
 mod environment;
 mod rules;
 
 const APP: &str = "[[apps]]\nname = \"a\"\ntoken = \"0123456789abcdef\"\nadmin = true\n";
 
-fn read_with(text: &str, env: &[(&str, &str)]) -> Result<(Config, Vec<Finding>), ConfigError> {
+pub(super) fn read_with(text: &str, env: &[(&str, &str)]) -> Result<(Config, Vec<Finding>), ConfigError> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::read(Path::new("/etc/ymp/ymp.toml"), text, env)
 }
 
 /// A configuration of `host`, this, and an app.
-fn with(text: &str) -> Result<(Config, Vec<Finding>), ConfigError> {
+pub(super) fn with(text: &str) -> Result<(Config, Vec<Finding>), ConfigError> {
     read_with(&format!("host = \"alpha.test\"\n{text}\n{APP}"), &[])
 }
 

@@ -81,6 +81,9 @@ fn each_rule_of_a_section_is_kept() {
         ("[limits]\npacket-messages = 1.5", "3: limits.packet-messages: is of another type"),
         ("[limits]\ngrant-slots = 1", "3: limits.grant-slots: `1` is out of bounds; write a number from 2"),
         ("[trust]\nroots = [1]", "3: trust.roots: is of another type"),
+        ("[peer]\ncertificate-check = \"1ms\"", "3: peer.certificate-check: would look at the files"),
+        ("[log]\nfilter = \"ymp=loud\"", "3: log.filter: `ymp=loud` does not do: it is no log filter"),
+        ("[log]\nformat = \"xml\"", "3: log.format: `xml` does not do: there is no such format"),
         ("peers = 1", "2: peers: is of another type"),
     ] {
         let problem = one_problem(text);

@@ -99,6 +99,12 @@ impl Lobby {
         }
     }
 
+    /// Takes other settings. Grants under way go on; where there is more room now, the next begin.
+    pub fn renew(&mut self, settings: Settings, now: Now) {
+        self.settings = settings;
+        self.start(now);
+    }
+
     //= SEED-REQ-3, HT-ASK-33: a request to grant a token request; a bounded table
     /// A request came in.
     ///

@@ -110,6 +110,11 @@ impl Peer {
         }
     }
 
+    /// Takes other settings. What has begun under the old ones (an ask, a rest) ends as it began.
+    pub fn renew(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+    }
+
     /// Which host.
     #[must_use]
     pub fn host(&self) -> &PeerHost {

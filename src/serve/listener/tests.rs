@@ -99,6 +99,7 @@ fn start(settings: ConnectionSettings) -> Server {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, handler, (stop, stopping)) = (Arc::<Metrics>::default(), Trivial::default(), stop());
+    let settings = Arc::new(ArcSwap::from_pointee(settings));
     let served = serve_peers(listener, tls.clone(), handler.clone(), settings, metrics.clone(), stopping);
     Server { address, tls, roots, metrics, handler, stop, task: tokio::spawn(served) }
 }
@@ -338,7 +339,8 @@ async fn local_apps_are_served_without_tls() {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = stop();
-    let task = tokio::spawn(serve_local(listener, Trivial::default(), short(), Arc::default(), stopping));
+    let settings = Arc::new(ArcSwap::from_pointee(short()));
+    let task = tokio::spawn(serve_local(listener, Trivial::default(), settings, Arc::default(), stopping));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];

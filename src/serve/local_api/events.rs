@@ -3,10 +3,11 @@
 //! `GET /v1/inbox/{protocol}/{service}/events`: from the first message that this app has not acknowledged, or the one after
 //! `Last-Event-ID`, whichever comes later; `id` is the cursor, `data` the entry as `inbox` writes it. A line break between two
 //! JSON tokens of a message becomes the end of a `data` line, which readers join with LF. A comment every 15 s says that the
-//! stream lives. It ends when the node stops, when storage fails, and when its reader takes nothing for 30 s: a reader that
-//! comes again with the last id that it saw misses nothing.
+//! stream lives. It ends when the node stops, when storage fails, when its app may not read this inbox any more or has another
+//! token by now, and when its reader takes nothing for 30 s: a reader that comes again with the last id that it saw misses
+//! nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
@@ -21,13 +22,18 @@ use super::{
     operation::{Operation, Parameter, Reply, Shape, Who},
 };
 use crate::{
+    access::Access,
     node::{self, Node},
     serve::{
         content::Content,
+        headers::bearer,
         problem,
         respond::{Answer, Fault},
     },
-    wire::{cursor::Cursor, limits::STREAM_BYTES, packet::ServiceKey, record::InboxEntry},
+    wire::{
+        cursor::Cursor, limits::STREAM_BYTES, packet::ServiceKey, record::InboxEntry, refusal::Refusal,
+        secret::ShownToken,
+    },
 };
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -71,6 +77,8 @@ pub(super) const CALLS: &[Operation] = &[Operation {
 /// One reader.
 struct Stream {
     node: Node,
+    access: Arc<Access>,
+    token: ShownToken,
     app: String,
     service: ServiceKey,
     after: Cursor,
@@ -81,7 +89,10 @@ fn open(call: &Call<'_>) -> Result<Answer, Fault> {
     let (service, mut stopping) = (call.service(), call.face.stopping.clone());
     let after = last_seen(call.headers, &service)?;
     let (reader, content) = Content::stream();
-    let stream = Stream { node: call.node(), app: call.app.name.clone(), service, after, reader };
+    let access = Arc::clone(&call.face.access);
+    let token = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
+    let stream =
+        Stream { node: call.node(), access, token, app: call.app.name.clone(), service, after, reader };
     tokio::spawn(async move {
         tokio::select! {
             () = stream.run() => {}
@@ -124,6 +135,11 @@ impl Stream {
                 () = self.reader.closed() => return,
             };
             let Ok(entries) = entries else { return };
+            // Whoever was shut out meanwhile gets nothing more.
+            let app = self.access.authenticate(self.token);
+            if !app.is_some_and(|app| app.name == self.app && app.may_act_for(&self.service)) {
+                return;
+            }
             if let Some(last) = entries.last() {
                 self.after = last.cursor;
             }

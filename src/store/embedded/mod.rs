@@ -86,7 +86,7 @@ impl Embedded {
             state: RwLock::new(State { disk: Some(Arc::new(disk)), index }),
             doubt: Mutex::new(None),
             closed: AtomicBool::new(false),
-            rooms: Rooms::default(),
+            rooms: Rooms::new(settings.outbox),
             settings,
             seal,
             key,
@@ -170,10 +170,6 @@ impl Engine for Embedded {
 
     fn rooms(&self) -> &Rooms {
         &self.shared.rooms
-    }
-
-    fn settings(&self) -> &Settings {
-        &self.shared.settings
     }
 
     fn seal(&self) -> &Seal {

@@ -31,7 +31,7 @@ use self::{
     seal::Seal,
 };
 use crate::{
-    store::{Inbox, Outbox, Receipt, Settings, StoreError, Vault},
+    store::{Inbox, Outbox, OutboxBounds, Receipt, StoreError, Vault},
     wire::{
         cursor::Cursor,
         host::PeerHost,
@@ -61,9 +61,6 @@ pub(crate) trait Engine: Send + Sync {
 
     /// The room in the outbox that is held.
     fn rooms(&self) -> &Rooms;
-
-    /// What it was made with.
-    fn settings(&self) -> &Settings;
 
     /// What opens the tokens.
     fn seal(&self) -> &Seal;
@@ -135,7 +132,7 @@ impl<E: Engine> Outbox for E {
     fn append(&self, batch: OutboxBatch) -> Result<Receipt<Accepted>, StoreError> {
         self.space()?;
         let hosts = || batch.items.iter().filter(|item| item.own.is_none()).map(|item| &item.host);
-        let room = self.index(|index| self.rooms().take(hosts(), &index.queues, self.settings()))??;
+        let room = self.index(|index| self.rooms().take(hosts(), &index.queues))??;
         hand_over(self, outbox::Append { batch, _room: room })
     }
 
@@ -218,8 +215,12 @@ impl<E: Engine> Outbox for E {
     ) -> Result<Receipt<bool>, StoreError> {
         self.space()?;
         let host = self.disk(|kv| Ok(known(kv, id)?.map(|known| known.status.host)))?;
-        let room = self.index(|index| self.rooms().take(host.iter(), &index.queues, self.settings()))??;
+        let room = self.index(|index| self.rooms().take(host.iter(), &index.queues))??;
         hand_over(self, outbox::Revive { id: id.to_owned(), now, expires, tries_before, _room: room })
+    }
+
+    fn bound(&self, bounds: OutboxBounds) {
+        self.rooms().bound(bounds);
     }
 
     fn bury(&self, id: &str) -> Result<Receipt<bool>, StoreError> {

@@ -11,18 +11,19 @@ use std::{
 
 use super::queues::Queues;
 use crate::{
-    store::{Settings, StoreError},
+    store::{OutboxBounds, StoreError},
     wire::host::PeerHost,
 };
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
+    bounds: OutboxBounds,
     total: u64,
     per_peer: HashMap<PeerHost, u64>,
 }
 
 /// What is held in all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rooms(Arc<Mutex<Held>>);
 
 /// Room for some messages; given back when dropped.
@@ -33,12 +34,21 @@ pub(crate) struct Room {
 }
 
 impl Rooms {
+    /// Nothing is held yet.
+    pub(crate) fn new(bounds: OutboxBounds) -> Self {
+        Self(Arc::new(Mutex::new(Held { bounds, total: 0, per_peer: HashMap::new() })))
+    }
+
+    /// Other bounds from here on; what is held stays held.
+    pub(crate) fn bound(&self, bounds: OutboxBounds) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bounds = bounds;
+    }
+
     /// Takes room for messages to `hosts`, one each.
     pub(crate) fn take<'a>(
         &self,
         hosts: impl Iterator<Item = &'a PeerHost>,
         queues: &Queues,
-        settings: &Settings,
     ) -> Result<Room, StoreError> {
         let mut wanted: HashMap<PeerHost, u64> = HashMap::new();
         for host in hosts {
@@ -49,11 +59,11 @@ impl Rooms {
         }
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = wanted.values().sum::<u64>();
-        let max = settings.outbox_messages;
+        let max = held.bounds.messages;
         if all > 0 && queues.total() + held.total + all > max {
             return Err(StoreError::OutboxFull(format!("limits.outbox-messages = {max}")));
         }
-        let max = settings.outbox_messages_per_peer;
+        let max = held.bounds.messages_per_peer;
         for (host, count) in &wanted {
             if queues.count(host) + held.per_peer.get(host).copied().unwrap_or(0) + count > max {
                 return Err(StoreError::OutboxFull(format!(

@@ -39,6 +39,23 @@ fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {
 
 //= HT-ASK-09, HT-ASK-29
 #[test]
+fn more_slots_begin_what_waits_and_fewer_end_nothing() {
+    let mut table = Table::new(2);
+    for n in 1..=4 {
+        table.ask(&format!("b{n}.test"), &format!("192.0.2.{n}"), true).unwrap();
+    }
+    assert_eq!(table.lobby.under_way(), 2);
+    let renew = |table: &mut Table, slots| {
+        let now = table.now();
+        table.lobby.renew(settings(slots), now);
+        table.lobby.under_way()
+    };
+    assert_eq!(renew(&mut table, 3), 3);
+    assert_eq!(renew(&mut table, 1), 3);
+    assert_eq!(renew(&mut table, 64), 4);
+}
+
+#[test]
 fn a_stranger_has_ten_seconds() {
     let mut table = Table::new(8);
     table.ask("b.test", "192.0.2.1", false).unwrap();

@@ -65,15 +65,18 @@ pub(super) fn found(form: Form) -> LookedUp {
     LookedUp { parameters: parameters(form), addresses: Vec::new(), standing: Standing::blank() }
 }
 
+pub(super) fn settings(slots: usize) -> Settings {
+    Settings {
+        slots,
+        token_lifetime: Duration::from_secs(3600),
+        refresh_lifetime: Duration::from_secs(86_400),
+    }
+}
+
 impl Table {
     pub(super) fn new(slots: usize) -> Self {
-        let settings = Settings {
-            slots,
-            token_lifetime: Duration::from_secs(3600),
-            refresh_lifetime: Duration::from_secs(86_400),
-        };
         Self {
-            lobby: Lobby::new(settings),
+            lobby: Lobby::new(settings(slots)),
             found: Some(Ok(found(Form::Tokens))),
             dice: Counter::default(),
             ms: 0,

@@ -3,7 +3,8 @@
 use crate::{
     link::{
         event::{Event, Fact},
-        testing::{Bench, answered, at, mail, mail_until},
+        settings::Settings,
+        testing::{Bench, answered, at, mail, mail_until, settings},
     },
     wire::{answer::Answer, record::Seq},
 };
@@ -42,6 +43,14 @@ fn messages_go_first_in_first_sent_and_share_packets_one_at_a_time() {
 }
 
 //= HT-SEND-04
+#[test]
+fn packets_follow_the_settings_as_they_are_now() {
+    let mut bench = Bench::sending([1]);
+    bench.queue([2, 3, 4]);
+    bench.peer.renew(Settings { packet_messages: 2, ..settings() }.into());
+    assert_eq!(bench.on(answered(204)), ["delivered [1]", "send t1 [2, 3]"]);
+}
+
 #[test]
 fn order_holds_across_failures() {
     let mut bench = Bench::sending([1, 2, 3]);

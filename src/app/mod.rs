@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   start: certificates -> store -> client -> node -> sockets -> ready -> couriers and faces
+//!   live:  SIGHUP, or certificates that changed on disk -> the parts go on under other settings (`live`)
 //!   end:   SIGTERM or ctrl-c -> faces and couriers finish what is in hand -> the store is flushed -> exit 0
 //! ```
 //!
@@ -11,12 +12,14 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -25,7 +28,7 @@ use tokio::{
 use crate::{
     access::Access,
     client::Client,
-    config::Config,
+    config::{Config, finding::Findings},
     link::dice::Dice as _,
     node::{Node, clock},
     serve::{
@@ -38,30 +41,36 @@ use crate::{
         stop::{Stop, Stopping, stop},
     },
     store::{Store, StoreError, embedded::Embedded},
-    telemetry::{
-        log::{self, LogError},
-        metrics::Metrics,
-    },
+    telemetry::{log::LogError, metrics::Metrics},
     tls::{
         self, TlsError,
         authority::{self, Existing, Written},
     },
     wire::{
         host::OwnHost,
-        limits::{DESCRIPTORS_RESERVED, DRAIN_TIME},
+        limits::DRAIN_TIME,
         secret::FreshSecret,
         time::{ReadClock, Wall},
     },
 };
 
+mod certificates;
+mod descriptors;
 pub mod doctor;
+mod live;
+
+use certificates::Certificates;
+use descriptors::within_descriptors;
+use live::Live;
+
+pub use crate::telemetry::log::Log;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// Certificate, key or roots.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] tls::Unusable),
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -98,12 +107,12 @@ pub struct Ready {
 ///
 /// # Errors
 /// `AppError`: what kept it from starting.
-pub fn serve(config: Config, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
+pub fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|cause| AppError::System { what: "a runtime", cause })?;
-    let outcome = runtime.block_on(async { App::build(config)?.run(ready).await });
+    let outcome = runtime.block_on(async { App::build(config, log)?.run(ready).await });
     // Tasks that wait for nothing but a peer are not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -117,6 +126,7 @@ struct App {
     local: (TcpListener, SocketAddr),
     plain: Option<TcpListener>,
     faces: Faces,
+    live: Live,
     signals: Signals,
 }
 
@@ -124,8 +134,8 @@ struct Faces {
     peer: PeerApi,
     local: LocalApi,
     plain: Option<PlainInformation>,
-    certificates: Certificates,
-    connections: ConnectionSettings,
+    serving: Arc<ArcSwap<rustls::ServerConfig>>,
+    connections: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stop: Stop,
     stopping: Stopping,
@@ -138,61 +148,73 @@ struct Signals {
 }
 
 impl App {
-    fn build(mut config: Config) -> Result<Self, AppError> {
+    fn build(mut config: Config, log: Log) -> Result<Self, AppError> {
         let signals = Signals::new()?;
         config.connections.connections = within_descriptors(config.connections.connections);
         let clock = clock::system();
-        let identity = tls::load(&config.tls, &config.node.host, clock().wall)?;
-        let certificates = Certificates {
-            settings: config.tls,
-            host: config.node.host.clone(),
-            serving: Arc::new(ArcSwap::new(Arc::clone(&identity.server))),
-        };
-        for warning in &identity.certificate.warnings {
+        let certificates = Certificates::load(&config, clock().wall)?;
+        for warning in certificates.warnings() {
             tracing::warn!("{warning}");
         }
         let store: Arc<dyn Store> =
-            Arc::new(Embedded::open(&config.data_dir, config.store, Arc::clone(&clock))?);
+            Arc::new(Embedded::open(&config.data_dir, config.store.clone(), Arc::clone(&clock))?);
         let metrics = Arc::new(Metrics::default());
-        let client = Client::new(config.client, identity.client, Arc::clone(&clock));
-        let node =
-            Node::new(config.node, Arc::clone(&store), client, Arc::clone(&clock), Arc::clone(&metrics))?;
+        let client = Client::new(config.client.clone(), certificates.trusted(), Arc::clone(&clock));
+        let node = Node::new(
+            config.node.clone(),
+            Arc::clone(&store),
+            client.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        )?;
         let peer = bind("peer.listen", config.peer_listen)?;
         let local = bind("local.listen", config.local_listen)?;
         let plain = config.plain_listen.map(|address| bind("peer.plain-listen", address)).transpose()?;
         let (stop, stopping) = stop();
-        let access = Arc::new(Access::new(config.access));
-        let ops = Ops::new(Arc::clone(&metrics), gauges(&node, &store));
+        let access = Arc::new(Access::new(std::mem::take(&mut config.access)));
+        let ops = Ops::new(Arc::clone(&metrics), gauges(&node, &store, certificates.expires()));
         let faces = Faces {
-            local: LocalApi::new(node.clone(), access, ops, Arc::clone(&metrics), stopping.clone()),
+            local: LocalApi::new(node.clone(), access.clone(), ops, Arc::clone(&metrics), stopping.clone()),
             plain: config.serve.information.clone().map(PlainInformation::new),
-            peer: PeerApi::new(node.clone(), config.serve, Arc::clone(&metrics), clock),
-            certificates,
-            connections: config.connections,
+            peer: PeerApi::new(node.clone(), config.serve.clone(), Arc::clone(&metrics), Arc::clone(&clock)),
+            serving: certificates.serving(),
+            connections: Arc::new(ArcSwap::from_pointee(config.connections.clone())),
             metrics,
             stop,
             stopping,
         };
+        let live = Live {
+            node: node.clone(),
+            client,
+            store: Arc::clone(&store),
+            access,
+            peer: faces.peer.clone(),
+            plain: faces.plain.clone(),
+            connections: Arc::clone(&faces.connections),
+            log,
+            clock,
+            config,
+            certificates,
+        };
         let plain = plain.map(|(listener, _)| listener);
-        Ok(Self { node, store, peer, local, plain, faces, signals })
+        Ok(Self { node, store, peer, local, plain, faces, live, signals })
     }
 
     async fn run(self, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
-        let Self { node, store, peer, local, plain, faces, mut signals } = self;
-        let certificates = faces.certificates;
+        let Self { node, store, peer, local, plain, faces, live, signals } = self;
         let (stop, stopping, metrics) = (faces.stop, faces.stopping, faces.metrics);
         let peers = listener::serve_peers(
             peer.0,
-            Arc::clone(&certificates.serving),
+            faces.serving,
             faces.peer,
-            faces.connections.clone(),
+            Arc::clone(&faces.connections),
             Arc::clone(&metrics),
             stopping.clone(),
         );
         let apps = listener::serve_local(
             local.0,
             faces.local,
-            ConnectionSettings::local(),
+            Arc::new(ArcSwap::from_pointee(ConnectionSettings::local())),
             Arc::clone(&metrics),
             stopping.clone(),
         );
@@ -203,7 +225,14 @@ impl App {
         };
         ready(Ready { peer: peer.1, local: local.1 });
         let stopped = async {
-            signals.end(&certificates).await;
+            //= NODE-SERVE-02: drains
+            let Signals { mut terminate, mut interrupt, hang_up } = signals;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = live.run(hang_up) => {}
+            }
+            end_at_once_if_told_again(terminate, interrupt);
             tracing::info!("stopping: finishing what is in hand");
             stop.now();
             if !node.drain(DRAIN_TIME).await {
@@ -221,28 +250,6 @@ impl App {
     }
 }
 
-/// What we show to peers, and where it comes from.
-struct Certificates {
-    settings: tls::Settings,
-    host: OwnHost,
-    serving: Arc<ArcSwap<rustls::ServerConfig>>,
-}
-
-impl Certificates {
-    //= NODE-SERVE-03: certificates
-    /// SIGHUP: the certificate and its key from their files. What cannot be used is said, and the old one stays.
-    fn read_again(&self) {
-        match tls::load(&self.settings, &self.host, now()) {
-            Ok(identity) => {
-                self.serving.store(identity.server);
-                tracing::info!("SIGHUP: new connections are shown the certificate that lies there now");
-            }
-            Err(error) => tracing::error!(%error, "SIGHUP: the certificate stays as it was"),
-        }
-        tracing::warn!("SIGHUP: all other settings are read at the start only");
-    }
-}
-
 impl Signals {
     fn new() -> Result<Self, AppError> {
         let listen = |kind| signal(kind).map_err(|cause| AppError::System { what: "a signal", cause });
@@ -252,48 +259,18 @@ impl Signals {
             hang_up: listen(SignalKind::hangup())?,
         })
     }
-
-    //= NODE-SERVE-02: drains
-    /// Returns at the first signal to end. After it, a second one ends the process at once.
-    async fn end(&mut self, certificates: &Certificates) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
-                _ = self.hang_up.recv() => certificates.read_again(),
-            }
-        }
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return;
-        };
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::warn!("told to stop twice: stopping at once");
-            std::process::exit(1);
-        });
-    }
 }
 
-/// Raises the limit of open files as far as it goes; answers how many connections fit beside what the node needs itself.
-fn within_descriptors(wanted: usize) -> usize {
-    let limits = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
-    let open = if setrlimit(Resource::Nofile, raised).is_ok() { limits.maximum } else { limits.current };
-    let Some(open) = open.and_then(|open| usize::try_from(open).ok()) else { return wanted };
-    let fit = open.saturating_sub(DESCRIPTORS_RESERVED).max(open / 2);
-    if wanted > fit {
-        tracing::warn!(
-            wanted,
-            fit,
-            "limits.connections is more than the limit of open files allows: taking what fits"
-        );
-    }
-    wanted.min(fit)
+/// A second signal to end ends the process at once.
+fn end_at_once_if_told_again(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("told to stop twice: stopping at once");
+        std::process::exit(1);
+    });
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
@@ -304,7 +281,7 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAd
     bound.map_err(|cause| AppError::Bind { key, address, cause })
 }
 
-fn gauges(node: &Node, store: &Arc<dyn Store>) -> crate::serve::ops::ExtraMetrics {
+fn gauges(node: &Node, store: &Arc<dyn Store>, expires: Arc<AtomicU64>) -> crate::serve::ops::ExtraMetrics {
     let (node, store) = (node.clone(), Arc::clone(store));
     Arc::new(move |text| {
         node.write_gauges(text);
@@ -328,15 +305,16 @@ fn gauges(node: &Node, store: &Arc<dyn Store>) -> crate::serve::ops::ExtraMetric
         );
         let help = "Entries that left the window of repeats early, for want of room.";
         write(text, "ymp_dedupe_evicted_total", "counter", help, figures.window_evicted);
+        let help = "When the certificate that peers are shown expires, in seconds since 1970.";
+        let expires = expires.load(Ordering::Relaxed);
+        write(text, "ymp_certificate_expires_timestamp_seconds", "gauge", help, expires);
     })
 }
 
-/// What a configuration's certificates come to, for `check`: warnings, or what is wrong.
-///
-/// # Errors
-/// As `tls::load`.
-pub fn check_certificates(config: &Config) -> Result<Vec<String>, TlsError> {
-    tls::load(&config.tls, &config.node.host, now()).map(|identity| identity.certificate.warnings)
+/// What a configuration's certificates come to, for `check`: what is wrong, and warnings.
+#[must_use]
+pub fn check_certificates(config: &Config) -> Findings {
+    certificates::check(config, now())
 }
 
 /// Writes a development CA, unless there is one, and a certificate for each host that has none.
@@ -348,12 +326,12 @@ pub fn write_development(dir: &Path, hosts: &[OwnHost]) -> Result<(Vec<PathBuf>,
     Ok((written, kept))
 }
 
-/// Starts the log of this process.
+/// Starts the log of this process as its configuration says.
 ///
 /// # Errors
-/// `LogError` names the variable at fault.
-pub fn start_log() -> Result<(), LogError> {
-    log::start()
+/// `LogError` where there is one already.
+pub fn start_log(config: &Config) -> Result<Log, LogError> {
+    Log::start(&config.log)
 }
 
 /// Both clocks, for commands that wait or show times.
