@@ -47,7 +47,7 @@ macro_rules! link {
             "http":"HTTP/2","tls":"TLS 1.3","sending":{"state":"linked","expires-at":"2026-01-31T13:00:00.000Z",
             "next-try-at":null,"revision":"R1","reason":"its lifetime came as expires-in"},"receiving":{
             "state":"linked","expires-at":"2026-01-31T13:00:00.000Z","families":1,"revision":"R1",
-            "reason":"it asked with tokens"},"queue":{"messages":0,"in-flight":0,"oldest-at":null},"failures":0,
+            "reason":"it asked with tokens","last-failure":null},"queue":{"messages":0,"in-flight":0,"oldest-at":null},"failures":0,
             "last-success-at":"2026-01-31T12:00:00.000Z","last-failure":null,
             "last-heard-at":"2026-01-31T12:00:00.000Z"}"#
     };
