@@ -94,18 +94,7 @@ impl Query {
     /// # Errors
     /// `Parameter` outside of them.
     pub(crate) fn counted(&self, row: &Count) -> Result<usize, Fault> {
-        self.count(row.name, row.default, row.max)
-    }
-
-    /// A duration within the bounds that the row says, where it stands.
-    ///
-    /// # Errors
-    /// `Parameter` outside of them, or where it is no duration.
-    pub(crate) fn span(&self, row: &Span) -> Result<Option<Duration>, Fault> {
-        self.duration(row.name, row.min, row.max)
-    }
-
-    fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Fault> {
+        let Count { name, default, max, .. } = *row;
         let Some(text) = self.value(name) else { return Ok(default) };
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         let count = if digits { text.parse().ok() } else { None };
@@ -114,7 +103,12 @@ impl Query {
             .ok_or_else(|| fault(name, &format!("must be a whole number from 1 to {max}")))
     }
 
-    fn duration(&self, name: &str, min: Duration, max: Duration) -> Result<Option<Duration>, Fault> {
+    /// A duration within the bounds that the row says, where it stands.
+    ///
+    /// # Errors
+    /// `Parameter` outside of them, or where it is no duration.
+    pub(crate) fn span(&self, row: &Span) -> Result<Option<Duration>, Fault> {
+        let Span { name, min, max, .. } = *row;
         let Some(text) = self.value(name) else { return Ok(None) };
         match duration(text) {
             Some(time) if (min..=max).contains(&time) => Ok(Some(time)),
@@ -207,7 +201,8 @@ mod tests {
     //= NODE-API-23
     #[test]
     fn counts_stay_within_their_bounds() {
-        let count = |text: &str| Query::read(Some(text), &["max"]).unwrap().count("max", 100, 10_000).ok();
+        const MAX: Count = Count { name: "max", what: "", default: 100, max: 10_000 };
+        let count = |text: &str| Query::read(Some(text), &["max"]).unwrap().counted(&MAX).ok();
         for (text, want) in [
             ("", Some(100)),
             ("max=1", Some(1)),
@@ -234,10 +229,9 @@ mod tests {
         {
             assert_eq!(duration(bad), None, "{bad}");
         }
-        let wait = |text: &str| {
-            let query = Query::read(Some(text), &["wait"]).unwrap();
-            query.duration("wait", Duration::ZERO, Duration::from_secs(60)).ok()
-        };
+        let row =
+            Span { name: "wait", what: "", default: None, min: Duration::ZERO, max: Duration::from_secs(60) };
+        let wait = |text: &str| Query::read(Some(text), &["wait"]).unwrap().span(&row).ok();
         assert_eq!(wait("wait=60s"), Some(Some(Duration::from_secs(60))));
         assert_eq!(wait("wait=61s"), None);
         assert_eq!(wait(""), Some(None));

@@ -190,15 +190,20 @@ async fn lifetimes_are_read_as_integers_or_strings_and_expires_in_wins() {
     }
 }
 
-//= HT-GRANT-13
-#[tokio::test]
-async fn a_grant_that_comes_before_our_request_is_answered_is_taken() {
-    let (_yard, node, peer) = pair().await;
+/// Of whichever revision the peer is.
+pub(super) async fn a_grant_before_the_answer_is_taken(node: &Node, peer: &Peer) {
     peer.next(Kind::Request, Does::Waits(std::time::Duration::from_secs(3)));
     node.app().submit(&[node.message_to(BETA, "early")]).await;
     let request = peer.sees(Kind::Request, 1).await[0].json();
     assert_eq!(peer.grants(&request).await.unwrap().status, 204);
     assert_eq!(peer.receives(1).await, ["early"]);
+}
+
+//= HT-GRANT-13
+#[tokio::test]
+async fn a_grant_that_comes_before_our_request_is_answered_is_taken() {
+    let (_yard, node, peer) = pair().await;
+    a_grant_before_the_answer_is_taken(&node, &peer).await;
 }
 
 //= HT-GRANT-14

@@ -263,11 +263,7 @@ async fn a_state_opens_no_other_door_and_nothing_else_opens_its_own() {
 #[tokio::test]
 async fn a_grant_that_comes_before_our_request_is_answered_is_taken() {
     let (_yard, node, peer) = r3_pair().await;
-    peer.next(Kind::Request, Does::Waits(std::time::Duration::from_secs(3)));
-    node.app().submit(&[node.message_to(BETA, "early")]).await;
-    let request = peer.sees(Kind::Request, 1).await[0].json();
-    assert_eq!(peer.grants(&request).await.unwrap().status, 204);
-    assert_eq!(peer.receives(1).await, ["early"]);
+    super::granted::a_grant_before_the_answer_is_taken(&node, &peer).await;
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! `https-token`, "Being granted".
 
+use std::time::Duration;
+
 use crate::{
     link::{
         event::{Event, Fact},
         testing::{Bench, offer, offer_for, trouble},
     },
+    token::family::NewPair,
     wire::{
         answer::{Answer, CallStage},
         exchange::TokenOffer,
@@ -21,6 +24,13 @@ fn asking() -> Bench {
 
 fn bearer(bench: &Bench) -> Digest {
     bench.ask.as_ref().unwrap().token.digest()
+}
+
+/// The peer asked, and took our grant, which opens what `a` and `r` are digests of.
+fn brings(bench: &mut Bench, offer: TokenOffer) -> Vec<String> {
+    let hour = Duration::from_secs(3600);
+    let pair = NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, bench.now().wall);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer) })
 }
 
 //= HT-SEND-01
@@ -220,15 +230,7 @@ fn accepted_grants_that_are_remembered_are_bounded() {
 fn the_peer_takes_our_grant_and_we_send_with_what_it_offered() {
     let mut bench = Bench::new();
     bench.queue([1]);
-    let pair = crate::token::family::NewPair::new(
-        Digest::of(b"a"),
-        std::time::Duration::from_secs(60),
-        Digest::of(b"r"),
-        std::time::Duration::from_secs(60),
-        bench.now().wall,
-    );
-    let taken = Event::GrantTaken { family: 7, pair, offer: Some(offer_for("t1", 60)) };
-    assert_eq!(bench.on(taken), ["keep taken t1"]);
+    assert_eq!(brings(&mut bench, offer_for("t1", 60)), ["keep taken t1"]);
     assert!(!bench.opens(&Digest::of(b"a")));
     assert_eq!(bench.on(Event::Kept), ["send t1 [1]"]);
     assert!(bench.opens(&Digest::of(b"a")));
@@ -245,10 +247,7 @@ fn a_token_that_is_being_shown_is_not_displaced_by_what_a_request_brings() {
     bench.grant("t2");
     bench.on(Event::Kept);
     assert_eq!(bench.queue([2]), ["send t2 [2]"]);
-    let hour = std::time::Duration::from_secs(3600);
-    let now = bench.now().wall;
-    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
-    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    brings(&mut bench, offer("t9"));
     bench.on(Event::Kept);
     bench.on(Event::Sent(Ok(Answer::bare(204))));
     assert_eq!(bench.queue([3]), ["send t9 [3]"]);
@@ -259,10 +258,7 @@ fn a_token_that_is_being_shown_is_not_displaced_by_what_a_request_brings() {
 #[test]
 fn what_a_request_brought_stands_against_no_other_request_until_it_has_worked() {
     let mut bench = Bench::new();
-    let hour = std::time::Duration::from_secs(3600);
-    let now = bench.now().wall;
-    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
-    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    brings(&mut bench, offer("t9"));
     bench.on(Event::Kept);
     assert!(!bench.peer.standing(bench.now()).holds);
     assert_eq!(bench.queue([1]), ["send t9 [1]"]);
@@ -282,10 +278,7 @@ fn a_token_whose_first_packet_was_not_answered_is_not_displaced_by_what_a_reques
     bench.on(Event::Kept);
     assert_eq!(bench.queue([2]), ["send t2 [2]"]);
     bench.on(Event::Sent(Err(trouble(CallStage::Timeout))));
-    let hour = std::time::Duration::from_secs(3600);
-    let now = bench.now().wall;
-    let pair = crate::token::family::NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, now);
-    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")) });
+    brings(&mut bench, offer("t9"));
     assert_eq!(bench.on(Event::Kept), ["send t9 [2]"]);
     assert_eq!(bench.on(Event::Sent(Ok(Answer::bare(401)))), ["send t2 [2]"]);
 }
