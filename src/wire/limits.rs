@@ -74,7 +74,8 @@ pub const OUTBOX_MESSAGES_PER_PEER: u64 = 100_000;
 /// Hosts in whose name a request waits or a grant is under way; a stranger's next is dropped. At 64 slots of 10 s each
 /// more than this could not be served before they time out.
 pub const LOBBY_HOSTS: usize = 1024;
-/// Bytes of messages that one read of an inbox brings at most, beyond the first message: what a caller can hold.
+/// Bytes of messages that one read of an inbox, or of what is dead, brings at most, beyond the first message: what a caller can
+/// hold.
 pub const INBOX_READ_BYTES: usize = 8 * 1024 * 1024;
 /// A TLS handshake; one that takes longer is closed.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -104,8 +105,6 @@ pub const POLL_TIME_MAX: Duration = Duration::from_secs(60);
 pub const PAGE_MESSAGES_MAX: usize = 10_000;
 /// Messages in one answer of the local API unless the call says otherwise.
 pub const PAGE_MESSAGES: usize = 100;
-/// An answer of the local API that lists messages ends with the message that reaches this; the next call goes on there.
-pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of messages that one reader of a stream makes us hold at most, beyond the first message.
 pub const STREAM_BYTES: usize = 1024 * 1024;
 /// Requests of apps that wait for their answers; the next is a 503.

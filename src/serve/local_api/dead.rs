@@ -2,7 +2,7 @@
 //!
 //! `GET /v1/dead?host=&max=1000&after=`: `{"messages":[{"id","host","last-error","queued-at","dead-at","message"}],"next"}`, in the order
 //! in which they died; an admin sees all, an app those of its services. `max` is 1 to 10,000 (default 1,000), and a list ends
-//! with the message that reaches 16 MiB. `next` is what `after` goes on with, and `null` where the list is empty.
+//! with the message that reaches 8 MiB. `next` is what `after` goes on with, and `null` where the list is empty.
 //!
 //! `POST /v1/dead/{id}/retry`: 202, its time to live starts anew. `DELETE /v1/dead/{id}`: 204. Neither needs a body.
 
@@ -28,7 +28,7 @@ use crate::{
         respond::{Answer, Fault, json, no_content},
     },
     wire::{
-        limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX},
+        limits::PAGE_MESSAGES_MAX,
         record::{DeadFilter, DeadMail},
         time::Wall,
     },
@@ -39,7 +39,7 @@ const LISTED: usize = 1000;
 
 const MAX: Count = Count {
     name: "max",
-    what: "At most so many messages; an answer ends with the message that reaches 16 MiB",
+    what: "At most so many messages; an answer ends with the message that reaches 8 MiB",
     default: LISTED,
     max: PAGE_MESSAGES_MAX,
 };
@@ -148,15 +148,8 @@ async fn list(call: &Call<'_>) -> Result<Answer, Fault> {
 }
 
 fn page(all: &[DeadMail]) -> Answer {
-    let mut bytes = 0;
-    let fits = |mail: &&DeadMail| {
-        let fits = bytes <= PAGE_BYTES_MAX;
-        bytes += mail.raw.len();
-        fits
-    };
-    let listed: Vec<_> = all.iter().take_while(fits).collect();
-    let next = listed.last().map(|last| format!("{:x}", last.place));
-    json(StatusCode::OK, &DeadOut { messages: listed.into_iter().map(one).collect(), next })
+    let next = all.last().map(|last| format!("{:x}", last.place));
+    json(StatusCode::OK, &DeadOut { messages: all.iter().map(one).collect(), next })
 }
 
 fn one(mail: &DeadMail) -> DeadOne<'_> {

@@ -2,7 +2,7 @@
 //!
 //! `GET /v1/inbox/{protocol}/{service}?max=100&wait=30s`: `{"messages":[{"cursor","received-at","from","message"}]}`, oldest first.
 //! `max` is 1 to 10,000 (default 100), `wait` at most 60 s (default none); outside of that: 400. An answer may hold fewer than
-//! `max` and less than there is: it ends with the message that reaches 16 MiB. A node that stops ends a wait with an empty list.
+//! `max` and less than there is: of more than one message it is 8 MiB at most. A node that stops ends a wait with an empty list.
 //!
 //! `POST /v1/inbox/{protocol}/{service}/ack` `{"cursor"}`: 204; that message and all before it are done for this app.
 
@@ -27,7 +27,7 @@ use crate::{
     },
     wire::{
         cursor::Cursor,
-        limits::{PAGE_BYTES_MAX, PAGE_MESSAGES, PAGE_MESSAGES_MAX, POLL_TIME_MAX},
+        limits::{PAGE_MESSAGES, PAGE_MESSAGES_MAX, POLL_TIME_MAX},
         object::object_of_slice,
         packet::ServiceKey,
         record::InboxEntry,
@@ -56,8 +56,8 @@ pub(super) const CALLS: &[Operation] = &[
         path: "/v1/inbox/{protocol}/{service}",
         who: Who::Service,
         summary: "Read an inbox",
-        notes: "Oldest first, from the first message that this app has not acknowledged. An answer ends with the message \
-                that reaches 16 MiB.",
+        notes: "Oldest first, from the first message that this app has not acknowledged. An answer of more than one \
+                message is 8 MiB at most.",
         parameters: &[Parameter::Count(&MAX), Parameter::Span(&WAIT)],
         body: None,
         answers: &[Reply::json(
@@ -102,9 +102,6 @@ async fn read(call: &Call<'_>) -> Result<Answer, Fault> {
 fn page(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
     let mut body = b"{\"messages\":[".to_vec();
     for (index, entry) in entries.iter().enumerate() {
-        if body.len() > PAGE_BYTES_MAX {
-            break;
-        }
         if index > 0 {
             body.push(b',');
         }
@@ -189,14 +186,6 @@ mod tests {
         let named = &document["components"]["schemas"]["InboxEntry"]["properties"];
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&json["messages"][0]), keys(named));
-    }
-
-    #[test]
-    fn a_page_ends_with_the_message_that_reaches_the_bound() {
-        let big = format!("\"{}\"", "x".repeat(PAGE_BYTES_MAX / 2));
-        let body = page(&ServiceKey::new("p", "s"), &[entry(1, &big), entry(2, &big), entry(3, &big)]);
-        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(json["messages"].as_array().unwrap().len(), 2);
     }
 
     //= NODE-API-25
