@@ -31,6 +31,14 @@ pub struct Request {
     shell: Arc<Shell>,
 }
 
+impl Request {
+    /// Its message's id: who asks again under it finds the answer.
+    #[must_use]
+    pub fn id(&self) -> Arc<str> {
+        Arc::clone(&self.key.reply_to)
+    }
+}
+
 impl Drop for Request {
     fn drop(&mut self) {
         self.shell.waiters.leave(&self.key);
@@ -59,11 +67,11 @@ pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Requ
 
 /// Waits for the answer to a request.
 pub(super) async fn answer(mut request: Request, wait: Duration) -> Result<Bytes, Error> {
-    let id = Arc::clone(&request.key.reply_to);
+    let id = request.id();
     let came = tokio::time::timeout(wait, request.answer.wait_for(Option::is_some)).await;
     match came {
         Ok(Ok(answer)) => Ok(answer.clone().unwrap_or_default()),
-        Ok(Err(_)) | Err(_) => Err(Error::Unanswered { id, wait }),
+        Ok(Err(_)) | Err(_) => Err(Error::Unanswered { id, when: format!("within {} s", wait.as_secs()) }),
     }
 }
 

@@ -43,12 +43,12 @@ pub enum Error {
     #[error("the cursor is not one of this inbox")]
     Cursor,
     /// No answer in time: 504. It may still come, to the inbox.
-    #[error("no answer to the request {id} came within {} s: it goes to the inbox when it comes", wait.as_secs())]
+    #[error("no answer to the request {id} came {when}: it goes to the inbox when it comes")]
     Unanswered {
         /// The request's id.
         id: Arc<str>,
-        /// How long was waited.
-        wait: Duration,
+        /// Until when was waited: to follow "came".
+        when: String,
     },
     /// The peer did not do its part: 502.
     #[error("{step}: {reason}")]

@@ -158,5 +158,32 @@ async fn a_node_that_stops_does_not_let_a_caller_wait() {
     let asked = asks(&node, "q1", "60s");
     peer.receives(1).await;
     node.stop().await;
-    assert_eq!(asked.await.unwrap().status, 503);
+    let got = asked.await.unwrap();
+    // It was taken and sent: a 503 would say that it was not, and be asked again under another id.
+    assert_eq!(got.status, 504);
+    assert!(got.problem()["detail"].as_str().unwrap().contains("q1"));
+}
+
+/// The bodies that are in hand have 128 MiB of memory.
+#[tokio::test]
+async fn requests_that_wait_hold_no_room_for_bodies() {
+    let (_yard, node, peer) = linked().await;
+    let app = node.app();
+    let big = "x".repeat(1_000_000);
+    let mut asked = Vec::new();
+    for n in 0..140 {
+        let mut message = node.message_to(BETA, &format!("big-{n}"));
+        message["data"] = json!(big);
+        let asker = app.clone();
+        asked.push(tokio::spawn(async move { asker.post("/v1/requests?wait=60s", &message).await }));
+        eventually("it is taken", || async {
+            (app.get(&format!("/v1/messages/big-{n}")).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    assert!(asked.iter().all(|asked| !asked.is_finished()), "all wait");
+    let mut one_more = node.message_to(BETA, "one-more");
+    one_more["data"] = json!(big);
+    app.submit(&[one_more]).await;
+    drop(peer);
 }

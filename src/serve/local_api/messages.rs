@@ -121,7 +121,14 @@ async fn submit(mut call: Call<'_>) -> Result<Answer, Fault> {
     let node = call.node();
     let drafts = drafts(&body, node.host(), call.app)?;
     drop(body);
-    let submitted = carry_on(async move { node.submit(drafts, time_to_live).await }).await?;
+    let share = call.share;
+    let submit = async move {
+        let submitted = node.submit(drafts, time_to_live).await;
+        // Also where the caller went away: the drafts are in hand until here.
+        drop(share);
+        submitted
+    };
+    let submitted = carry_on(submit).await?;
     let messages = submitted.iter().map(|one| AcceptedOne { id: &one.id, state: one.state }).collect();
     Ok(json(StatusCode::ACCEPTED, &AcceptedOut { messages }))
 }

@@ -16,6 +16,7 @@ use super::{
     shapes::{Asked, Message},
 };
 use crate::{
+    node,
     serve::{
         peer_api::carry_on,
         problem,
@@ -77,12 +78,24 @@ async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
         return Err(Refusal::Malformed { what, index: Some(0) }.into());
     }
     let (asker, waiting) = (node.clone(), node.clone());
+    let share = call.share;
     // It is sent, whether or not the caller stays.
-    let request = carry_on(async move { asker.request(draft).await }).await?;
+    let request = carry_on(async move {
+        let request = asker.request(draft).await;
+        // What waits for an answer has no body in hand.
+        drop(share);
+        request
+    })
+    .await?;
+    let id = request.id();
     let answer = tokio::select! {
         biased;
         answer = waiting.answer(request, wait) => answer?,
-        () = stopping.asked() => return Err(crate::node::Error::stopping().into()),
+        // It was taken: whoever asks again does so under its id.
+        () = stopping.asked() => {
+            let when = "before this node was stopped".to_owned();
+            return Err(node::Error::Unanswered { id, when }.into());
+        }
     };
     Ok(json_bytes(StatusCode::OK, answer))
 }
