@@ -61,11 +61,11 @@ struct Failure {
 impl Link {
     pub(super) fn row(&self, now: Wall) -> Vec<String> {
         let last = match (&self.last_failure, &self.last_success_at) {
+            _ if !self.allowed => "refused by [federation]".to_owned(),
             (Some(failure), _) if self.failures > 0 => {
                 format!("failed {}: {}", distance(&failure.at, now), failure.reason)
             }
             (_, Some(at)) => format!("ok {}", distance(at, now)),
-            _ if !self.allowed => "refused by [federation]".to_owned(),
             _ => "never".to_owned(),
         };
         vec![
@@ -129,6 +129,11 @@ impl Link {
             let more: String = more.map(|more| format!("; {more}")).collect();
             (direction.state == "linked", format!("{whose}: {words}{more}"))
         })
+    }
+
+    /// Whether an operator wants nothing sent.
+    pub(super) fn is_paused(&self) -> bool {
+        self.sending.state == "paused"
     }
 
     /// What did not go well of late.
@@ -261,6 +266,12 @@ mod tests {
             last_heard_at: None,
         };
         serde_json::from_value(serde_json::to_value(view).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_link_that_the_policy_refuses_is_shown_as_that_whatever_went_well_before() {
+        let refused = Link { allowed: false, failures: 0, last_success_at: Some("x".into()), ..link() };
+        assert_eq!(refused.row(NOW).last().unwrap(), "refused by [federation]");
     }
 
     #[test]

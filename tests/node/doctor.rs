@@ -283,6 +283,34 @@ async fn a_healthy_pair_exchanges_tokens() {
 }
 
 #[tokio::test]
+async fn a_link_that_is_paused_or_refused_is_not_good_though_the_way_is() {
+    let yard = Yard::new();
+    let mut alpha = Node::new(&yard, ALPHA);
+    let mut beta = node(&yard, BETA, ALPHA, alpha.peer).started().await;
+    alpha = alpha.with("[peers]", &format!("host = \"{BETA}\"\naddress = \"{}\"", beta.peer)).started().await;
+    let app = alpha.app();
+    let verb = async |verb: &str| app.verb("POST", &format!("/v1/peers/{BETA}/{verb}")).await;
+    assert_eq!(verb("connect").await.status, 200);
+    assert_eq!(verb("pause").await.status, 200);
+    alpha.doctor(BETA, &[]).await.is_wrong_at("link", &["paused", "`ymp peer resume"]);
+    assert_eq!(verb("resume").await.status, 200);
+    beta.set("federation", &format!("deny = [\"{ALPHA}\"]"));
+    beta.reload().await;
+    app.submit(&[alpha.message_to(BETA, "refused")]).await;
+    eventually("a packet is refused", || async {
+        app.link(BETA).await["failures"].as_u64().filter(|failures| *failures > 0)
+    })
+    .await;
+    alpha.doctor(BETA, &[]).await.is_wrong_at("link", &["answered 403", "`ymp peer retry"]);
+    beta.set("federation", "deny = []");
+    beta.reload().await;
+    assert_eq!(verb("retry").await.status, 200);
+    app.becomes("refused", "delivered").await;
+    let found = alpha.doctor(BETA, &[]).await;
+    assert_eq!(found.code, 0, "{found:#?}");
+}
+
+#[tokio::test]
 async fn a_peer_that_takes_the_request_and_never_grants() {
     let yard = Yard::new();
     let beta = Broken::host(&yard, BETA, says(document(true))).await;

@@ -66,7 +66,7 @@ impl Doctor {
                 }
             }
             if let Some(host) = &walked.host {
-                for step in running::link(remote.as_ref(), host).await {
+                for step in running::link(remote.as_ref(), host, report.is_good()).await {
                     report.say(step)?;
                 }
             }

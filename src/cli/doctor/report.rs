@@ -67,6 +67,11 @@ impl<'a, 'b> Report<'a, 'b> {
         }
     }
 
+    /// Whether no step so far is wrong.
+    pub(super) fn is_good(&self) -> bool {
+        self.steps.iter().all(|step| step.state != State::Wrong)
+    }
+
     /// All steps were made: whether none is wrong.
     pub(super) fn close(mut self, exchanged: bool) -> Result<bool, crate::cli::output::CliError> {
         let wrong = self.steps.iter().filter(|step| step.state == State::Wrong).count();

@@ -14,6 +14,8 @@ use crate::{
 
 const NEED: &str = "the app needs `admin = true`";
 const LINK: &str = "link";
+const AGAIN: &str = "`ymp peer retry HOST` tries at once: where it fails again, the reason above is what keeps packets from \
+                     the peer; where the peer refuses them, its operator must let this host in";
 
 /// The steps of an exchange as the node names them where one fails, and what each means where it does not.
 const STEPS: [(&str, &str); 3] = [
@@ -70,8 +72,9 @@ fn mend(step: &str) -> &'static str {
     }
 }
 
-/// What the node knows of the link; `None`: nobody said who asks.
-pub(super) async fn link(remote: Option<&Remote>, host: &PeerHost) -> Vec<Step> {
+/// What the node knows of the link; `remote` is `None` where nobody said who asks. `good`: nothing before it was wrong, so that
+/// what went wrong of late follows from none of that.
+pub(super) async fn link(remote: Option<&Remote>, host: &PeerHost, good: bool) -> Vec<Step> {
     let Some(remote) = remote else {
         let what = "the running node was not asked: set YMP_TOKEN to the token of an app with `admin = true`";
         return vec![Step::skipped(LINK, what)];
@@ -80,7 +83,7 @@ pub(super) async fn link(remote: Option<&Remote>, host: &PeerHost) -> Vec<Step> 
     match remote
         .text(Call::new(Method::GET, &path, NEED))
         .await
-        .and_then(|text| read::<Link>(&text).map(known))
+        .and_then(|text| read::<Link>(&text).map(|link| known(&link, good)))
     {
         Ok(steps) => steps,
         Err(CliError::Away { what, .. }) => vec![Step::skipped(LINK, what)],
@@ -94,13 +97,19 @@ pub(super) async fn link(remote: Option<&Remote>, host: &PeerHost) -> Vec<Step> 
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "handed to map")]
-fn known(link: Link) -> Vec<Step> {
+fn known(link: &Link, good: bool) -> Vec<Step> {
     let now = rooms::now();
+    let paused = link.is_paused().then(|| {
+        Step::wrong(LINK, "an operator paused it: nothing is sent", "`ymp peer resume HOST` sends again")
+    });
+    let trouble = link
+        .trouble(now)
+        .map(|what| if good { Step::wrong(LINK, what, AGAIN) } else { Step::note(LINK, what) });
     link.directions(now)
         .into_iter()
         .map(|(good, what)| if good { Step::ok(LINK, what) } else { Step::note(LINK, what) })
-        .chain(link.trouble(now).map(|what| Step::note(LINK, what)))
+        .chain(paused)
+        .chain(trouble)
         .collect()
 }
 
