@@ -64,6 +64,7 @@ impl<'a> Call<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Problem {
+    r#type: Option<String>,
     title: Option<String>,
     detail: Option<String>,
     step: Option<String>,
@@ -237,6 +238,10 @@ async fn refused(response: Response, need: &str) -> CliError {
             "the node does not know this token",
             "YMP_TOKEN (or --token) must be the token of an app under [[apps]] of its configuration",
         ),
+        403 if problem.r#type.as_deref() == Some("urn:ymp:problem:policy") => CliError::failed(
+            what,
+            "`policy` and `deny` under [federation] of the node's configuration say who is let in",
+        ),
         403 => CliError::failed(what, need),
         503 => {
             let wait = wait.map_or("a moment".to_owned(), |wait| format!("{wait} s"));
@@ -346,6 +351,10 @@ mod tests {
             (
                 "HTTP/1.1 403 x\r\nconnection: close\r\n\r\n{\"title\":\"Not yours\"}",
                 "ymp: Not yours\n     the app needs more",
+            ),
+            (
+                "HTTP/1.1 403 x\r\nconnection: close\r\n\r\n{\"type\":\"urn:ymp:problem:policy\",\"title\":\"Not them\"}",
+                "ymp: Not them\n     `policy` and `deny` under [federation]",
             ),
             ("HTTP/1.1 404 x\r\nconnection: close\r\n\r\n<html>", "ymp: the node answered 404"),
             (

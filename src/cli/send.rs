@@ -105,8 +105,7 @@ impl Send {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
         let payload = payload(&self.payload)?;
         let body = self.body(&payload)?;
-        let need =
-            format!("the app needs `{}` under its `services`, and {} must be allowed", self.sender, self.to);
+        let need = format!("the app needs `{}` under its `services`", self.sender);
         let Self { target, json, wait, time_to_live, .. } = self;
         let remote = Remote::new(target)?;
         block_on(async {

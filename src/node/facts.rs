@@ -72,7 +72,7 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
         }
         Fact::LinkUp => tracing::info!(%peer, "the link is up"),
         Fact::LinkDown { reason, wait } => {
-            tracing::warn!(%peer, %reason, wait_seconds = wait.as_secs_f32(), "the link is down: messages stay queued");
+            tracing::warn!(%peer, %reason, wait = format_args!("{wait:.1?}"), "the link is down: messages stay queued");
         }
         Fact::LinkRefused(reason) => {
             metrics.sends_failed.up();

@@ -1,21 +1,5 @@
 //! What our own apps and the operator call (`node`, "Local API, version 1").
 //!
-//! | call | who | answer |
-//! | --- | --- | --- |
-//! | POST /v1/messages?time-to-live= | apps of the sending service | 202 |
-//! | GET /v1/messages/{id} | the same, admins | 200 |
-//! | GET /v1/inbox/{protocol}/{service}?max=&wait= | apps of the service | 200 |
-//! | POST /v1/inbox/{protocol}/{service}/ack | apps of the service | 204 |
-//! | GET /v1/inbox/{protocol}/{service}/events | apps of the service | 200, a stream |
-//! | POST /v1/requests?wait= | apps of the sending service | 200, 504 |
-//! | GET /v1/dead?host=&max=&after= | admins all, apps those of their services | 200 |
-//! | POST /v1/dead/{id}/retry, DELETE /v1/dead/{id} | the same | 202, 204 |
-//! | GET /v1/peers, GET /v1/peers/{host} | admins | 200 |
-//! | POST /v1/peers/{host}/connect, .../refresh, DELETE /v1/peers/{host} | admins | 200, 200, 204 |
-//! | POST /v1/peers/{host}/retry, pause, resume, purge, retry-dead, drop-dead, flush | admins | 200 |
-//! | DELETE /v1/discovered, GET /v1/ignored | admins | 200 |
-//! | GET /v1/openapi.json, /healthz, /readyz, /metrics | anyone | 200 |
-//!
 //! `TABLE` holds them all, a row beside each handler; the dispatch and the OpenAPI document follow from it.
 //!
 //! Checks, in this order: 404, 405, 401, 403, 400 (a parameter), 415, 413, 400. What changes something goes on when the
