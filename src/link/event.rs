@@ -87,6 +87,8 @@ pub enum Event {
         pair: NewPair,
         /// What the peer offered with its request; nothing with R3.
         offer: Option<TokenOffer>,
+        /// It was asked from an address that is likely the peer's own.
+        likely: bool,
     },
     /// The refresh of `Action::Refresh` came to this.
     Refreshed(Refreshed),

@@ -58,6 +58,13 @@ pub(super) enum Sent {
         /// By a web server.
         page: bool,
     },
+    /// The peer refuses what was sent under this token.
+    Forbidden {
+        /// Which.
+        token: Digest,
+        /// What was answered.
+        reason: String,
+    },
     /// The peer refuses the link.
     Refused(String),
     /// The peer did not take it for now.
@@ -246,6 +253,7 @@ impl Sending {
             Verdict::Elsewhere => {
                 Sent::Elsewhere { reason, page: reply.as_ref().is_ok_and(|answer| answer.page) }
             }
+            Verdict::Forbidden => Sent::Forbidden { token, reason },
             Verdict::Refused => Sent::Refused(reason),
             Verdict::Later(wait) => Sent::Pause(wait, reason),
             Verdict::Transient => Sent::Failed(reason),

@@ -23,6 +23,8 @@ pub enum Verdict {
     Elsewhere,
     /// 408, 425, 429, 503: later, and perhaps when.
     Later(Option<Duration>),
+    /// 403: the peer refuses the link, or the token is not one of this link.
+    Forbidden,
     /// Another 4xx: the peer refuses the link.
     Refused,
     /// No answer, another 5xx, or one that no YMP host would give.
@@ -46,6 +48,7 @@ pub fn of_packet(reply: &Reply) -> Verdict {
         401 => Verdict::Unauthorized,
         413 => Verdict::TooLarge,
         400 | 409 | 422 => Verdict::Faulty(answer.index),
+        403 => Verdict::Forbidden,
         400..=499 => Verdict::Refused,
         _ => Verdict::Transient,
     }
@@ -110,7 +113,7 @@ mod tests {
             (302, Verdict::Transient),
             (400, Verdict::Faulty(None)),
             (401, Verdict::Unauthorized),
-            (403, Verdict::Refused),
+            (403, Verdict::Forbidden),
             (404, Verdict::Elsewhere),
             (405, Verdict::Elsewhere),
             (408, Verdict::Later(None)),

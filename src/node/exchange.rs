@@ -259,8 +259,8 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
         let mut writes = vec![VaultWrite::DropLink(host.clone())];
         let mut after = peer.clone();
         after.forget();
-        if shell.store.waiting_for(host).is_some() {
-            // The mail's count of tries goes on from the link's.
+        // The mail's count of tries goes on from the link's, and a pause is an operator's, not the link's.
+        if shell.store.waiting_for(host).is_some() || after.is_paused() {
             writes.push(VaultWrite::PutLink(Box::new(after.record())));
         }
         let receipt = shell.store.commit(writes)?;

@@ -150,11 +150,11 @@ fn start(shell: &Arc<Shell>, action: Action) {
                 }
             });
         }
-        Action::Take { host, family, pair, offer } => {
+        Action::Take { host, family, pair, offer, likely } => {
             //= HT-ASK-12: a link is touched only from here
             let slot = shell.slot(&host);
             let taken = slot.awaits_take(family);
-            courier::drive(shell, &slot, Event::GrantTaken { family, pair, offer });
+            courier::drive(shell, &slot, Event::GrantTaken { family, pair, offer, likely });
             let shell_then = Arc::clone(shell);
             shell.spawn(async move {
                 let took = taken.await.unwrap_or(Took::Lost);

@@ -46,7 +46,7 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
         let mut peer = slot.lock();
         //= HT-PKT-05: unknown, expired, revoked
         let changes = peer.families_mut().admit(&bearer.digest(), now.wall).ok_or(Refusal::TokenUnknown)?;
-        let news = peer.look(now).rests_until.is_some()
+        let news = peer.rests_until().is_some()
             || peer.health().heard.is_none_or(|at| now.wall.since(at) >= HEARD_EVERY);
         (peer.host().clone(), keep_families(shell, &slot, &peer, changes), news)
     };

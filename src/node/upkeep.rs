@@ -156,7 +156,7 @@ pub(super) async fn wake(shell: Arc<Shell>) {
                 Alarm::Lobby => granting::wake(&shell),
                 Alarm::Peer(host) => {
                     let Some(slot) = shell.registry.find(&host) else { continue };
-                    let rested = slot.lock().look(shell.now()).rests_until.is_some();
+                    let rested = slot.lock().rests_until().is_some();
                     match rested.then(|| probes.send(Arc::clone(&slot))) {
                         Some(Ok(())) => {}
                         Some(Err(_)) | None => drive(&shell, &slot, Event::Woken),
@@ -248,6 +248,7 @@ fn remind(shell: &Arc<Shell>) {
 fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     let now = shell.now();
     let mut peer = slot.lock();
+    peer.forget_old(now);
     let changes = peer.families_mut().sweep(now.wall);
     let writes = family_writes(peer.families(), changes);
     if !writes.is_empty() {

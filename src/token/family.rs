@@ -156,6 +156,13 @@ impl Family {
         self.record.unsure && !self.is_used()
     }
 
+    /// Whether its subject surely has its tokens: it said so when it took them, which an R3 host's 204 does not say, or has shown
+    /// one.
+    #[must_use]
+    pub fn is_surely_held(&self) -> bool {
+        !self.is_single() || self.is_used()
+    }
+
     /// Whether it came by R3: an access token and no refresh token.
     #[must_use]
     pub fn is_single(&self) -> bool {

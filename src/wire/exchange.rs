@@ -81,6 +81,19 @@ impl TokenRequest {
         }
     }
 
+    /// Whether both ask for one exchange. How long a token lives need not be the same: where it is written as a moment, less is
+    /// left each time that a caller repeats it.
+    #[must_use]
+    pub fn is_repeat_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tokens(offer), Self::Tokens(first)) => {
+                offer.host == first.host && offer.token == first.token
+            }
+            (Self::State(request), Self::State(first)) => request == first,
+            (Self::Tokens(_), Self::State(_)) | (Self::State(_), Self::Tokens(_)) => false,
+        }
+    }
+
     /// Its form.
     #[must_use]
     pub fn form(&self) -> Form {

@@ -313,8 +313,12 @@ pub struct HeldRecord {
     pub received: Wall,
     /// When `token` runs out.
     pub expires: Wall,
-    /// Whether a packet sent with it was answered with 204.
+    /// Whether a packet sent with it, or with the one that it was refreshed from, was answered with 204.
     pub confirmed: bool,
+    /// Whether the host itself gave it, as far as can be told before it is shown: by an exchange that we began, or with a request
+    /// from an address that is likely its own.
+    #[serde(default)]
+    pub sure: bool,
 }
 
 impl HeldRecord {

@@ -63,6 +63,20 @@ async fn a_paused_link_sends_nothing_and_takes_what_comes_over_a_restart_until_i
 }
 
 #[tokio::test]
+async fn a_pause_outlives_the_link_that_is_forgotten_and_the_next_start() {
+    let (_yard, mut node, peer) = pair().await;
+    let app = node.app();
+    steer(&node, "pause").await;
+    assert_eq!(app.verb("DELETE", "/v1/peers/beta.test").await.status, 204);
+    app.submit(&[node.message_to(BETA, "held")]).await;
+    node.kill().await;
+    node.start().await;
+    assert_eq!(node.app().link(BETA).await["sending"]["state"], "paused");
+    steer(&node, "resume").await;
+    assert_eq!(peer.receives(1).await, ["held"]);
+}
+
+#[tokio::test]
 async fn purged_mail_is_dead_and_can_be_queued_again_or_deleted() {
     let (_yard, node, peer) = patient().await;
     steer(&node, "pause").await;

@@ -46,6 +46,7 @@ pub(crate) fn link(name: &str, token: &str) -> LinkRecord {
             received: Wall(1),
             expires: Wall(2),
             confirmed: true,
+            sure: false,
         }],
         repeats: vec![RepeatRecord { ask: digest, token: digest, refresh: Some(digest), expires: Wall(8) }],
         tries: 7,

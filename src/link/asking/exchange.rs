@@ -333,7 +333,7 @@ impl Granted {
 
     fn held(&self, now: Now) -> HeldRecord {
         match self {
-            Self::Tokens { offer, .. } => held::offered(offer, now),
+            Self::Tokens { offer, .. } => held::offered(offer, true, now),
             Self::State(grant) => held::single(grant.token.clone(), grant.lifetime, now),
         }
     }

@@ -82,9 +82,14 @@ impl HeldTokens {
         self.0.iter().find(|held| held.opens(now.wall)).map(|held| held.record.expires)
     }
 
-    /// Whether one that was answered with 204 opens.
-    pub(super) fn works(&self, now: Now) -> bool {
-        self.0.iter().any(|held| held.record.confirmed && held.opens(now.wall))
+    /// Whether one that the host surely gave opens.
+    pub(super) fn has_sure(&self, now: Now) -> bool {
+        self.0.iter().any(|held| (held.record.confirmed || held.record.sure) && held.opens(now.wall))
+    }
+
+    /// Whether a packet sent with this token was answered with 204.
+    pub(super) fn is_confirmed(&self, token: &Digest) -> bool {
+        self.place(token).and_then(|place| self.0.get(place)).is_some_and(|held| held.record.confirmed)
     }
 
     /// The newest.
@@ -98,10 +103,15 @@ impl HeldTokens {
     }
 
     //= HT-ASK-13: the one that works stays
-    /// An exchange brought a pair. `false`: it was there already.
+    /// An exchange brought a pair. `false`: it was there already, and can be refreshed as before.
     pub(super) fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) -> bool {
-        if self.0.iter().any(|held| held.record.token == record.token) {
-            return false;
+        if let Some(held) = self.0.iter_mut().find(|held| held.record.token == record.token) {
+            // The same token anew: it lives as long as it is said now.
+            let same = held.record.refresh.is_some() && held.record.refresh == record.refresh;
+            let confirmed = held.record.confirmed;
+            let anew = Held::new(HeldRecord { confirmed, ..record.clone() }, ctx.dice);
+            *held = Held { spent: held.spent && same, shown: held.shown, ..anew };
+            return !same;
         }
         self.0.retain(|held| !held.rejected);
         let works = self.0.iter().position(|held| held.record.confirmed && held.opens(ctx.now.wall));
@@ -154,6 +164,30 @@ impl HeldTokens {
         }
     }
 
+    /// A packet sent with this token was answered with 403. Whether one that works takes its place: where nobody has shown yet
+    /// that the host gave this one, the refusal says nothing of that one.
+    pub(super) fn steps_back(&mut self, token: &Digest, now: Now) -> bool {
+        let works = self.0.iter().any(|held| held.record.confirmed && held.opens(now.wall));
+        let back = works && !self.is_confirmed(token);
+        if back {
+            self.0.retain(|held| held.record.token.digest() != *token);
+        }
+        back
+    }
+
+    /// Forgets what nobody will show or refresh any more. Whether there was anything of that.
+    pub(super) fn sweep(&mut self, now: Now, refresh_lifetime: Duration) -> bool {
+        let before = self.0.len();
+        self.0.retain(|held| {
+            let record = &held.record;
+            let refreshable = held.refresh().is_some();
+            // What was never used is no link: anybody may have brought it, for as long as he pleased.
+            let most = if record.confirmed { record.expires } else { record.received };
+            now.wall < most.plus(refresh_lifetime) && (refreshable || now.wall < record.expires)
+        });
+        self.0.len() != before
+    }
+
     /// Forgets the rejected ones, with their refresh tokens.
     pub(super) fn drop_rejected(&mut self) {
         self.0.retain(|held| !held.rejected);
@@ -175,24 +209,25 @@ impl HeldTokens {
     }
 }
 
-/// What was offered, as it came at `now`.
-pub(super) fn offered(offer: &TokenOffer, now: Now) -> HeldRecord {
+/// What was offered, as it came at `now`. `sure`: by the host itself.
+pub(super) fn offered(offer: &TokenOffer, sure: bool, now: Now) -> HeldRecord {
     let pair = Some((offer.refresh.clone(), offer.dated));
-    record(offer.token.clone(), pair, offer.lifetime, now)
+    HeldRecord { sure, ..record(offer.token.clone(), pair, offer.lifetime, now) }
 }
 
-/// What a refresh brought at `now`.
-pub(super) fn renewed(reply: RefreshReply, now: Now) -> HeldRecord {
-    record(reply.token, Some((reply.refresh, reply.dated)), reply.lifetime, now)
+/// What a refresh brought at `now`. `confirmed`: the old token was.
+pub(super) fn renewed(reply: RefreshReply, confirmed: bool, now: Now) -> HeldRecord {
+    let pair = Some((reply.refresh, reply.dated));
+    HeldRecord { confirmed, sure: true, ..record(reply.token, pair, reply.lifetime, now) }
 }
 
-/// An R3 token that came at `now`.
+/// An R3 token that came at `now`, by an exchange that we began: there is no other.
 pub(super) fn single(token: HeldToken, lifetime: Duration, now: Now) -> HeldRecord {
-    record(token, None, lifetime, now)
+    HeldRecord { sure: true, ..record(token, None, lifetime, now) }
 }
 
 fn record(token: HeldToken, pair: Option<(HeldToken, bool)>, lifetime: Duration, now: Now) -> HeldRecord {
     let (refresh, dated) = pair.map_or((None, true), |(refresh, dated)| (Some(refresh), dated));
     let (received, expires) = (now.wall, now.wall.plus(lifetime));
-    HeldRecord { token, refresh, dated, received, expires, confirmed: false }
+    HeldRecord { token, refresh, dated, received, expires, confirmed: false, sure: false }
 }

@@ -16,6 +16,8 @@
 //! starts and what `wake_at` waits for cannot differ.
 //! Source: `https-token`, "Refreshing", "Sending", "Being granted".
 
+use std::time::Duration;
+
 use super::{
     context::Context,
     dice::Dice,
@@ -24,7 +26,7 @@ use super::{
 use crate::{
     token::{family::NewPair, fault::fault},
     wire::{
-        exchange::{RefreshReply, TokenOffer},
+        exchange::TokenOffer,
         host::PeerHost,
         limits::EXCHANGE_PACE,
         parameters::{Form, Revision},
@@ -39,6 +41,7 @@ mod cure;
 mod exchange;
 mod held;
 mod outcome;
+mod refreshed;
 mod renewal;
 
 use cure::Cure;
@@ -65,9 +68,6 @@ pub(super) struct Asking {
     connect_wanted: bool,
     refresh_wanted: bool,
 }
-
-/// With no token left to send with, a refresh that gets no answer is tried this often before an exchange.
-const REFRESH_TRIES: u32 = 3;
 
 impl Asking {
     pub(super) fn new(held: Vec<HeldRecord>, repeats: Vec<RepeatRecord>, dice: &mut dyn Dice) -> Self {
@@ -108,9 +108,23 @@ impl Asking {
         self.held.until(now)
     }
 
-    /// Whether a token that has opened the peer's door still lives.
-    pub(super) fn works(&self, now: Now) -> bool {
-        self.held.works(now)
+    /// Whether a token that the peer surely gave still lives.
+    pub(super) fn has_sure(&self, now: Now) -> bool {
+        self.held.has_sure(now)
+    }
+
+    /// A packet sent with this token was answered with 403: whether one that works takes its place.
+    pub(super) fn on_403(&mut self, token: &Digest, now: Now) -> bool {
+        let back = self.held.steps_back(token, now);
+        if back {
+            self.renewal.supersede();
+        }
+        back
+    }
+
+    /// Forgets tokens that nobody will show or refresh any more. Whether there were any.
+    pub(super) fn forget_old(&mut self, now: Now, refresh_lifetime: Duration) -> bool {
+        self.held.sweep(now, refresh_lifetime)
     }
 
     /// The revision by which the newest token came.
@@ -281,56 +295,6 @@ impl Asking {
         }
     }
 
-    /// New tokens came, or did not.
-    pub(super) fn on_refreshed(
-        &mut self,
-        reply: Result<RefreshReply, Refused>,
-        ctx: &mut Context<'_>,
-    ) -> (Option<Change>, Outcome) {
-        let Renewal::Running { old, tries } = self.renewal else {
-            self.renewal.end_abandoned();
-            return (None, Outcome::Quiet);
-        };
-        match reply {
-            Ok(reply) => {
-                //= HT-REF-17: committed, then used
-                self.renewal = Renewal::Keeping { tries };
-                let held = held::renewed(reply, ctx.now);
-                (Some(Change::Renewed { old, held }), Outcome::Quiet)
-            }
-            Err(Refused { again: true, reason }) => (None, self.on_refresh_failed(&old, reason, ctx)),
-            Err(Refused { again: false, reason }) => {
-                self.on_refresh_refused(&old, reason, ctx);
-                (None, Outcome::Quiet)
-            }
-        }
-    }
-
-    fn on_refresh_failed(&mut self, old: &Digest, reason: String, ctx: &mut Context<'_>) -> Outcome {
-        self.renewal.rest(ctx);
-        ctx.note(Fact::RefreshFailed(reason.clone()));
-        if self.current(ctx.now).is_some() {
-            return Outcome::Quiet;
-        }
-        if self.renewal.tries() >= REFRESH_TRIES {
-            // A refresh path that only fails must not hold the mail for ever: exchange anew.
-            self.held.spend(old);
-            self.renewal = Renewal::Idle;
-        }
-        Outcome::Failed(format!("refresh: {reason}"))
-    }
-
-    //= HT-REF-20: requested anew, mail stays
-    fn on_refresh_refused(&mut self, old: &Digest, reason: String, ctx: &mut Context<'_>) {
-        self.renewal = Renewal::Idle;
-        self.held.spend(old);
-        if !self.held.is_refreshable() {
-            self.cure = Cure::Exchanged;
-            self.connect_wanted = !self.is_asking();
-        }
-        ctx.note(Fact::RefreshRefused(reason));
-    }
-
     /// The peer gave a sign of life while the link rested: what waits to be tried again is tried now.
     pub(super) fn hurry(&mut self, now: Now) {
         self.renewal.hurry(now);
@@ -388,7 +352,13 @@ impl Asking {
     }
 }
 
-/// What the peer's tokens become when it took our grant.
-pub(super) fn taken(offer: Option<&TokenOffer>, family: u64, pair: NewPair, now: Now) -> Change {
-    Change::Taken { held: offer.map(|offer| held::offered(offer, now)), family, pair }
+/// What the peer's tokens become when it took our grant. `likely`: it asked from an address that is likely its own.
+pub(super) fn taken(
+    offer: Option<&TokenOffer>,
+    likely: bool,
+    family: u64,
+    pair: NewPair,
+    now: Now,
+) -> Change {
+    Change::Taken { held: offer.map(|offer| held::offered(offer, likely, now)), family, pair }
 }

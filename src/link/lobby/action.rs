@@ -127,6 +127,8 @@ pub enum Action {
         pair: NewPair,
         /// What the peer offered; nothing with R3.
         offer: Option<TokenOffer>,
+        /// It was asked from an address that is likely the host's own.
+        likely: bool,
     },
     /// Drop what was offered.
     Withdraw {

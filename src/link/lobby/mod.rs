@@ -119,7 +119,7 @@ impl Lobby {
             return Err(Dropped::OriginFull);
         }
         let entry = self.hosts.entry(host.clone()).or_default();
-        if entry.turn.as_ref().is_some_and(|turn| turn.asked.request == asked.request) {
+        if entry.turn.as_ref().is_some_and(|turn| asked.request.is_repeat_of(&turn.asked.request)) {
             return Err(Dropped::Repeat);
         }
         let waiter = Waiter { asked, came: now.mono, until: now.mono.plus(GRANT_TIME) };
@@ -335,8 +335,8 @@ impl Lobby {
             }
             TokenRequest::State(_) => None,
         };
-        let (family, pair) = (offering.family, offering.pair);
-        self.out.push_back(Action::Take { host: host.clone(), family, pair, offer });
+        let (family, pair, likely) = (offering.family, offering.pair, turn.asked.likely);
+        self.out.push_back(Action::Take { host: host.clone(), family, pair, offer, likely });
     }
 
     /// Whether this client address waits in the names of an eighth of all hosts that there is room for.

@@ -152,6 +152,7 @@ impl Peer {
                 | Sent::Unauthorized(_)
                 | Sent::Pause(..)
                 | Sent::Elsewhere { .. }
+                | Sent::Forbidden { .. }
                 | Sent::Failed(_) => return,
             }
         }

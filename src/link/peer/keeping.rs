@@ -7,10 +7,11 @@ use super::Peer;
 use crate::link::{
     context::Context,
     event::{Action, Change, Fact},
+    health::Health,
 };
 
 impl Peer {
-    /// Forgets the link: tokens in both directions. The history and the mail stay. Then `Woken`, as after any event.
+    /// Forgets the link: tokens in both directions. The mail stays, and with it the history. Then `Woken`, as after any event.
     pub fn forget(&mut self) {
         if self.asking.is_asking() {
             let reason = "request: the link was forgotten meanwhile".to_owned();
@@ -18,6 +19,9 @@ impl Peer {
         }
         self.asking.forget();
         self.families.clear();
+        if !self.sending.has_mail() {
+            self.health = Health { tries: self.health.tries, ..Health::default() };
+        }
         self.rest = None;
         self.seeking = None;
         self.forgotten = !self.keeping.is_empty();

@@ -1,9 +1,14 @@
 //! What operators, and the rules for strangers' requests, are shown of a machine.
 
+use std::time::Duration;
+
 use super::Peer;
-use crate::wire::{
-    parameters::{Found, Revision},
-    time::{Mono, Now, Wall},
+use crate::{
+    token::family::Family,
+    wire::{
+        parameters::Revision,
+        time::{Mono, Now, Wall},
+    },
 };
 
 /// What operators are shown of a machine.
@@ -29,18 +34,19 @@ pub struct Look {
     pub given_surely: bool,
     /// Families of ours that stand open.
     pub families: usize,
-    /// How the peer is spoken to.
-    pub found: Option<Found>,
 }
 
 /// How a peer stands, for judging a request in its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// We hold an unexpired token of it that was answered with 204 for a packet: nobody else can have given it.
+    /// We hold an unexpired token of it, which a stranger cannot have brought.
     pub holds: bool,
     /// A family that anybody could have caused would find a place.
     pub has_room: bool,
 }
+
+/// How long an operator can read why a try failed where nothing else is known of the peer.
+const FAILURE_KEPT: Duration = Duration::from_secs(3600);
 
 impl Standing {
     /// Of a peer of which nothing is known.
@@ -51,6 +57,18 @@ impl Standing {
 }
 
 impl Peer {
+    /// Whether an operator wants nothing sent.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// When the rest after a failure ends.
+    #[must_use]
+    pub fn rests_until(&self) -> Option<Mono> {
+        self.rest.map(|rest| rest.until)
+    }
+
     /// What operators are shown.
     #[must_use]
     pub fn look(&self, now: Now) -> Look {
@@ -62,33 +80,32 @@ impl Peer {
             asking: self.asking.is_asking(),
             held_until: self.asking.held_until(now),
             held_by: self.asking.held_until(now).and(held_by),
-            rests_until: self.rest.map(|rest| rest.until),
+            rests_until: self.rests_until(),
             paused: self.paused,
             in_flight: self.sending.in_flight(),
             given_until: self.families.open_until(now.wall),
             given_by: newest.map(|newest| if newest.is_single() { Revision::R3 } else { pairs }),
-            given_surely: open().any(|family| !family.is_single() || family.is_used()),
+            given_surely: open().any(Family::is_surely_held),
             families: open().count(),
-            found: self.found.clone(),
         }
     }
 
     /// How it stands when somebody asks in its name.
     #[must_use]
     pub fn standing(&self, now: Now) -> Standing {
-        Standing { holds: self.asking.works(now), has_room: self.families.has_room_for_unsure(now.wall) }
+        Standing { holds: self.asking.has_sure(now), has_room: self.families.has_room_for_unsure(now.wall) }
     }
 
     /// Whether there is a link: tokens that the peer gave, or tokens of ours that it has shown to hold.
     #[must_use]
     pub fn is_linked(&self) -> bool {
-        !self.asking.held_records().is_empty()
-            || self.families.iter().any(|family| !family.is_single() || family.is_used())
+        !self.asking.held_records().is_empty() || self.families.iter().any(Family::is_surely_held)
     }
 
-    /// Whether nothing is known or under way: the machine may be dropped.
+    /// Whether nothing is known or under way, nor why a try failed of late: the machine may be dropped.
     #[must_use]
     pub fn is_blank(&self, now: Now) -> bool {
+        let failed = self.health.failed.as_ref().filter(|failed| now.wall.since(failed.at) < FAILURE_KEPT);
         !self.asking.is_asking()
             && self.asking.held_until(now).is_none()
             && self.families.iter().count() == 0
@@ -97,5 +114,6 @@ impl Peer {
             && self.keeping.is_empty()
             && self.asking.held_records().is_empty()
             && self.grant_keys().next().is_none()
+            && failed.is_none()
     }
 }

@@ -127,6 +127,12 @@ impl Peer {
         &self.families
     }
 
+    /// Forgets what is over of the tokens that the peer gave.
+    pub fn forget_old(&mut self, now: Now) {
+        let lifetime = self.settings.refresh_lifetime;
+        self.dirty |= self.asking.forget_old(now, lifetime);
+    }
+
     /// For the two operations on tokens that callers make themselves: admit and rotate.
     pub fn families_mut(&mut self) -> &mut Families {
         &mut self.families
@@ -220,8 +226,8 @@ impl Peer {
             Event::Found(found) => self.on_found(found, ctx),
             Event::GrantArrived { call, grant } => self.on_grant(call, &grant, ctx),
             //= SEED-GRANT-4, HT-ASK-15: its tokens may be used; whatever we ask meanwhile
-            Event::GrantTaken { family, pair, offer } => {
-                self.keep(taken(offer.as_ref(), family, pair, ctx.now), ctx);
+            Event::GrantTaken { family, pair, offer, likely } => {
+                self.keep(taken(offer.as_ref(), likely, family, pair, ctx.now), ctx);
             }
             Event::Refreshed(reply) => self.on_refreshed(reply, ctx),
             Event::Kept => self.on_kept(ctx),
@@ -292,7 +298,12 @@ impl Peer {
                 self.fail(&format!("packet: {reason}"), wait, ctx);
             }
             Sent::Elsewhere { reason, page } => self.on_gone(reason, page, ctx),
-            Sent::Refused(reason) => self.refuse(&reason, ctx),
+            Sent::Forbidden { token, reason } if self.asking.on_403(&token, ctx.now) => {
+                self.health.tries += 1;
+                self.dirty = true;
+                ctx.note(Fact::PacketFailed(reason));
+            }
+            Sent::Forbidden { reason, .. } | Sent::Refused(reason) => self.refuse(&reason, ctx),
             Sent::Failed(reason) => {
                 ctx.note(Fact::PacketFailed(reason.clone()));
                 self.fail(&format!("packet: {reason}"), None, ctx);

@@ -37,8 +37,8 @@ impl World {
                     let Grant::Tokens { bearer, pair } = grant else { panic!("nobody speaks R3 here") };
                     self.call(place, Call::Grant(bearer.digest(), offer(place, &pair)), Back::Granted);
                 }
-                lobby::Action::Take { family, pair, offer, .. } => {
-                    self.event(place, Event::GrantTaken { family, pair, offer });
+                lobby::Action::Take { family, pair, offer, likely, .. } => {
+                    self.event(place, Event::GrantTaken { family, pair, offer, likely });
                 }
                 lobby::Action::Withdraw { pair, .. } => self.settle_offer(place, &pair),
             }

@@ -37,7 +37,6 @@ fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {
     }
 }
 
-//= HT-ASK-09, HT-ASK-29
 #[test]
 fn more_slots_begin_what_waits_and_fewer_end_nothing() {
     let mut table = Table::new(2);
@@ -55,6 +54,7 @@ fn more_slots_begin_what_waits_and_fewer_end_nothing() {
     assert_eq!(renew(&mut table, 64), 4);
 }
 
+//= HT-ASK-09, HT-ASK-29
 #[test]
 fn a_stranger_has_ten_seconds() {
     let mut table = Table::new(8);
@@ -143,6 +143,11 @@ fn the_same_request_again_is_dropped_while_it_is_answered() {
     let mut table = Table::new(8);
     table.ask("b.test", "192.0.2.1", true).unwrap();
     assert_eq!(table.ask("b.test", "192.0.2.1", true), Err(Dropped::Repeat));
+    // R2: where the lifetime is a moment, less of it is left.
+    let mut later = asked("b.test", "192.0.2.1", true);
+    let TokenRequest::Tokens(offer) = &mut later.request else { panic!("it offers tokens") };
+    offer.lifetime -= Duration::from_secs(1);
+    assert_eq!(table.ask_as(later), Err(Dropped::Repeat));
 }
 
 //= HT-ASK-27, HT-ASK-28

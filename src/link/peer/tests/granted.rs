@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::{
     link::{
         event::{Event, Fact},
-        testing::{Bench, offer, offer_for, trouble},
+        testing::{Bench, answered, fresh, offer, offer_for, parameters, trouble},
     },
     token::family::NewPair,
     wire::{
         answer::{Answer, CallStage},
         exchange::TokenOffer,
         host::PeerHost,
+        parameters::{Form, Found},
         secret::Digest,
     },
 };
@@ -26,11 +27,15 @@ fn bearer(bench: &Bench) -> Digest {
     bench.ask.as_ref().unwrap().token.digest()
 }
 
-/// The peer asked, and took our grant, which opens what `a` and `r` are digests of.
-fn brings(bench: &mut Bench, offer: TokenOffer) -> Vec<String> {
+fn pair(bench: &Bench) -> NewPair {
     let hour = Duration::from_secs(3600);
-    let pair = NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, bench.now().wall);
-    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer) })
+    NewPair::new(Digest::of(b"a"), hour, Digest::of(b"r"), hour, bench.now().wall)
+}
+
+/// Somebody asked in the peer's name, and it took our grant, which opens what `a` and `r` are digests of.
+fn brings(bench: &mut Bench, offer: TokenOffer) -> Vec<String> {
+    let pair = pair(bench);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer), likely: false })
 }
 
 //= HT-SEND-01
@@ -256,14 +261,31 @@ fn a_token_that_is_being_shown_is_not_displaced_by_what_a_request_brings() {
 
 //= HT-REV-15
 #[test]
-fn what_a_request_brought_stands_against_no_other_request_until_it_has_worked() {
+fn what_a_stranger_may_have_brought_stands_against_no_other_request_until_it_has_worked() {
     let mut bench = Bench::new();
     brings(&mut bench, offer("t9"));
     bench.on(Event::Kept);
     assert!(!bench.peer.standing(bench.now()).holds);
     assert_eq!(bench.queue([1]), ["send t9 [1]"]);
-    bench.on(Event::Sent(Ok(Answer::bare(204))));
+    bench.on(answered(204));
     assert!(bench.peer.standing(bench.now()).holds);
+}
+
+//= HT-REV-15
+#[test]
+fn what_the_host_itself_gave_stands_against_a_request_of_another_form() {
+    let mut bench = Bench::linked();
+    assert!(bench.peer.standing(bench.now()).holds, "by an exchange that we began");
+    bench.pass(3);
+    bench.on(Event::RefreshWanted);
+    bench.on(Event::Refreshed(fresh("t2", 60)));
+    bench.on(Event::Kept);
+    assert!(bench.peer.standing(bench.now()).holds, "by a refresh");
+    let mut bench = Bench::new();
+    let pair = pair(&bench);
+    bench.on(Event::GrantTaken { family: 7, pair, offer: Some(offer("t9")), likely: true });
+    bench.on(Event::Kept);
+    assert!(bench.peer.standing(bench.now()).holds, "with a request from its own address");
 }
 
 //= HT-ASK-13
@@ -281,4 +303,72 @@ fn a_token_whose_first_packet_was_not_answered_is_not_displaced_by_what_a_reques
     brings(&mut bench, offer("t9"));
     assert_eq!(bench.on(Event::Kept), ["send t9 [2]"]);
     assert_eq!(bench.on(Event::Sent(Ok(Answer::bare(401)))), ["send t2 [2]"]);
+}
+
+//= HT-ASK-13
+#[test]
+fn a_token_that_was_refreshed_works_as_the_one_before_did() {
+    let mut bench = Bench::sending([1]);
+    bench.on(answered(204));
+    bench.pass(3);
+    bench.on(Event::RefreshWanted);
+    bench.on(Event::Refreshed(fresh("t2", 3600)));
+    bench.on(Event::Kept);
+    for forged in ["t8", "t9"] {
+        brings(&mut bench, offer(forged));
+        bench.on(Event::Kept);
+    }
+    assert_eq!(bench.queue([2]), ["send t9 [2]"]);
+    assert_eq!(bench.on(answered(401)), ["send t2 [2]"]);
+}
+
+//= HT-ASK-13
+#[test]
+fn a_refusal_of_what_a_request_brought_says_nothing_of_the_token_that_works() {
+    let mut bench = Bench::sending([1]);
+    bench.on(answered(204));
+    brings(&mut bench, offer("t9"));
+    bench.on(Event::Kept);
+    assert_eq!(bench.queue([2]), ["send t9 [2]"]);
+    assert_eq!(bench.on(answered(403)), ["send t1 [2]"]);
+    assert!(bench.on(answered(403)).is_empty());
+    assert!(bench.peer.rests_until().is_some(), "that one is refused as well");
+}
+
+//= HT-REV-18
+#[test]
+fn the_same_token_granted_anew_lives_as_long_as_it_is_said_then() {
+    let mut bench = Bench::new();
+    bench.found = Some(Ok(Found::pinned(parameters(Form::State))));
+    bench.queue([1]);
+    let mut asks = 0;
+    for n in 0..3 {
+        if n > 0 {
+            bench.pass_until("ask");
+        }
+        bench.on(Event::Asked(Ok(Answer::bare(204))));
+        bench.grant_state("t1", 100);
+        bench.on(Event::Kept);
+        bench.on(answered(204));
+        asks += bench.pass(60).iter().filter(|did| did.starts_with("ask")).count();
+        assert!(bench.peer.look(bench.now()).held_until.is_some());
+    }
+    assert_eq!(asks, 0, "it is renewed at 3/4 of its life");
+    assert_eq!(bench.queue([2]), ["send t1 [2]"]);
+}
+
+#[test]
+fn tokens_that_nobody_will_use_are_forgotten_and_the_link_with_them() {
+    let month = 30 * 24 * 3600;
+    let mut bench = Bench::new();
+    brings(&mut bench, offer_for("t9", 400 * 24 * 3600));
+    bench.on(Event::Kept);
+    for (seconds, blank) in [(0, false), (month - 10, false), (20, true)] {
+        bench.pass(seconds);
+        let now = bench.now();
+        bench.peer.families_mut().sweep(now.wall);
+        bench.peer.forget_old(now);
+        assert_eq!(bench.peer.is_blank(now), blank, "{seconds}");
+    }
+    assert!(!bench.peer.is_linked());
 }

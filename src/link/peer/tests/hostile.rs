@@ -129,7 +129,12 @@ fn random_event(kind: u8, n: u64, bench: &Bench) -> Event {
         8 => Event::NotSettled,
         9 => Event::Asked(Ok(Answer::bare(status))),
         10 => Event::Asked(Err(trouble(CallStage::Connect))),
-        11 => Event::GrantTaken { family: n, pair, offer: Some(offer(&format!("t{n}"))) },
+        11 => Event::GrantTaken {
+            family: n,
+            pair,
+            offer: Some(offer(&format!("t{n}"))),
+            likely: n.is_multiple_of(2),
+        },
         12 => Event::Refreshed(fresh(&format!("f{n}"), 1 + n)),
         13 => Event::Refreshed(Refreshed::Answered(Answer::bare(status))),
         14 => Event::Kept,

@@ -46,7 +46,7 @@ fn single(name: &str, unsure: bool, now: Wall) -> NewPair {
 /// The peer answered our R3 grant with 204.
 fn give(bench: &mut Bench, family: u64, unsure: bool) -> Vec<String> {
     let pair = single(&format!("a{family}"), unsure, bench.now().wall);
-    let mut did = bench.on(Event::GrantTaken { family, pair, offer: None });
+    let mut did = bench.on(Event::GrantTaken { family, pair, offer: None, likely: false });
     if did == ["keep taken"] {
         did.extend(bench.on(Event::Kept));
     }
@@ -308,6 +308,7 @@ fn a_change_of_r3_opens_no_family() {
         received: now.wall,
         expires: Wall(now.wall.0 + 60_000),
         confirmed: false,
+        sure: true,
     };
     let repeat = crate::wire::record::RepeatRecord {
         ask: bench.state.unwrap(),
@@ -319,4 +320,19 @@ fn a_change_of_r3_opens_no_family() {
     assert_eq!(bench.peer.writes(&change, now).len(), 1);
     // A refresh that nobody waits for changes nothing.
     assert!(bench.on(Event::Refreshed(fresh("x", 1))).is_empty());
+}
+
+#[test]
+fn why_a_try_failed_can_be_read_for_an_hour_where_nothing_else_is_known() {
+    let mut bench = Bench::new();
+    bench.found = Some(Err(trouble(CallStage::Connect)));
+    bench.on(Event::ConnectWanted);
+    assert!(!bench.peer.is_blank(bench.now()));
+    bench.pass(3599);
+    assert!(!bench.peer.is_blank(bench.now()));
+    bench.pass(1);
+    assert!(bench.peer.is_blank(bench.now()));
+    bench.on(Event::ConnectWanted);
+    bench.peer.forget();
+    assert!(bench.peer.is_blank(bench.now()), "unless it is forgotten");
 }

@@ -51,8 +51,8 @@ fn taken(n: u64) -> (Event, Change) {
     let name = format!("t{n}");
     let pair = pair(&name);
     let offer = offer(&name);
-    let change = crate::link::asking::taken(Some(&offer), n, pair, crate::link::testing::at(0));
-    (Event::GrantTaken { family: n, pair, offer: Some(offer) }, change)
+    let change = crate::link::asking::taken(Some(&offer), false, n, pair, crate::link::testing::at(0));
+    (Event::GrantTaken { family: n, pair, offer: Some(offer), likely: false }, change)
 }
 
 fn pair(name: &str) -> NewPair {

@@ -287,10 +287,10 @@ impl World {
                 };
                 self.call(at, of, call, What::Grant, deadline);
             }
-            lobby::Action::Take { host, family, pair, offer } => {
+            lobby::Action::Take { host, family, pair, offer, likely } => {
                 let of = place_of(&host);
                 self.check_take(at, of, &pair);
-                self.drive(at, of, Event::GrantTaken { family, pair, offer });
+                self.drive(at, of, Event::GrantTaken { family, pair, offer, likely });
             }
             lobby::Action::Withdraw { host, family, .. } => {
                 let of = place_of(&host);
