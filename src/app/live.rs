@@ -91,10 +91,14 @@ impl Live {
         self.store.bound(config.store.outbox);
         let renewed = self.certificates.take(loaded);
         changes.note("certificates changed", renewed.names());
-        if renewed.roots || config.client != self.config.client {
+        let calls_otherwise = renewed.roots || config.client != self.config.client;
+        if calls_otherwise {
             self.client.renew(config.client.clone(), &self.certificates.trusted());
         }
         self.node.renew(config.node.clone());
+        if calls_otherwise {
+            self.node.try_all();
+        }
         self.connections.store(Arc::new(config.connections.clone()));
         self.peer.renew(config.serve.clone());
         if let (Some(plain), Some(document)) = (&self.plain, &config.serve.information) {
@@ -131,6 +135,7 @@ impl Live {
         let renewed = self.certificates.take(loaded);
         if renewed.roots {
             self.client.renew(self.config.client.clone(), &self.certificates.trusted());
+            self.node.try_all();
         }
         // Files that were only touched are no news.
         if renewed != (Renewed { own: false, roots: false }) {

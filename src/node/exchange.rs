@@ -219,6 +219,8 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
     let settings = shell.settings();
     settings.allowed(host)?;
     let slot = shell.slot(host);
+    // Whoever asks wants to see how it is now.
+    shell.directory.forgive(host);
     let (sender, outcome) = oneshot::channel();
     {
         let mut waiting = slot.waiting();

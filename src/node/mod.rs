@@ -87,6 +87,11 @@ impl Node {
         renewing::renew(&self.0, settings);
     }
 
+    /// The client calls otherwise from here on: peers whose calls failed are tried.
+    pub fn try_all(&self) {
+        renewing::try_all(&self.0);
+    }
+
     /// Starts what happens by itself: timers, couriers of peers with mail, sweeps. Ends when the node drains.
     pub async fn run(&self) {
         tokio::join!(upkeep::wake(Arc::clone(&self.0)), upkeep::run(Arc::clone(&self.0)));

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use super::{Settings, courier::drive, granting, lookup, shell::Shell};
+use tokio::time::sleep;
+
+use super::{Settings, courier::drive, granting, lookup, shell::Shell, upkeep::START_PACE};
 use crate::{link::event::Event, wire::host::PeerHost};
 
 /// Goes on under other settings.
@@ -28,6 +30,26 @@ pub(super) fn renew(shell: &Arc<Shell>, settings: Settings) {
             drive(shell, slot, Event::RetryWanted);
         }
     }
+}
+
+/// Calls may go otherwise from here on (other roots, ports, kinds of address): whoever rests is tried, at the pace of peers that
+/// become due together.
+pub(super) fn try_all(shell: &Arc<Shell>) {
+    let rests = shell.registry.slots().into_iter().filter(|slot| slot.lock().rests_until().is_some());
+    let (slots, shell_then): (Vec<_>, _) = (rests.collect(), Arc::clone(shell));
+    shell.spawn(async move {
+        for slot in slots {
+            let host = slot.lock().host().clone();
+            if shell_then.is_draining() {
+                return;
+            }
+            if shell_then.settings().policy.allows(&host) {
+                shell_then.directory.forgive(&host);
+                drive(&shell_then, &slot, Event::RetryWanted);
+                sleep(START_PACE).await;
+            }
+        }
+    });
 }
 
 /// Whether what failed to this host under the old settings may go well under the new ones.

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Peers that become due together start at this pace (`https-token`, "Sending": 50 a second).
-const START_PACE: Duration = Duration::from_millis(20);
+pub(super) const START_PACE: Duration = Duration::from_millis(20);
 const DUE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Messages whose time is over that are looked for at once.

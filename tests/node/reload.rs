@@ -300,6 +300,28 @@ async fn roots_that_changed_hold_for_the_next_connection() {
 }
 
 #[tokio::test]
+async fn peers_that_rest_are_tried_when_calls_go_otherwise() {
+    let (yard, other) = (Yard::new(), Yard::new());
+    other.certify("gamma.test");
+    let peer = Peer::start(&yard, BETA).await;
+    let slow = "retry-min = \"10m\"\nretry-max = \"10m\"\nretry-max-silent = \"10m\"";
+    let node = Node::new(&yard, ALPHA).with("delivery", slow).pin(&peer).started().await;
+    peer.meets(&node);
+    let ca = yard.path().join("certs/ca.pem");
+    let own = fs::read(&ca).unwrap();
+    fs::copy(other.path().join("certs/ca.pem"), &ca).unwrap();
+    node.reload().await;
+    node.app().submit(&[node.message_to(BETA, "held")]).await;
+    eventually("the link rests", || async {
+        (node.app().link(BETA).await["sending"]["state"] == "backing-off").then_some(())
+    })
+    .await;
+    fs::write(&ca, own).unwrap();
+    node.reload().await;
+    assert_eq!(peer.receives(1).await, ["held"]);
+}
+
+#[tokio::test]
 async fn the_log_says_more_and_less_without_a_restart() {
     let yard = Yard::new();
     let mut node = Node::new(&yard, ALPHA).logging_as_configured().started().await;
