@@ -39,6 +39,7 @@ mod ignored;
 mod inbound;
 mod lookup;
 mod outbound;
+mod readership;
 mod registry;
 mod renewing;
 mod seldom;

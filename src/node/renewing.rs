@@ -14,6 +14,7 @@ use crate::{link::event::Event, wire::host::PeerHost};
 /// Goes on under other settings.
 pub(super) fn renew(shell: &Arc<Shell>, settings: Settings) {
     let before = shell.settings();
+    shell.readership.renew(&before.readers, &settings.readers, shell.now().mono);
     shell.take(settings);
     let (now, link) = (shell.settings(), shell.link());
     // A machine that is made from here on has the new settings already.

@@ -17,6 +17,7 @@ use super::{
     clock::SystemDice,
     directory::Directory,
     ignored::Ignored,
+    readership::Readership,
     registry::{Registry, Slot},
     seldom::Lines,
     timer::Timer,
@@ -64,6 +65,8 @@ pub(super) struct Shell {
     pub(super) waiters: Waiters,
     /// Readers that wait for mail, by service.
     pub(super) readers: DashMap<ServiceKey, Arc<Notify>>,
+    /// Whose acknowledgement inboxes wait for.
+    pub(super) readership: Readership,
     /// Messages for services that do not run here.
     pub(super) ignored: Ignored,
     /// Lines that others can cause.
@@ -120,6 +123,7 @@ impl Shell {
             grants: DashMap::new(),
             waiters: Waiters::default(),
             readers,
+            readership: Readership::default(),
             ignored: Ignored::default(),
             lines: Lines::default(),
             paces: DashMap::new(),

@@ -23,7 +23,7 @@ use crate::{
         family::FamilyRecord,
         host::PeerHost,
         record::{LinkRecord, Seq, VaultWrite},
-        time::Wall,
+        time::{Now, Wall},
     },
 };
 
@@ -212,10 +212,10 @@ fn expire(shell: &Arc<Shell>) {
 
 /// Trims inboxes, forgets what ended long ago, forgets tokens that nobody could show any more.
 async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
-    let (now, settings) = (shell.now().wall, shell.settings());
+    let (Now { wall: now, mono }, settings) = (shell.now(), shell.settings());
     let keep_from = Wall(now.0.saturating_sub(millis(settings.inbox_keep)));
     for service in shell.store.services()? {
-        let apps = settings.readers.get(&service).cloned().unwrap_or_default();
+        let apps = shell.readership.of(&service, &settings.readers, mono);
         //= NODE-CONF-14: counted and logged
         let unread = shell.store.trim(&service, &apps, keep_from)?.await?;
         if unread > 0 {
