@@ -12,10 +12,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -58,6 +55,7 @@ mod certificates;
 mod descriptors;
 pub mod doctor;
 mod live;
+mod metrics;
 
 use certificates::Certificates;
 use descriptors::within_descriptors;
@@ -172,7 +170,10 @@ impl App {
         let plain = config.plain_listen.map(|address| bind("peer.plain-listen", address)).transpose()?;
         let (stop, stopping) = stop();
         let access = Arc::new(Access::new(std::mem::take(&mut config.access)));
-        let ops = Ops::new(Arc::clone(&metrics), gauges(&node, &store, certificates.expires()));
+        let ops = Ops::new(
+            Arc::clone(&metrics),
+            metrics::beside(&node, &store, certificates.expires(), clock().wall),
+        );
         let faces = Faces {
             local: LocalApi::new(node.clone(), access.clone(), ops, Arc::clone(&metrics), stopping.clone()),
             plain: config.serve.information.clone().map(PlainInformation::new),
@@ -279,36 +280,6 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAd
         Ok((listener, real))
     });
     bound.map_err(|cause| AppError::Bind { key, address, cause })
-}
-
-fn gauges(node: &Node, store: &Arc<dyn Store>, expires: Arc<AtomicU64>) -> crate::serve::ops::ExtraMetrics {
-    let (node, store) = (node.clone(), Arc::clone(store));
-    Arc::new(move |text| {
-        node.write_gauges(text);
-        let figures = store.figures();
-        use crate::telemetry::metrics::write_metric as write;
-        write(text, "ymp_store_commits_total", "counter", "Commits made.", figures.commits);
-        write(text, "ymp_store_batches_total", "counter", "Batches that they held.", figures.batches);
-        write(
-            text,
-            "ymp_store_failed_commits_total",
-            "counter",
-            "Commits that failed.",
-            figures.failed_commits,
-        );
-        write(
-            text,
-            "ymp_dedupe_entries",
-            "gauge",
-            "Messages that repeats are recognised of.",
-            figures.window_entries,
-        );
-        let help = "Entries that left the window of repeats early, for want of room.";
-        write(text, "ymp_dedupe_evicted_total", "counter", help, figures.window_evicted);
-        let help = "When the certificate that peers are shown expires, in seconds since 1970.";
-        let expires = expires.load(Ordering::Relaxed);
-        write(text, "ymp_certificate_expires_timestamp_seconds", "gauge", help, expires);
-    })
 }
 
 /// What a configuration's certificates come to, for `check`: what is wrong, and warnings.

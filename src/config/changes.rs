@@ -66,7 +66,7 @@ pub(super) fn changed_keys(before: &Config, after: &Config, at_start: bool) -> V
 /// What every key outside lists means.
 fn meant(config: &Config) -> Vec<(&'static str, String)> {
     let Config { node, serve, connections, client, store, tls, .. } = config;
-    let all: [(&'static str, &dyn fmt::Debug); 41] = [
+    let all: [(&'static str, &dyn fmt::Debug); 42] = [
         ("host", &node.host),
         ("data-dir", &config.data_dir),
         ("peer.listen", &config.peer_listen),
@@ -108,6 +108,7 @@ fn meant(config: &Config) -> Vec<(&'static str, String)> {
         ("limits.free-space-min", &store.free_space_min),
         ("log.filter", &config.log.filter),
         ("log.format", &config.log.format),
+        ("metrics.peers", &node.metrics_peers),
     ];
     all.iter().map(|(key, value)| (*key, format!("{value:?}"))).collect()
 }

@@ -88,6 +88,7 @@ pub(super) const ALL: &[Key] = &[
     key("inbox", Kind::Table(INBOX)),
     key("limits", Kind::Table(LIMITS)),
     key("log", Kind::Table(LOG)),
+    key("metrics", Kind::Table(&[key("peers", Kind::Texts)])),
     key("peers", Kind::Tables(PEERS)),
     key("services", Kind::Tables(SERVICES)),
     key("apps", Kind::Tables(APPS)),

@@ -1,4 +1,4 @@
-//! What `[[peers]]`, `[[services]]` and `[[apps]]` mean.
+//! What `[[peers]]`, `[[services]]`, `[[apps]]` and `metrics.peers` mean.
 //!
 //! What the host runs is what it publishes and whatever an app may read besides. A token is taken from the file or from
 //! a file of its own, and appears in no finding.
@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     reader::Reader,
-    sections::{Federation, PATH_MEND, distinct, peer_host},
+    sections::{Federation, HOST_MEND, PATH_MEND, distinct, peer_host},
 };
 use crate::{
     access::AppSettings,
@@ -16,6 +16,7 @@ use crate::{
     wire::{
         host::{OwnHost, PeerHost},
         information::Offered,
+        limits::METRICS_PEERS_MAX,
         packet::ServiceKey,
         parameters::PinnedPaths,
         path::UrlPath,
@@ -54,6 +55,26 @@ pub(super) fn peers(
     if federation.listed && all.is_empty() {
         let what = "is \"listed\" and nothing stands under [[peers]]: nobody can federate";
         root.table("federation").warn_at("policy", what, "add [[peers]] host = \"..\"");
+    }
+    all
+}
+
+/// `metrics.peers`: peers with series of their own.
+pub(super) fn metrics_peers(reader: &Reader<'_>, ours: &[&OwnHost]) -> Vec<PeerHost> {
+    let mut all: Vec<PeerHost> = Vec::new();
+    for text in reader.texts("peers") {
+        let Some(found) = reader.parse(text, HOST_MEND, PeerHost::parse_human) else { continue };
+        if ours.iter().any(|own| own.is(&found.value)) {
+            reader.problem(&found.key, &found.place, "is this host itself", "name a peer, or remove it");
+        } else if all.contains(&found.value) {
+            reader.warn(&found.key, &found.place, "stands in the list already", "remove it");
+        } else {
+            all.push(found.value);
+        }
+    }
+    if all.len() > METRICS_PEERS_MAX {
+        let what = format!("names {} peers: a time series database bears {METRICS_PEERS_MAX}", all.len());
+        reader.problem_at("peers", &what, "name those that matter most");
     }
     all
 }

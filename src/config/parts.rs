@@ -41,6 +41,7 @@ pub(super) struct Parts {
     pub(super) inbox: Inbox,
     pub(super) bounds: Limits,
     pub(super) log: log::Settings,
+    pub(super) metrics_peers: Vec<PeerHost>,
     pub(super) peers: HashMap<PeerHost, PeerPin>,
     pub(super) published: Vec<Offered>,
     pub(super) apps: Vec<AppSettings>,
@@ -62,6 +63,7 @@ impl Parts {
         let bounds = sections::limits(&root.table("limits"));
         let log = sections::log(&root.table("log"));
         let ours: Vec<&OwnHost> = host.iter().chain(&peer.aliases).collect();
+        let metrics_peers = lists::metrics_peers(&root.table("metrics"), &ours);
         let peers = lists::peers(root, &ours, &federation);
         let published = lists::services(root);
         let mut services = service_keys(&published);
@@ -86,6 +88,7 @@ impl Parts {
             inbox,
             bounds,
             log,
+            metrics_peers,
             peers,
             published,
             apps,
@@ -116,6 +119,7 @@ impl Parts {
             packet_messages: self.bounds.packet_messages,
             packets_per_second: self.bounds.packets_per_second,
             grant_slots: self.bounds.grant_slots,
+            metrics_peers: self.metrics_peers.clone(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-const HOST_MEND: &str = "write a host name such as \"alpha.test\", with `:port` unless it is 443";
+pub(super) const HOST_MEND: &str = "write a host name such as \"alpha.test\", with `:port` unless it is 443";
 const LISTEN_MEND: &str = "write an address and a port: \"127.0.0.1:8443\", \"[::]:8443\"";
 pub(super) const PATH_MEND: &str = "write a path such as \"/request\"";
 const SECOND: Duration = Duration::from_secs(1);

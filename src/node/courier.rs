@@ -16,6 +16,7 @@ use crate::{
         peer::Peer,
     },
     store::{Receipt, StoreError},
+    telemetry::histogram::Stopwatch,
     wire::{
         answer::{Refreshed, Reply},
         exchange::encode_state_request,
@@ -157,7 +158,12 @@ async fn send(shell: &Arc<Shell>, host: &PeerHost, token: &HeldToken, mail: &[Ma
     let (route, parameters) = lookup::way(shell, host, false).await?;
     lookup::renew(shell, host);
     let body = Bytes::from(Packet::encode(mail.iter().map(|mail| mail.raw.as_ref())));
+    let (bytes, begun) = (body.len() as u64, Stopwatch::start());
     let reply = shell.client.send(&route, parameters.packet_path.as_str(), token, body, CALL_TIME).await;
+    if reply.as_ref().is_ok_and(|answer| answer.status == 204) {
+        shell.metrics.packet_bytes_out.add(bytes);
+        shell.metrics.packet_out_time.observe(begun.elapsed());
+    }
     shell.directory.heed(host, &reply, shell.now());
     reply
 }

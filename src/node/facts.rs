@@ -59,7 +59,9 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
         }
         Fact::PacketDelivered { messages } => {
             metrics.packets_out.up();
-            metrics.messages_out.add(u64::try_from(*messages).unwrap_or(u64::MAX));
+            let count = u64::try_from(*messages).unwrap_or(u64::MAX);
+            metrics.messages_out.add(count);
+            slot.traffic.messages_out.add(count);
             tracing::trace!(%peer, messages, "delivered");
         }
         Fact::PacketFailed(reason) => {
@@ -72,6 +74,7 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
         }
         Fact::LinkUp => tracing::info!(%peer, "the link is up"),
         Fact::LinkDown { reason, wait } => {
+            metrics.links_lost.up();
             tracing::warn!(%peer, %reason, wait = format_args!("{wait:.1?}"), "the link is down: messages stay queued");
         }
         Fact::LinkRefused(reason) => {

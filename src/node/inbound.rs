@@ -80,10 +80,12 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
     let received = shell.now().wall;
     let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
-    let Some(receipt) = hand_over(shell, &caller, batch)? else { return Ok(()) };
+    let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;
+    let Some(receipt) = hand_over(shell, &slot, &caller, batch)? else { return Ok(()) };
     //= HT-PKT-02: on stable storage, then 204
     let appended = receipt.await?;
     shell.metrics.messages_in.add(appended.kept as u64);
+    slot.traffic.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
     //= HT-PKT-04: counted and logged
     shell.metrics.messages_altered.add(appended.altered.len() as u64);
@@ -136,8 +138,12 @@ fn kept(messages: Vec<Message>) -> Vec<InboxItem> {
 
 //= HT-CRASH-07: asked again under the lock
 /// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured.
-fn hand_over(shell: &Shell, caller: &Caller, batch: InboxBatch) -> Result<Option<Receipt<Appended>>, Error> {
-    let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;
+fn hand_over(
+    shell: &Shell,
+    slot: &Slot,
+    caller: &Caller,
+    batch: InboxBatch,
+) -> Result<Option<Receipt<Appended>>, Error> {
     let mut peer = slot.lock();
     peer.families_mut().admit(&caller.bearer, batch.received).ok_or(Refusal::TokenUnknown)?;
     if batch.items.is_empty() {

@@ -3,7 +3,7 @@
 //! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
 //! - `inbound`, `outbound`, `answering`, `exchange`, `granting`, `steering`: the verbs, by who calls them and about what.
 //! - `lookup`, `directory`: how hosts are spoken to. `waiters`: requests that wait for answers. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
-//! - `facts`, `seldom`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
+//! - `facts`, `seldom`, `gauges`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{
     client::Client,
     store::{Store, StoreError},
-    telemetry::metrics::{Metrics, write_metric},
+    telemetry::{exposition::Exposition, metrics::Metrics},
     wire::{
         cursor::Cursor,
         draft::Draft,
@@ -34,6 +34,7 @@ mod directory;
 mod error;
 mod exchange;
 mod facts;
+mod gauges;
 mod granting;
 mod ignored;
 mod inbound;
@@ -59,7 +60,7 @@ pub use ignored::IgnoredView;
 pub use settings::{PeerPin, Settings};
 use shell::Shell;
 pub use steering::{Steer, Steered};
-use views::{Caller, DirectionState, MessageView, PeerView, Submitted};
+use views::{Caller, MessageView, PeerView, Submitted};
 
 /// The node. Cheap to clone.
 #[derive(Clone)]
@@ -332,30 +333,9 @@ impl Node {
         exchange::forget(&self.0, host).await
     }
 
-    /// Gauges in the Prometheus text format.
-    pub fn write_gauges(&self, text: &mut String) {
-        let waiting = self.0.store.waiting();
-        let messages = waiting.iter().map(|waiting| waiting.messages).sum();
-        write_metric(text, "ymp_outbox_messages", "gauge", "Messages that wait for peers.", messages);
-        write_metric(
-            text,
-            "ymp_outbox_peers",
-            "gauge",
-            "Peers that messages wait for.",
-            waiting.len() as u64,
-        );
-        let dead = self.0.store.dead_count();
-        write_metric(text, "ymp_dead_messages", "gauge", "Messages that were set aside and are kept.", dead);
-        let linked = self.peers().iter().filter(|peer| peer.sending.state == DirectionState::Linked).count();
-        write_metric(text, "ymp_links_up", "gauge", "Peers that we hold a working token of.", linked as u64);
-        let granting = self.0.lobby().under_way();
-        write_metric(
-            text,
-            "ymp_grants_under_way",
-            "gauge",
-            "Grants that were sent and not answered.",
-            granting as u64,
-        );
+    /// Queues, links and grants, and the peers that the configuration lists.
+    pub fn write_metrics(&self, text: &mut Exposition) {
+        gauges::write(&self.0, text);
     }
 
     /// Whether the node can take packets and messages now; `Err` says why not.

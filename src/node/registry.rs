@@ -20,6 +20,7 @@ use crate::{
         lobby::{Origin, Took},
         peer::{Peer, issued},
     },
+    telemetry::metrics::Counter,
     token::family::{Door, NewPair},
     wire::{
         answer::{Answer, HttpVersion, TlsVersion},
@@ -87,6 +88,13 @@ pub(super) fn tell(waiting: &mut Vec<oneshot::Sender<Outcome>>, outcome: &Outcom
     }
 }
 
+/// What went to a peer and came from it, since the machine was made.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) messages_in: Counter,
+    pub(super) messages_out: Counter,
+}
+
 /// One peer's machine and what the shell keeps beside it.
 pub(super) struct Slot {
     peer: Mutex<Peer>,
@@ -94,6 +102,7 @@ pub(super) struct Slot {
     waiters: Mutex<Waiters>,
     takes: Mutex<Vec<(u64, oneshot::Sender<Took>)>>,
     pub(super) bucket: Mutex<Option<Bucket>>,
+    pub(super) traffic: Traffic,
     /// What the last answered call went over.
     pub(super) over: Mutex<Option<(HttpVersion, Option<TlsVersion>)>>,
     /// Why the last request in its name came to nothing; none since a grant was taken.
@@ -113,6 +122,7 @@ impl Slot {
             waiters: Mutex::default(),
             takes: Mutex::default(),
             bucket: Mutex::default(),
+            traffic: Traffic::default(),
             over: Mutex::default(),
             ungranted: Mutex::default(),
             origins: Mutex::default(),

@@ -67,14 +67,19 @@ fn spoken(found: &Found, look: &Look) -> Revision {
     }
 }
 
-fn sending(look: &Look, now: Now) -> SendingView {
-    let state = match (look.held_until, look.rests_until, look.asking) {
+/// We to the peer, in one word.
+pub(super) fn sending_state(look: &Look) -> DirectionState {
+    match (look.held_until, look.rests_until, look.asking) {
         _ if look.paused => DirectionState::Paused,
         (_, Some(_), _) => DirectionState::BackingOff,
         (Some(_), None, _) => DirectionState::Linked,
         (None, None, true) => DirectionState::Asking,
         (None, None, false) => DirectionState::None,
-    };
+    }
+}
+
+fn sending(look: &Look, now: Now) -> SendingView {
+    let state = sending_state(look);
     let reason = match look.held_by {
         Some(Revision::R1) => Some("the peer gave a token and a refresh token, with `expires-in`"),
         Some(Revision::R2) => Some("the peer gave a token and a refresh token, with `expires` alone"),

@@ -23,7 +23,10 @@ use super::{
     shares::{Share, Shares},
     stop::Stopping,
 };
-use crate::{telemetry::metrics::Metrics, wire::limits};
+use crate::{
+    telemetry::metrics::{Held, Metrics},
+    wire::limits,
+};
 
 /// Connections that the system holds before they are accepted.
 const BACKLOG: u32 = 1024;
@@ -53,6 +56,7 @@ pub async fn serve_peers<H: Handler>(
     accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
         let share = take_one(&shares, &settings, address, &metrics)?;
         metrics.connections_in.up();
+        let open = metrics.peer_connections.hold();
         let acceptor = TlsAcceptor::from(tls.load_full());
         let (handler, metrics, stopping) = (handler.clone(), metrics.clone(), stopping.clone());
         Some(async move {
@@ -65,7 +69,7 @@ pub async fn serve_peers<H: Handler>(
             let protocol = Protocol::of_alpn(stream.get_ref().1.alpn_protocol());
             let from = address.ip().to_canonical();
             connection::serve(stream, protocol, from, handler, &settings, stopping).await;
-            drop::<Share>(share);
+            drop::<(Share, Held)>((share, open));
         })
     })
     .await;
@@ -82,11 +86,12 @@ pub async fn serve_local<H: Handler>(
     let shares = shares(&settings.load());
     accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
         let share = take_one(&shares, &settings, address, &metrics)?;
+        let open = metrics.local_connections.hold();
         let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
             let from = address.ip().to_canonical();
             connection::serve(stream, Protocol::Http1, from, handler, &settings, stopping).await;
-            drop::<Share>(share);
+            drop::<(Share, Held)>((share, open));
         })
     })
     .await;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | GET /healthz | 200 `ok` while the process answers at all |
 //! | GET /readyz | 200 `ok`, or 503 with the reason as text: storage that takes nothing, or the node is stopping |
-//! | GET /metrics | the Prometheus text format: all counters, and what `extra` writes (gauges of the parts) |
+//! | GET /metrics | the Prometheus text format: all counters, and what the parts write beside them |
 
 use std::{fmt, sync::Arc};
 
@@ -14,15 +14,18 @@ use super::{
     respond::{Answer, text},
     stop::Stopping,
 };
-use crate::{node::Node, telemetry::metrics::Metrics};
+use crate::{
+    node::Node,
+    telemetry::{exposition::Exposition, metrics::Metrics},
+};
 
 /// The type of texts.
 pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
 /// The type of the metrics.
 pub(crate) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes further metrics in the Prometheus text format (`telemetry::metrics::write_metric`).
-pub type ExtraMetrics = Arc<dyn Fn(&mut String) + Send + Sync>;
+/// Writes what the parts know beside the counters.
+pub type ExtraMetrics = Arc<dyn Fn(&mut Exposition) + Send + Sync>;
 
 /// Health, readiness, metrics.
 #[derive(Clone)]
@@ -60,9 +63,10 @@ impl Ops {
     }
 
     fn render(&self) -> String {
-        let mut all = self.metrics.render();
+        let mut all = Exposition::default();
+        self.metrics.write(&mut all);
         (self.extra)(&mut all);
-        all
+        all.into_text()
     }
 }
 
@@ -91,7 +95,8 @@ mod tests {
     fn the_metrics_are_the_counters_and_what_the_parts_add() {
         let metrics = Arc::new(Metrics::default());
         metrics.packets_in.add(3);
-        let text = Ops::new(metrics, Arc::new(|text: &mut String| text.push_str("ymp_links 2\n"))).render();
+        let extra = Arc::new(|text: &mut Exposition| text.gauge("ymp_links", "Links.", 2));
+        let text = Ops::new(metrics, extra).render();
         assert!(text.contains("ymp_packets_in_total 3\n"));
         assert!(text.ends_with("ymp_links 2\n"));
     }

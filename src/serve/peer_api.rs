@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     node::{Node, views::Caller},
-    telemetry::metrics::Metrics,
+    telemetry::{histogram::Stopwatch, metrics::Metrics},
     wire::{
         exchange::{TokenGrant, TokenRequest},
         limits,
@@ -131,7 +131,7 @@ impl Call<'_> {
 
 impl Handler for PeerApi {
     async fn handle(&self, from: IpAddr, request: Request<body::Incoming>) -> Answer {
-        let settings = self.0.settings.load_full();
+        let (settings, begun) = (self.0.settings.load_full(), Stopwatch::start());
         let admitted = admit(&request, &settings);
         let (head, body) = request.into_parts();
         let mut body = Some(Incoming::new(&head.headers, body));
@@ -145,7 +145,7 @@ impl Handler for PeerApi {
             }
             Err(fault) => (None, Err(fault)),
         };
-        self.count(route, &result);
+        self.count(route, &result, begun);
         // The caller sees an answer only after it has written what it is writing.
         if let Some(rest) = body.take() {
             rest.throw_away().await;
@@ -276,6 +276,7 @@ impl PeerApi {
         //= HT-CHK-06: 415, 413, 400
         let bytes = call.read(settings.packet_bytes, settings.body_time).await?;
         let packet = Packet::decode(&bytes, settings.packet_messages)?;
+        let size = bytes.len() as u64;
         let (node, held) = (self.0.node.clone(), call.share);
         let kept = async move {
             let kept = node.packet(caller, packet).await;
@@ -284,6 +285,7 @@ impl PeerApi {
         };
         //= SEED-PACKET-1: 204 when it is valid
         carry_on(kept).await?;
+        self.0.metrics.packet_bytes_in.add(size);
         Ok(no_content())
     }
 
@@ -292,14 +294,17 @@ impl PeerApi {
     }
 
     /// Counts what was answered; what was decided is counted by the node.
-    fn count(&self, route: Option<Route>, result: &Result<Answer, Fault>) {
+    fn count(&self, route: Option<Route>, result: &Result<Answer, Fault>, begun: Stopwatch) {
         let metrics = &self.0.metrics;
         let status = result.as_ref().map_or_else(Fault::status, Answer::status);
         if status == StatusCode::UNAUTHORIZED {
             metrics.tokens_refused.up();
         }
         match (route, status) {
-            (Some(Route::Packet), StatusCode::NO_CONTENT) => metrics.packets_in.up(),
+            (Some(Route::Packet), StatusCode::NO_CONTENT) => {
+                metrics.packets_in.up();
+                metrics.packet_in_time.observe(begun.elapsed());
+            }
             (Some(Route::Packet), status) if status.is_client_error() => metrics.packets_refused.up(),
             (Some(Route::Packet), _) => metrics.packets_unavailable.up(),
             (Some(Route::Grant), status) if status.is_client_error() => metrics.grants_refused.up(),

@@ -22,16 +22,19 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::wire::{
-    cursor::Cursor,
-    host::PeerHost,
-    limits,
-    packet::ServiceKey,
-    record::{
-        Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus, OutboxBatch,
-        Seq, Settlement, VaultContents, VaultWrite, Waiting,
+use crate::{
+    telemetry::histogram::Spread,
+    wire::{
+        cursor::Cursor,
+        host::PeerHost,
+        limits,
+        packet::ServiceKey,
+        record::{
+            Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus,
+            OutboxBatch, Seq, Settlement, VaultContents, VaultWrite, Waiting,
+        },
+        time::Wall,
     },
-    time::Wall,
 };
 
 pub mod embedded;
@@ -298,7 +301,7 @@ pub trait Store: Inbox + Outbox + Vault {
 }
 
 /// What an engine counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
     /// Commits made.
     pub commits: u64,
@@ -306,6 +309,12 @@ pub struct Figures {
     pub batches: u64,
     /// Commits that failed.
     pub failed_commits: u64,
+    /// How long those that were made took to be on disk; nothing from an engine that has none.
+    pub commit_time: Spread,
+    /// Room left where the store lies; `None` where that is not known.
+    pub free_bytes: Option<u64>,
+    /// Below it nothing more is taken.
+    pub free_bytes_min: u64,
     /// Entries in the window of repeats.
     pub window_entries: u64,
     /// Entries that left it before their time, for want of room.

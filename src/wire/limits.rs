@@ -109,6 +109,8 @@ pub const PAGE_MESSAGES: usize = 100;
 pub const STREAM_BYTES: usize = 1024 * 1024;
 /// Requests of apps that wait for their answers; the next is a 503.
 pub const REQUESTS_WAITING: usize = 10_000;
+/// Peers with series of their own in the metrics: nine each, which a database of time series bears.
+pub const METRICS_PEERS_MAX: usize = 1000;
 /// Names of services that do not run here and that peers send to: further ones are counted without their names.
 pub const IGNORED_SERVICES: usize = 256;
 /// When the node stops, requests in hand have this long.

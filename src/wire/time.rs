@@ -50,6 +50,12 @@ impl Wall {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Seconds since 1970, for metrics.
+    #[must_use]
+    pub fn as_seconds(self) -> f64 {
+        Duration::from_millis(self.0).as_secs_f64()
+    }
 }
 
 fn millis(wait: Duration) -> u64 {

@@ -39,7 +39,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("access", &["store", "token", "telemetry", "wire"]),
     ("link", &["token", "wire"]),
     ("token", &["wire"]),
-    ("store", &["wire"]),
+    // It measures how long its commits take.
+    ("store", &["telemetry", "wire"]),
     ("client", &["wire", "tls"]),
     // On the ground floor beside `wire`; it reads names as `wire` does.
     ("tls", &["wire"]),

@@ -26,6 +26,7 @@ mod lifetimes;
 mod limits;
 mod local_api;
 mod matrix;
+mod metrics;
 mod moving;
 mod openapi;
 mod packets;

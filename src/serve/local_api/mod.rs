@@ -85,6 +85,8 @@ impl Handler for LocalApi {
         let has_body = !body.is_end_stream();
         let mut body = Some(Incoming::new(&head.headers, body));
         let result = self.0.call(from, &head, &mut body).await;
+        let status = result.as_ref().map_or_else(Fault::status, Answer::status);
+        self.0.metrics.local_answers.count(status.as_u16());
         // Whether it was wanted or not, the caller sees an answer only after it has written its body.
         if has_body && let Some(rest) = body.take() {
             rest.throw_away().await;

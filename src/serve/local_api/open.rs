@@ -70,7 +70,7 @@ pub(super) const CALLS: &[Operation] = &[
             StatusCode::OK,
             "the metrics",
             METRICS,
-            "# HELP ymp_links_up peers that can be sent to\n# TYPE ymp_links_up gauge\nymp_links_up 1\n",
+            "# HELP ymp_outbox_peers Peers that messages wait for.\n# TYPE ymp_outbox_peers gauge\nymp_outbox_peers 1\n",
         )],
         run: |call| Box::pin(async move { Ok(call.face.ops.all()) }),
         ..OPEN

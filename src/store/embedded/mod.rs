@@ -45,7 +45,10 @@ use super::{
         window::HashKey,
     },
 };
-use crate::wire::time::{ReadClock, Wall};
+use crate::{
+    telemetry::histogram::Histogram,
+    wire::time::{ReadClock, Wall},
+};
 
 /// The engine on disk.
 pub struct Embedded {
@@ -97,6 +100,7 @@ impl Embedded {
             commits: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             failed_commits: AtomicU64::new(0),
+            commit_time: Histogram::default(),
             space_asked: AtomicU64::new(0),
             space_low: AtomicBool::new(false),
         });
@@ -192,6 +196,9 @@ impl Store for Embedded {
             commits: self.shared.commits.load(Ordering::Relaxed),
             batches: self.shared.batches.load(Ordering::Relaxed),
             failed_commits: self.shared.failed_commits.load(Ordering::Relaxed),
+            commit_time: self.shared.commit_time.spread(),
+            free_bytes: self.shared.folder.free_bytes().ok(),
+            free_bytes_min: self.shared.settings.free_space_min,
             window_entries: state.index.window.entries() as u64,
             window_evicted: state.index.window.evicted(),
         }

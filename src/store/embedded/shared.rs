@@ -14,6 +14,7 @@ use crate::{
         Settings, StoreError,
         engine::{index::Index, room::Rooms, seal::Seal, window::HashKey},
     },
+    telemetry::histogram::Histogram,
     wire::time::{ReadClock, Wall},
 };
 
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) failed_commits: AtomicU64,
+    pub(super) commit_time: Histogram,
     pub(super) space_asked: AtomicU64,
     pub(super) space_low: AtomicBool,
 }

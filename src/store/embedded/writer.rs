@@ -25,14 +25,17 @@ use super::{
     disk::{Disk, caught},
     shared::{FAULT_LOST, Shared},
 };
-use crate::store::{
-    StoreError,
-    engine::{
-        index::Index,
-        job::{Job, plan_all},
-        kv::Kv as _,
-        txn::Txn,
+use crate::{
+    store::{
+        StoreError,
+        engine::{
+            index::Index,
+            job::{Job, plan_all},
+            kv::Kv as _,
+            txn::Txn,
+        },
     },
+    telemetry::histogram::Stopwatch,
 };
 
 /// Batches in one commit: enough to hide the sync, few enough that the first does not wait long for the last.
@@ -114,7 +117,9 @@ impl Writer {
         let commit = || {
             let fault = shared.faults.swap(0, Ordering::Relaxed);
             if fault != FAULT_LOST && written {
+                let begun = Stopwatch::start();
                 disk.commit(changes)?;
+                shared.commit_time.observe(begun.elapsed());
             }
             if fault == 0 {
                 Ok(())
