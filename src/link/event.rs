@@ -235,6 +235,8 @@ pub enum Fact {
     },
     /// A packet got no 204.
     PacketFailed(String),
+    /// The peer does not know a token of its own any more: a packet under it got 401.
+    TokenRefused(String),
     /// Messages were set aside.
     MailDead {
         /// How many.

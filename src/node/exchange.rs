@@ -76,7 +76,10 @@ pub(super) async fn granted(
     };
     let Some(Opens::Peer(slot)) = shell.registry.look_up(at, digest) else { return Err(unknown.into()) };
     let host = slot.lock().host().clone();
-    shell.settings().allowed(&host)?;
+    shell
+        .settings()
+        .allowed(&host)
+        .inspect_err(|refusal| say_denied(shell, &host, from, refusal, "grant"))?;
     let call = CallId(shell.calls.fetch_add(1, Ordering::Relaxed));
     let (sender, answer) = oneshot::channel();
     shell.grants.insert(call, sender);
@@ -97,12 +100,19 @@ pub(super) async fn granted(
     }
 }
 
+/// Says, seldom, that a call of an authenticated peer is answered with 403.
+pub(super) fn say_denied(shell: &Shell, peer: &PeerHost, from: IpAddr, refusal: &Refusal, call: &str) {
+    if let Some(unsaid) = shell.lines.denied.say(shell.now().mono) {
+        tracing::info!(%peer, %from, call, reason = %refusal, unsaid, "a call of the peer is refused with 403");
+    }
+}
+
 /// A refresh of a peer: the body of the 200.
 pub(super) async fn refreshed(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Bytes, Error> {
     let slot = opened(shell, At::Refresh, bearer.digest()).await?;
     let host = slot.lock().host().clone();
     let settings = shell.settings();
-    settings.allowed(&host)?;
+    settings.allowed(&host).inspect_err(|refusal| say_denied(shell, &host, from, refusal, "refresh"))?;
     let (outcome, kept) = {
         let now = shell.now();
         let fresh = FreshPair {

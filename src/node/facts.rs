@@ -15,7 +15,7 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
     match fact {
         Fact::AskStarted => {
             metrics.asks_out.up();
-            tracing::debug!(%peer, "asking for a token");
+            tracing::info!(%peer, "asking the peer for tokens");
         }
         Fact::AskFailed(reason) => {
             metrics.asks_failed.up();
@@ -68,11 +68,15 @@ pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact
             metrics.sends_failed.up();
             tracing::debug!(%peer, %reason, "a packet got no 204");
         }
+        Fact::TokenRefused(reason) => {
+            metrics.sends_failed.up();
+            tracing::info!(%peer, %reason, "the peer does not know its token any more: another is sought, messages stay queued");
+        }
         Fact::MailDead { messages, reason } => {
             metrics.messages_dead.add(u64::try_from(*messages).unwrap_or(u64::MAX));
             tracing::warn!(%peer, messages, %reason, "messages were set aside: see `ymp dead list`");
         }
-        Fact::LinkUp => tracing::info!(%peer, "the link is up"),
+        Fact::LinkUp => tracing::info!(%peer, "the link is up: messages flow"),
         Fact::LinkDown { reason, wait } => {
             metrics.links_lost.up();
             tracing::warn!(%peer, %reason, wait = format_args!("{wait:.1?}"), "the link is down: messages stay queued");

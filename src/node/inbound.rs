@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{
     Error,
     courier::drive,
-    exchange::{keep_families, opened},
+    exchange::{keep_families, opened, say_denied},
     registry::{At, Slot},
     shell::Shell,
     views::Caller,
@@ -24,6 +24,7 @@ use crate::{
         event::Event,
     },
     store::{Inbox, Receipt},
+    token::family::Family,
     wire::{
         host::PeerHost,
         packet::{Message, Packet},
@@ -53,6 +54,10 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     //= HT-REF-08: committed before the answer
     if let Some(kept) = first_use {
         kept.await?;
+        if slot.lock().families().iter().any(Family::is_single) {
+            // Before, its 204 for our grant proved nothing.
+            tracing::info!(peer = %host, "the peer shows the token that we gave: it may send");
+        }
     }
     //= HT-CHK-05: 429 after 401, before the body
     take_turn(shell, &slot, now)?;
@@ -60,7 +65,7 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     if heard {
         drive(shell, &slot, Event::Heard);
     }
-    Ok(Caller { host, bearer: bearer.digest() })
+    Ok(Caller { host, from, bearer: bearer.digest() })
 }
 
 fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
@@ -73,7 +78,8 @@ fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
 /// A packet: on stable storage when this ends well.
 pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -> Result<(), Error> {
     //= HT-CHK-08: 403 last
-    admission::admit(&shell.host, &caller.host, &shell.settings().policy, &packet)?;
+    admission::admit(&shell.host, &caller.host, &shell.settings().policy, &packet)
+        .inspect_err(|refusal| say_denied(shell, &caller.host, caller.from, refusal, "packet"))?;
     let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
     let services: HashSet<_> = items.iter().map(|item| item.service.clone()).collect();

@@ -42,6 +42,8 @@ pub(super) struct Lines {
     pub(super) dropped: Seldom,
     /// Grants that are refused.
     pub(super) refused: Seldom,
+    /// Calls of hosts that the policy refuses, and packets that are refused whole.
+    pub(super) denied: Seldom,
 }
 
 #[cfg(test)]

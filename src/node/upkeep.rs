@@ -248,8 +248,12 @@ fn remind(shell: &Arc<Shell>) {
 fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     let now = shell.now();
     let mut peer = slot.lock();
+    let was_linked = peer.is_linked();
     peer.forget_old(now);
     let changes = peer.families_mut().sweep(now.wall);
+    if was_linked && !peer.is_linked() {
+        tracing::info!(peer = %peer.host(), "the link is over: its tokens have run out");
+    }
     let writes = family_writes(peer.families(), changes);
     if !writes.is_empty() {
         // What stays on disk is swept after the next start.

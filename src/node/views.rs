@@ -1,6 +1,6 @@
 //! What the faces are shown of the node: plain values, never a token.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -20,6 +20,8 @@ use crate::wire::{
 pub struct Caller {
     /// The host that the bearer was given to.
     pub host: PeerHost,
+    /// Its address, for the log.
+    pub(crate) from: IpAddr,
     /// Looked at again when the packet is handed over: it may have been revoked while the body came.
     pub(crate) bearer: Digest,
 }

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn buckets_of_a_histogram_add_up() {
         let (histogram, mut text) = (Histogram::default(), Exposition::default());
-        [1, 1, 300, 90_000].map(|millis| histogram.observe(Duration::from_millis(millis)));
+        [1, 1, 300, 90_000].iter().for_each(|millis| histogram.observe(Duration::from_millis(*millis)));
         text.histogram("t_seconds", "T.", &histogram.spread());
         let text = text.into_text();
         for line in

@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn answers_are_counted_by_class() {
         let metrics = Metrics::default();
-        [200, 202, 304, 404, 500, 504].map(|code| metrics.local_answers.count(code));
+        [200, 202, 304, 404, 500, 504].iter().for_each(|code| metrics.local_answers.count(*code));
         let mut text = Exposition::default();
         metrics.write(&mut text);
         let text = text.into_text();

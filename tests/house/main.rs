@@ -200,6 +200,30 @@ fn nothing_is_left_behind() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
+/// The keys in the README's table of settings.
+fn keys_in_readme() -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("\n## Configuration\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows = section.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("| `"));
+    let first = rows.filter_map(|row| row.split(" | ").next());
+    first.flat_map(|cell| cell.split('`')).filter(|key| is_key(key)).map(str::to_owned).collect()
+}
+
+fn is_key(text: &str) -> bool {
+    !matches!(text, "" | "or") && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+}
+
+#[test]
+fn the_file_that_init_writes_has_every_setting_of_the_readme() {
+    let (keys, file) = (keys_in_readme(), include_str!("../../src/cli/init.toml"));
+    assert!(keys.len() > 50, "{keys:?}");
+    let has =
+        |key: &str| file.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+    // Where a token is kept apart, it does not stand in the file.
+    let missing: Vec<_> = keys.iter().filter(|key| *key != "token" && !has(key)).collect();
+    assert!(missing.is_empty(), "src/cli/init.toml lacks {missing:?}");
+}
+
 #[test]
 fn a_file_opens_with_its_contract() {
     for file in production().filter(|file| file.text.lines().count() > 3) {

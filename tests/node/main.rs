@@ -39,6 +39,7 @@ mod requests;
 mod sending;
 mod steering;
 mod strange_requests;
+mod told;
 mod versions;
 
 /// Alpha and a scripted beta that know of each other, and nothing exchanged yet.

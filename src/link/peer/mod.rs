@@ -284,7 +284,7 @@ impl Peer {
             }
             Sent::Unauthorized(token) => {
                 let reason = verdict::describe(reply);
-                ctx.note(Fact::PacketFailed(reason.clone()));
+                ctx.note(Fact::TokenRefused(reason.clone()));
                 self.dirty = true;
                 match self.asking.on_401(&token, ctx.now) {
                     After401::SendAgain | After401::Wait => self.health.tries += 1,
