@@ -2,7 +2,7 @@
 //!
 //! Writes `ymp.toml`, `operator.token` (mode 0600) and a development certificate under `certs`. Nothing that is there
 //! is written over: either none of the files is there, or nothing happens. Only a certificate that is there already,
-//! with its key and its CA, is kept and used.
+//! with its key and its CA, is kept and used. Beside another node (`beside`) that one's file gets one more table.
 
 use std::{
     fs,
@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     args,
+    beside::{Neighbour, Ports},
     output::{CliError, Out, Outcome},
     rooms,
 };
@@ -22,10 +23,13 @@ const CONFIG: &str = "ymp.toml";
 const TOKEN: &str = "operator.token";
 /// Where peers reach a host whose name carries no port: binding 443 needs rights that a first try has not.
 const LISTEN_PORT: u16 = 8443;
+/// Where its apps reach it.
+const LOCAL_PORT: u16 = 8080;
 
 /// Write a commented configuration, a development certificate and an app's token, never over what is there
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  ymp init --host alpha.test --dir alpha")]
+#[command(after_help = "Examples:\n  ymp init --host alpha.test --dir alpha\n  \
+    ymp init --host beta.test --dir beta --beside alpha")]
 pub(super) struct Init {
     /// The name that peers will know this host by, with `:port` unless it is 443
     #[arg(long, value_name = "NAME", value_parser = args::own_host)]
@@ -33,6 +37,9 @@ pub(super) struct Init {
     /// Where the files are written
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
+    /// The folder of another node on this machine, to be paired with: its ymp.toml gets a [[peers]] table
+    #[arg(long, value_name = "DIR")]
+    beside: Option<PathBuf>,
 }
 
 impl Init {
@@ -42,39 +49,87 @@ impl Init {
         let own = [certs.join(format!("{name}.pem")), certs.join(format!("{name}.key"))];
         let keep = own.iter().all(|file| file.exists()) && certs.join("ca.pem").exists();
         let mut written = vec![self.dir.join(CONFIG), self.dir.join(TOKEN)];
-        if !keep {
+        if !keep || self.beside.is_some() {
             written.extend(own);
         }
+        if self.beside.is_some() {
+            written.push(certs.join("ca.pem"));
+        }
         refuse_what_is_there(&written)?;
+        let neighbour = self.beside.as_ref().map(|dir| Neighbour::read(dir, &self.host)).transpose()?;
         fs::create_dir_all(&self.dir).map_err(|error| failed(&self.dir, &error))?;
-        let certificates = if keep {
-            Vec::new()
-        } else {
-            rooms::write_development(&certs, std::slice::from_ref(&self.host))?
+        let certificates = match &neighbour {
+            Some(neighbour) => neighbour.certify(&self.host, &certs)?,
+            None if keep => Vec::new(),
+            None => rooms::write_development(&certs, std::slice::from_ref(&self.host))?,
+        };
+        let named = Some(self.host.port()).filter(|port| *port != PORT_DEFAULT);
+        let ports = match &neighbour {
+            Some(neighbour) => neighbour.ports(named)?,
+            None => Ports { peer: named.unwrap_or(LISTEN_PORT), local: LOCAL_PORT },
         };
         let token = rooms::fresh_token();
         write_new(&self.dir.join(TOKEN), &format!("{}\n", token.reveal()), 0o600)?;
-        write_new(&self.dir.join(CONFIG), &template(&self.host), 0o644)?;
-        self.say(out, &certificates, keep)
+        let peers = neighbour.as_ref().map(Neighbour::table).unwrap_or_default();
+        write_new(&self.dir.join(CONFIG), &format!("{}{peers}", template(&self.host, ports)), 0o644)?;
+        self.say_what_is_written(out, &certificates, keep && neighbour.is_none())?;
+        match neighbour {
+            Some(neighbour) => {
+                neighbour.learn(&self.host, ports.peer)?;
+                self.say_what_comes_beside(out, &neighbour, ports)
+            }
+            None => self.say_what_comes(out),
+        }
     }
 
-    fn say(&self, out: &mut Out<'_>, certificates: &[PathBuf], keep: bool) -> Outcome {
-        let go = if self.dir == Path::new(".") { String::new() } else { format!("  cd {:?}\n", self.dir) };
+    fn say_what_is_written(&self, out: &mut Out<'_>, certificates: &[PathBuf], keep: bool) -> Outcome {
         out.line(format!("wrote {}", self.dir.join(CONFIG).display()))?;
         out.line(format!("wrote {} (the operator's token)", self.dir.join(TOKEN).display()))?;
         certificates.iter().try_for_each(|file| out.line(format!("wrote {}", file.display())))?;
         if keep {
             out.line("kept the certificate that was there")?;
         }
+        Ok(())
+    }
+
+    fn say_what_comes(&self, out: &mut Out<'_>) -> Outcome {
+        let dir = self.dir.display();
+        let here = self.dir == Path::new(".");
+        let config = if here { String::new() } else { format!(" --config {dir}/{CONFIG}") };
+        let token = if here { TOKEN.to_owned() } else { format!("{dir}/{TOKEN}") };
         out.line(format!(
-            "\nNext:\n{go}  \
-             ymp check\n  \
-             ymp serve\nand in another terminal there:\n  \
-             export YMP_TOKEN=\"$(cat {TOKEN})\"\n  \
+            "\nNext:\n  \
+             ymp check{config}\n  \
+             ymp serve{config}\n\
+             and in another terminal:\n  \
+             export YMP_TOKEN=\"$(cat {token})\"\n  \
              ymp send --as example/form --to {host} --action put '{{\"n\":1}}'\n  \
-             ymp inbox example/form\n\
-             A peer must trust certs/ca.pem (`[trust] roots`) and reach {host}: see [[peers]] in {CONFIG}.",
+             ymp inbox example/form\n\n\
+             To see it federate with a second node on this machine:\n  \
+             ymp init --host other.test --dir other --beside {dir}\n\
+             A peer elsewhere must trust certs/ca.pem (`[trust] roots`) and reach {host}:\n\
+             see [[peers]] in {CONFIG}.",
             host = self.host,
+        ))
+    }
+
+    fn say_what_comes_beside(&self, out: &mut Out<'_>, neighbour: &Neighbour, ports: Ports) -> Outcome {
+        let dir = self.dir.display();
+        out.line(format!(
+            "added [[peers]] {host} to {other}\n\n\
+             Next, in one terminal each (a node that runs takes SIGHUP instead):\n  \
+             ymp serve --config {other}\n  \
+             ymp serve --config {dir}/{CONFIG}\n\
+             and in a third:\n  \
+             export YMP_LOCAL=http://127.0.0.1:{local} YMP_TOKEN=\"$(cat {dir}/{TOKEN})\"\n  \
+             ymp peer connect {name}\n  \
+             ymp send --as example/form --to {name} --action put '{{\"n\":1}}' --wait\n\
+             What is wrong between them, this finds:\n  \
+             ymp doctor {name} --config {dir}/{CONFIG}",
+            host = self.host,
+            other = neighbour.file().display(),
+            local = ports.local,
+            name = neighbour.host(),
         ))
     }
 }
@@ -109,12 +164,12 @@ fn failed(path: &Path, error: &std::io::Error) -> CliError {
     )
 }
 
-fn template(host: &OwnHost) -> String {
-    let port = if host.port() == PORT_DEFAULT { LISTEN_PORT } else { host.port() };
+fn template(host: &OwnHost, ports: Ports) -> String {
     include_str!("init.toml")
         .replace("{host}", host.as_str())
         .replace("{name}", host.name())
-        .replace("{port}", &port.to_string())
+        .replace("{port}", &ports.peer.to_string())
+        .replace("{local}", &ports.local.to_string())
 }
 
 #[cfg(test)]
@@ -126,7 +181,7 @@ mod tests {
 
     fn init(dir: &Path, host: &str) -> Result<String, String> {
         let mut text = Vec::new();
-        let init = Init { host: OwnHost::parse(host).unwrap(), dir: dir.to_owned() };
+        let init = Init { host: OwnHost::parse(host).unwrap(), dir: dir.to_owned(), beside: None };
         init.run(&mut Out::new(&mut text)).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(text).unwrap())
     }

@@ -14,6 +14,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 mod args;
+mod beside;
 mod certs;
 mod check;
 mod completions;

@@ -1,6 +1,6 @@
 //! A node of one's own: init, check, serve, and the commands that talk to it.
 
-use std::fs;
+use std::{fs, net::TcpListener};
 
 use crate::world::World;
 
@@ -24,6 +24,60 @@ fn what_init_writes_is_checked_and_served() {
     assert!(world.good(&["peer", "list"], &at).contains("no links yet"));
     assert_eq!(world.good(&["dead", "list"], &at), "no dead messages\n");
     assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_second_node_beside_the_first_federates_with_it_as_it_stands() {
+    let world = World::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Ports above it must be left for the other.
+    let alpha = format!("alpha.test:{}", 20_000 + free % 10_000);
+    world.good(&["init", "--host", &alpha, "--dir", "alpha"], &[]);
+    let said = world.good(&["init", "--host", "beta.test", "--dir", "beta", "--beside", "alpha"], &[]);
+    assert!(said.contains("added [[peers]] beta.test to alpha/ymp.toml"), "{said}");
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert!(!world.path().join("alpha/certs/beta.test.key").exists(), "a key has one place");
+    for file in ["alpha/ymp.toml", "beta/ymp.toml"] {
+        assert!(world.good(&["check", "--config", file], &[]).contains("good, for host"));
+    }
+
+    let anywhere = [("YMP_LOCAL__LISTEN", "127.0.0.1:0")];
+    let _first = world.serve_with(&["--config", "alpha/ymp.toml"], &anywhere);
+    let second = world.serve_with(&["--config", "beta/ymp.toml"], &anywhere);
+    let token = fs::read_to_string(world.path().join("beta/operator.token")).unwrap();
+    let at = [("YMP_LOCAL", second.local.as_str()), ("YMP_TOKEN", token.trim())];
+    assert!(world.good(&["peer", "connect", &alpha], &at).contains("linked"));
+    let send = ["send", "--as", "example/form", "--to", &alpha, "--action", "put", "{\"n\":1}", "--wait"];
+    assert!(world.good(&send, &at).ends_with("delivered\n"));
+}
+
+#[test]
+fn nothing_is_written_where_a_node_cannot_be_put_beside_another() {
+    let world = World::new();
+    world.good(&["init", "--host", "alpha.test", "--dir", "alpha"], &[]);
+    let file = world.path().join("alpha/ymp.toml");
+    let first = fs::read_to_string(&file).unwrap();
+    let refused = |host: &str, words: &str| {
+        let ended = world.run(&["init", "--host", host, "--dir", "other", "--beside", "alpha"], &[]);
+        assert_eq!(ended.code, Some(1), "{}", ended.out);
+        assert!(ended.err.contains(words), "{}", ended.err);
+        assert!(!world.path().join("other").exists());
+    };
+    refused("alpha.test:9443", "itself");
+    for (changed, words) in [
+        (format!("{first}\n[[peers]]\nhost = \"beta.test\"\n"), "under [[peers]] already"),
+        (first.replace("\"certs/ca.pem\"", ""), "does not trust"),
+        (first.replace("0.0.0.0:8443", "0.0.0.0:0"), "listens on any port"),
+        (format!("peers = []\n{first}"), "as a table of its own"),
+        ("host = 7".to_owned(), "ymp check"),
+    ] {
+        fs::write(&file, &changed).unwrap();
+        refused("beta.test", words);
+        assert_eq!(fs::read_to_string(&file).unwrap(), changed);
+    }
+    fs::write(&file, &first).unwrap();
+    fs::remove_file(world.path().join("alpha/certs/ca.key")).unwrap();
+    refused("beta.test", "Pair two hosts");
 }
 
 //= NODE-CONF-03

@@ -53,7 +53,12 @@ impl World {
 
     /// Starts `serve` and waits until it is ready.
     pub(crate) fn serve(&self, variables: &[(&str, &str)]) -> Serving {
-        let mut command = self.command(&["serve"]);
+        self.serve_with(&[], variables)
+    }
+
+    /// As `serve`, with these arguments.
+    pub(crate) fn serve_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Serving {
+        let mut command = self.command(&[&["serve"], arguments].concat());
         let log = std::fs::File::create(self.path().join("log")).unwrap();
         command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log);
         let mut process = command.spawn().unwrap();

@@ -1,0 +1,146 @@
+//! `ymp init --beside DIR`: a second node on this machine, paired with the one in DIR from the start.
+//!
+//! The new node's certificate comes from the authority of the other (`DIR/certs/ca.pem` and its key), which both then
+//! trust; its ports are free ones; each stands under `[[peers]]` of the other. In DIR one table is added to the end of
+//! `ymp.toml`, last of all, and nothing else is changed.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    output::{CliError, Outcome},
+    rooms,
+};
+use crate::{config::Config, wire::host::OwnHost};
+
+const CONFIG: &str = "ymp.toml";
+/// From one node's ports to the next one's.
+const STEP: u16 = 1000;
+
+/// The node in DIR.
+pub(super) struct Neighbour {
+    dir: PathBuf,
+    config: Config,
+}
+
+/// Ports of the new node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    pub(super) peer: u16,
+    pub(super) local: u16,
+}
+
+impl Neighbour {
+    /// Reads it, and sees that `host` can be put beside it; nothing is written.
+    pub(super) fn read(dir: &Path, host: &OwnHost) -> Result<Self, CliError> {
+        let file = dir.join(CONFIG);
+        let config = match Config::load(&file, []) {
+            Ok((config, _)) => config,
+            Err(error) => {
+                return Err(CliError::failed(error, "name the folder of a node that `ymp check` finds good"));
+            }
+        };
+        let (ca, key) = (dir.join("certs/ca.pem"), dir.join("certs/ca.key"));
+        let trusts = config.tls.roots.iter().any(|root| same(root, &ca));
+        let name = config.node.host.clone();
+        let wrong = if name.name() == host.name() {
+            Some((format!("{name} is the host in {} itself", dir.display()), "name another host".to_owned()))
+        } else if config.node.peers.keys().any(|peer| host.is(peer)) {
+            let what = format!("{} has {host} under [[peers]] already", file.display());
+            Some((what, "name another host, or remove that table".to_owned()))
+        } else if !ca.exists() || !key.exists() {
+            let what = format!("{} and its key are not both there", ca.display());
+            Some((
+                what,
+                "set the two up by themselves, as the README says under \"Pair two hosts\"".to_owned(),
+            ))
+        } else if !trusts {
+            let what = format!("{} does not trust {}", file.display(), ca.display());
+            Some((what, "add it to `roots` under [trust]".to_owned()))
+        } else if config.peer_listen.port() == 0 {
+            Some((format!("{} listens on any port", file.display()), "give peer.listen a port".to_owned()))
+        } else {
+            None
+        };
+        if let Some((what, mend)) = wrong {
+            return Err(CliError::failed(what, mend));
+        }
+        // Such as where its peers are written in one line: then it is for a person.
+        let text = fs::read_to_string(&file).map_err(|error| unwritable(&file, &error))?;
+        if let Err(error) = Config::read(&file, &format!("{text}{}", table(host.as_str(), 1)), []) {
+            let mend = format!("write each peer of {} as a table of its own: [[peers]]", file.display());
+            return Err(CliError::failed(error, mend));
+        }
+        Ok(Self { dir: dir.to_owned(), config })
+    }
+
+    /// Free ones, above its own; the peers' is the one that the new host's name carries, if it carries one.
+    pub(super) fn ports(&self, named: Option<u16>) -> Result<Ports, CliError> {
+        let above = |own: u16| {
+            let tries = (1..=u16::MAX / STEP).filter_map(|n| own.checked_add(n * STEP));
+            tries.into_iter().find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok())
+        };
+        let peer = named.or_else(|| above(self.config.peer_listen.port()));
+        let local = above(self.config.local_listen.port());
+        match (peer, local) {
+            (Some(peer), Some(local)) => Ok(Ports { peer, local }),
+            _ => Err(CliError::failed("no port is free above the other node's", "give that one lower ports")),
+        }
+    }
+
+    /// A certificate for `host` from its authority, and that authority, in `certs`.
+    pub(super) fn certify(&self, host: &OwnHost, certs: &Path) -> Result<Vec<PathBuf>, CliError> {
+        let own = self.dir.join("certs");
+        rooms::write_development(&own, std::slice::from_ref(host))?;
+        fs::create_dir_all(certs).map_err(|error| unwritable(certs, &error))?;
+        let (certificate, key) = (format!("{}.pem", host.name()), format!("{}.key", host.name()));
+        for name in ["ca.pem", &certificate, &key] {
+            let to = certs.join(name);
+            fs::copy(own.join(name), &to).map_err(|error| unwritable(&to, &error))?;
+        }
+        for name in [&certificate, &key] {
+            let from = own.join(name);
+            fs::remove_file(&from).map_err(|error| unwritable(&from, &error))?;
+        }
+        Ok(["ca.pem", &certificate, &key].map(|name| certs.join(name)).into())
+    }
+
+    /// Its table for the new node's file.
+    pub(super) fn table(&self) -> String {
+        table(self.config.node.host.as_str(), self.config.peer_listen.port())
+    }
+
+    /// Adds the new node's table to its file.
+    pub(super) fn learn(&self, host: &OwnHost, port: u16) -> Outcome {
+        let file = self.file();
+        let added = table(host.as_str(), port);
+        let append = || fs::OpenOptions::new().append(true).open(&file)?.write_all(added.as_bytes());
+        append().map_err(|error| unwritable(&file, &error))
+    }
+
+    /// Its name.
+    pub(super) fn host(&self) -> &OwnHost {
+        &self.config.node.host
+    }
+
+    /// Its configuration file.
+    pub(super) fn file(&self) -> PathBuf {
+        self.dir.join(CONFIG)
+    }
+}
+
+fn table(host: &str, port: u16) -> String {
+    format!("\n[[peers]]\nhost = \"{host}\"\naddress = \"127.0.0.1:{port}\"\n")
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::failed(format!("{} cannot be written: {error}", path.display()), "")
+}
