@@ -34,6 +34,7 @@ mod rooms;
 mod send;
 mod serve;
 mod settings;
+mod watching;
 
 use output::{Out, Outcome};
 

@@ -80,6 +80,12 @@ impl<'a> Out<'a> {
     }
 }
 
+/// How far a long work is, for whoever waits for it: on standard error, beside what is printed.
+pub(super) fn progress(text: impl fmt::Display) {
+    // Where nobody listens the work goes on.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Ends the process's part: what to print on standard error, and the exit code (0 or 1).
 pub(super) fn exit_code(outcome: Outcome) -> u8 {
     match outcome {

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::{
     args,
     link::Link,
-    output::{Out, Outcome},
+    output::{CliError, Out, Outcome, progress},
     remote::{Call, Remote, Target, block_on, read},
     render, rooms,
+    watching::{Happened, Watching, exchange},
 };
 use crate::wire::host::PeerHost;
 
@@ -36,6 +37,9 @@ enum Verb {
     /// Exchange tokens now, and wait for the outcome
     #[command(after_help = "Example:\n  ymp peer connect beta.test")]
     Connect(Host),
+    /// Show what happens to the link, as it happens, until ctrl-c
+    #[command(after_help = "Example:\n  ymp peer watch beta.test")]
+    Watch(Host),
     /// Refresh the token that the peer gave, and wait for the outcome
     #[command(after_help = "Example:\n  ymp peer refresh beta.test")]
     Refresh(Host),
@@ -104,7 +108,8 @@ impl Peer {
             match self.verb {
                 Verb::List(common) => list(common, out).await,
                 Verb::Show(host) => one(host, Method::GET, None, out).await,
-                Verb::Connect(host) => one(host, Method::POST, Some("connect"), out).await,
+                Verb::Connect(host) => connect(host, out).await,
+                Verb::Watch(host) => watch(host, out).await,
                 Verb::Refresh(host) => one(host, Method::POST, Some("refresh"), out).await,
                 Verb::Retry(host) => steer(host, "retry", out).await,
                 Verb::Pause(host) => steer(host, "pause", out).await,
@@ -145,6 +150,44 @@ async fn one(host: Host, method: Method, verb: Option<&str>, out: &mut Out<'_>) 
     }
     let link: Link = read(&text)?;
     out.line(render::list(&link.entries(rooms::now()), render::width()))
+}
+
+/// Shows the steps as they happen, then the link.
+async fn connect(host: Host, out: &mut Out<'_>) -> Outcome {
+    if host.common.json {
+        return one(host, Method::POST, Some("connect"), out).await;
+    }
+    let remote = Remote::new(host.common.target)?;
+    let clock = rooms::clock();
+    let begun = clock().mono;
+    let text = exchange(&remote, &host.host, |event| {
+        let after = clock().mono.since(begun).as_secs_f64();
+        progress(line(&format!("{after:6.2} s"), event));
+        Ok(())
+    })
+    .await?;
+    let link: Link = read(&text)?;
+    progress("");
+    out.line(render::list(&link.entries(rooms::now()), render::width()))
+}
+
+/// One line, wrapped below its text.
+fn line(when: &str, event: &Happened) -> String {
+    let (when, what) = (render::clean(when), render::clean(&event.what));
+    render::list(&[(&format!("{when}  {what:<15}"), event.text.clone())], render::width())
+}
+
+async fn watch(host: Host, out: &mut Out<'_>) -> Outcome {
+    let remote = Remote::new(host.common.target)?;
+    let mut watching = Watching::of(&remote, &host.host).await?;
+    while let Some(event) = watching.next().await? {
+        if host.common.json {
+            out.line(&event.json)?;
+        } else {
+            out.line(line(&event.at, &event))?;
+        }
+    }
+    Err(CliError::failed("the node has ended the stream", "is it stopping? start this again"))
 }
 
 async fn steer(host: Host, verb: &str, out: &mut Out<'_>) -> Outcome {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm};
+use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm, watching::Happened};
 use crate::{
     link::{
         event::{Action, Ask, Change, Event},
@@ -59,7 +59,7 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
         }
         Action::Ask(request) => {
             call(shell, slot, |shell, slot| async move {
-                let reply = ask(&shell, &host, &request).await;
+                let reply = ask(&shell, &slot, &host, &request).await;
                 if let Ok(answer) = &reply {
                     slot.heard_over(answer);
                 }
@@ -127,8 +127,13 @@ where
     });
 }
 
-async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
+async fn ask(shell: &Arc<Shell>, slot: &Slot, host: &PeerHost, request: &Ask) -> Reply {
     let (route, parameters) = lookup::way(shell, host, false).await?;
+    let told = |what, text| slot.watchers.tell(shell.now().wall, what, text);
+    told(
+        Happened::LookUp,
+        format!("its paths are known: it is asked at {}", parameters.request_path.as_str()),
+    );
     let own = &shell.host;
     let body = match request {
         Ask::Tokens(pair) => pair.encode_offer(own),
@@ -136,6 +141,10 @@ async fn ask(shell: &Arc<Shell>, host: &PeerHost, request: &Ask) -> Reply {
     };
     let path = parameters.request_path.as_str();
     let reply = shell.client.request(&route, path, body, shell.settings().grant_wait).await;
+    // A grant that was faster says more.
+    if reply.as_ref().is_ok_and(|answer| answer.status == 204) && slot.lock().look(shell.now()).asking {
+        told(Happened::Request, "the peer took the request: it is to call back".to_owned());
+    }
     shell.directory.heed(host, &reply, shell.now());
     reply
 }

@@ -221,11 +221,17 @@ impl Wish {
     }
 }
 
-/// Waits for the outcome of an exchange or a refresh that an operator wants.
-pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> Result<PeerView, Error> {
+/// A host has no link to itself.
+pub(super) fn foreign(shell: &Shell, host: &PeerHost) -> Result<(), Error> {
     if shell.host.is(host) {
         return Err(Error::NotFound(format!("{host} is this host itself")));
     }
+    Ok(())
+}
+
+/// Waits for the outcome of an exchange or a refresh that an operator wants.
+pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> Result<PeerView, Error> {
+    foreign(shell, host)?;
     let settings = shell.settings();
     settings.allowed(host)?;
     let slot = shell.slot(host);

@@ -12,6 +12,7 @@ use crate::{link::event::Fact, wire::host::PeerHost};
 /// Reports one fact about a peer.
 pub(super) fn note(shell: &Arc<Shell>, slot: &Slot, peer: &PeerHost, fact: &Fact) {
     let metrics = &shell.metrics;
+    slot.watchers.tell_fact(shell.now().wall, fact);
     match fact {
         Fact::AskStarted => {
             metrics.asks_out.up();

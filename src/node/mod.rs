@@ -8,6 +8,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::{
     client::Client,
@@ -52,6 +53,7 @@ mod timer;
 mod upkeep;
 pub mod views;
 mod waiters;
+mod watching;
 
 pub use answering::Request;
 pub use error::Error;
@@ -61,6 +63,7 @@ pub use settings::{PeerPin, Settings};
 use shell::Shell;
 pub use steering::{Steer, Steered};
 use views::{Caller, MessageView, PeerView, Submitted};
+pub use watching::{Happened, LinkEvent};
 
 /// The node. Cheap to clone.
 #[derive(Clone)]
@@ -304,6 +307,15 @@ impl Node {
             return Err(Error::NotFound(format!("there is no link to {host}")));
         }
         exchange::wanted(&self.0, host, Wish::Refresh).await
+    }
+
+    /// What happens to a link from here on.
+    ///
+    /// # Errors
+    /// `NotFound` for this host itself.
+    pub fn watch(&self, host: &PeerHost) -> Result<mpsc::Receiver<LinkEvent>, Error> {
+        exchange::foreign(&self.0, host)?;
+        Ok(self.0.slot(host).watchers.watch())
     }
 
     /// Does what an operator wants done to a link, and shows it as it is then. `who` is named in the log.

@@ -12,7 +12,7 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use tokio::sync::{oneshot, watch};
 
-use super::views::FailureView;
+use super::{views::FailureView, watching::Watchers};
 use crate::{
     link::{
         admission::Bucket,
@@ -103,6 +103,7 @@ pub(super) struct Slot {
     takes: Mutex<Vec<(u64, oneshot::Sender<Took>)>>,
     pub(super) bucket: Mutex<Option<Bucket>>,
     pub(super) traffic: Traffic,
+    pub(super) watchers: Watchers,
     /// What the last answered call went over.
     pub(super) over: Mutex<Option<(HttpVersion, Option<TlsVersion>)>>,
     /// Why the last request in its name came to nothing; none since a grant was taken.
@@ -123,6 +124,7 @@ impl Slot {
             takes: Mutex::default(),
             bucket: Mutex::default(),
             traffic: Traffic::default(),
+            watchers: Watchers::default(),
             over: Mutex::default(),
             ungranted: Mutex::default(),
             origins: Mutex::default(),

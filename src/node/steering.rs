@@ -9,6 +9,7 @@ use super::{
     shell::Shell,
     showing::view,
     views::PeerView,
+    watching::Happened,
 };
 use crate::{
     link::event::Event,
@@ -96,6 +97,7 @@ pub(super) async fn steer(
         Steer::Flush => drop(shell.directory.flush(Some(host))),
     }
     tracing::info!(peer = %host, who, what = steer.name(), messages, "an operator steers the link");
+    slot.watchers.tell(shell.now().wall, Happened::Steered, format!("`{who}`: {}", steer.name()));
     Ok(Steered { messages, peer: view(shell, host, Some(&slot)) })
 }
 

@@ -1,8 +1,14 @@
 //! The commands against a running node: what they print, and their exit codes.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
 use serde_json::{Value, json};
 
 use super::{harness::*, pair};
+use crate::harness::node::{ADMIN, OTHER};
 
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -36,6 +42,87 @@ async fn a_connect_that_fails_says_which_step_and_exits_1() {
     let (code, out, err) = node.ymp(&["peer", "connect", BETA]).await;
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("step `request`"), "{err}");
+}
+
+/// What stands behind the time and before the text.
+fn steps(err: &str) -> Vec<String> {
+    // Of a request and its grant the grant may be faster, and says more.
+    let lines = err.lines().filter(|line| line.contains(" s  ") && !line.contains(" request "));
+    lines.map(|line| line.split_whitespace().nth(2).unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_connect_shows_its_steps_as_they_happen() {
+    let (_yard, node, peer) = pair().await;
+    let (code, out, err) = node.ymp(&["peer", "connect", BETA]).await;
+    assert_eq!((code, steps(&err)), (0, ["asking", "look-up", "grant", "up"].map(str::to_owned).into()));
+    assert!(out.starts_with("host "), "what is printed is the link alone: {out}");
+
+    // The peer takes the request and does not call back: the step is told while the command still waits.
+    peer.next(Kind::Request, Does::Answers(Reply::of(204)));
+    let mut command = node.command();
+    command
+        .args(["peer", "connect", BETA])
+        .env("YMP_TOKEN", ADMIN)
+        .env("YMP_LOCAL", format!("http://{}", node.local));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let err = child.stderr.take().unwrap();
+    let told = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(err).lines().map(Result::unwrap);
+        let found = lines.find(|line| line.contains(" request ")).unwrap();
+        (found, child.try_wait().unwrap().is_none(), child)
+    });
+    let (line, waits, mut child) = told.await.unwrap();
+    assert!(line.contains("it is to call back") && waits, "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn what_happens_to_a_link_can_be_watched_by_admins_as_long_as_they_are_admins() {
+    let (_yard, node, peer) = pair().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/v1/peers/{BETA}/events", node.local);
+    let mut stream = http.get(&url).bearer_auth(ADMIN).send().await.unwrap();
+    assert_eq!(
+        (stream.status(), &stream.headers()["content-type"]),
+        (200.try_into().unwrap(), &"text/event-stream".parse().unwrap())
+    );
+    node.app().connect(BETA).await;
+    peer.down().await;
+    node.app().submit(&[node.message_to(BETA, "x")]).await;
+    let mut text = String::new();
+    while !text.contains("\"down\"") {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let events: Vec<Value> =
+        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(json_of).collect();
+    let whats: Vec<_> = events.iter().map(|event| event["what"].as_str().unwrap()).collect();
+    let whats: Vec<_> = whats.into_iter().filter(|what| *what != "request").collect();
+    assert_eq!(whats, ["asking", "look-up", "grant", "up", "down"]);
+    assert!(events.iter().all(|event| event["at"].as_str().unwrap().ends_with('Z')));
+    let last = events.last().unwrap();
+    assert!(last["text"].as_str().unwrap().contains("refused"), "{last}");
+    for secret in peer.secrets() {
+        assert!(!text.contains(&secret));
+    }
+
+    let own = format!("http://{}/v1/peers/{ALPHA}/events", node.local);
+    assert_eq!(http.get(&own).bearer_auth(ADMIN).send().await.unwrap().status(), 404);
+    assert_eq!(http.get(&url).bearer_auth(OTHER).send().await.unwrap().status(), 403);
+    // It ends with the right to it: the next event finds nobody.
+    let config = std::fs::read_to_string(node.config()).unwrap().replace("admin = true", "admin = false");
+    std::fs::write(node.config(), config).unwrap();
+    node.hang_up().await;
+    peer.up().await;
+    let mut rest = String::new();
+    let ends = async {
+        while let Some(bytes) = stream.chunk().await.unwrap() {
+            rest.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    };
+    tokio::time::timeout(PATIENCE, ends).await.unwrap();
+    assert!(!rest.contains("\"up\""), "{rest}");
 }
 
 #[tokio::test]

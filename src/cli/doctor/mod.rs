@@ -58,9 +58,7 @@ impl Doctor {
             if self.exchange {
                 match (&walked.host, &remote) {
                     (Some(host), Some(remote)) if walked.open => {
-                        for step in running::exchange(remote, host).await {
-                            report.say(step)?;
-                        }
+                        running::exchange(remote, host, |step| report.say(step)).await?;
                     }
                     _ => report.say(Step::skipped("exchange", "not tried: the way is not open"))?,
                 }

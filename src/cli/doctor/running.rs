@@ -5,9 +5,10 @@ use reqwest::Method;
 use crate::{
     cli::{
         link::Link,
-        output::CliError,
+        output::{CliError, Outcome},
         remote::{Call, Remote, read},
-        rooms::{self, Step},
+        rooms::{self, State, Step},
+        watching,
     },
     wire::host::PeerHost,
 };
@@ -24,10 +25,24 @@ const STEPS: [(&str, &str); 3] = [
     ("grant", "the peer called back and granted: the node can send"),
 ];
 
-/// Lets the node exchange tokens with the peer now.
-pub(super) async fn exchange(remote: &Remote, host: &PeerHost) -> Vec<Step> {
-    let path = ["peers", host.as_str(), "connect"];
-    told(remote.text(Call::new(Method::POST, &path, NEED)).await.map(drop))
+/// Lets the node exchange tokens with the peer now, and tells each step when it is done.
+pub(super) async fn exchange(
+    remote: &Remote,
+    host: &PeerHost,
+    mut tell: impl FnMut(Step) -> Outcome,
+) -> Outcome {
+    let mut done = 0;
+    let outcome = watching::exchange(remote, host, |event| match STEPS.get(done) {
+        Some((name, good)) if *name == event.what => {
+            done += 1;
+            tell(Step::ok(name, *good))
+        }
+        _ => Ok(()),
+    });
+    let outcome = outcome.await.map(drop);
+    let known: Vec<_> = STEPS.iter().take(done).map(|(name, _)| *name).collect();
+    let news = |step: &Step| step.state != State::Ok || !known.contains(&step.name);
+    told(outcome).into_iter().filter(news).try_for_each(tell)
 }
 
 fn told(outcome: Result<(), CliError>) -> Vec<Step> {
@@ -116,7 +131,6 @@ fn known(link: &Link, good: bool) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::rooms::State;
 
     fn states(outcome: Result<(), CliError>) -> Vec<(&'static str, State)> {
         told(outcome).iter().map(|step| (step.name, step.state)).collect()

@@ -38,13 +38,13 @@ use crate::{
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Something is written at least this often (`node`, "Local API").
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// A reader that takes nothing for so long is gone, or will come again.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages that are read at once; `STREAM_BYTES` bounds what they weigh.
 const PAGE: usize = 256;
 
-const EVENT_STREAM: &str = "text/event-stream";
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 pub(super) const CALLS: &[Operation] = &[Operation {
     method: "GET",
@@ -88,7 +88,7 @@ struct Stream {
 fn open(call: &Call<'_>) -> Result<Answer, Fault> {
     let (service, mut stopping) = (call.service(), call.face.stopping.clone());
     let after = last_seen(call.headers, &service)?;
-    let (reader, content) = Content::stream();
+    let (reader, answer) = stream();
     let access = Arc::clone(&call.face.access);
     let token = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
     let stream =
@@ -99,12 +99,18 @@ fn open(call: &Call<'_>) -> Result<Answer, Fault> {
             () = stopping.asked() => {}
         }
     });
+    Ok(answer)
+}
+
+/// An answer that is a stream, and where it is written.
+pub(super) fn stream() -> (mpsc::Sender<Bytes>, Answer) {
+    let (reader, content) = Content::stream();
     let mut answer = Answer::new(content);
     *answer.status_mut() = StatusCode::OK;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    (reader, answer)
 }
 
 //= NODE-API-27: resumes

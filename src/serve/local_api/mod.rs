@@ -43,12 +43,21 @@ mod operation;
 mod peers;
 mod requests;
 mod shapes;
+mod watching;
 
 use operation::{Operation, Parts, Who};
 
 /// All calls. A new one is a row in its file; a new file is one more name here.
-static TABLE: &[&[Operation]] =
-    &[messages::CALLS, requests::CALLS, inbox::CALLS, events::CALLS, dead::CALLS, peers::CALLS, open::CALLS];
+static TABLE: &[&[Operation]] = &[
+    messages::CALLS,
+    requests::CALLS,
+    inbox::CALLS,
+    events::CALLS,
+    dead::CALLS,
+    peers::CALLS,
+    watching::CALLS,
+    open::CALLS,
+];
 
 /// The local face. Cheap to clone.
 #[derive(Clone)]
