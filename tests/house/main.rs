@@ -230,3 +230,16 @@ fn a_file_opens_with_its_contract() {
         assert!(file.text.starts_with("//!"), "src/{}: it opens without a contract", file.path);
     }
 }
+
+#[test]
+fn the_benchmark_keeps_the_rules_of_files() {
+    let mut wrong = Vec::new();
+    for file in source::under("benches") {
+        let long = file.lines() > LINES_MAX;
+        let left = NEVER_ANYWHERE.iter().any(|word| file.text.contains(word));
+        if long || left || !file.text.starts_with("//!") {
+            wrong.push(format!("benches/{}: {} lines", file.path, file.lines()));
+        }
+    }
+    assert!(wrong.is_empty(), "too long, something left behind, or no contract:\n{}\n", wrong.join("\n"));
+}

@@ -1,0 +1,103 @@
+//! An inbox as an app reads it: page by page, each acknowledged, each message there once.
+
+use hyper::Method;
+
+use super::local::Local;
+use crate::{
+    load::bodies::DIGITS,
+    outcome::{Outcome, failed},
+};
+
+const READ: &str = "/v1/inbox/example/form";
+const ID: &str = "\"id\":\"m";
+const CURSOR: &str = "\"cursor\":\"";
+
+/// Which messages have come, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    words: Vec<u64>,
+    count: u64,
+}
+
+impl Seen {
+    /// Takes in one number.
+    ///
+    /// # Errors
+    /// It came already.
+    fn take(&mut self, number: u64) -> Outcome<()> {
+        let (word, bit) = (usize::try_from(number / 64)?, 1 << (number % 64));
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        if self.words[word] & bit != 0 {
+            return failed(format!("message {number} came twice"));
+        }
+        self.words[word] |= bit;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// How many have come.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether exactly the numbers below this one have come.
+    ///
+    /// # Errors
+    /// One is lost, or one came that nobody sent.
+    pub(crate) fn complete(&self, next: u64) -> Outcome<()> {
+        let lost = (0..next).find(|number| {
+            let word = usize::try_from(number / 64).ok().and_then(|word| self.words.get(word));
+            word.is_none_or(|word| word & (1 << (number % 64)) == 0)
+        });
+        match lost {
+            Some(number) => failed(format!("message {number} of {next} is lost")),
+            None if self.count != next => failed(format!("{} messages of {next}", self.count)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads one page of at most `max` and acknowledges it: how many it held.
+///
+/// # Errors
+/// A call fails, or a message came twice.
+pub(crate) async fn page(local: &mut Local, seen: &mut Seen, max: u64, wait: &str) -> Outcome<u64> {
+    let path = format!("{READ}?max={max}&wait={wait}");
+    let body = local.call(Method::GET, &path, "", 200).await?;
+    let text = str::from_utf8(&body)?;
+    let before = seen.count();
+    for (at, _) in text.match_indices(ID) {
+        let digits = text.get(at + ID.len()..at + ID.len() + DIGITS).unwrap_or_default();
+        seen.take(digits.parse()?)?;
+    }
+    if let Some(at) = text.rfind(CURSOR) {
+        let cursor = text[at + CURSOR.len()..].split('"').next().unwrap_or_default();
+        let ack = format!("{{\"cursor\":\"{cursor}\"}}");
+        local.call(Method::POST, &format!("{READ}/ack"), ack, 204).await?;
+    }
+    Ok(seen.count() - before)
+}
+
+/// Reads to the end.
+///
+/// # Errors
+/// As `page`.
+pub(crate) async fn rest(local: &mut Local, seen: &mut Seen) -> Outcome<()> {
+    while page(local, seen, 10_000, "0s").await? > 0 {}
+    Ok(())
+}
+
+/// Reads as an app does, pages of 1,000, until so many have come in all.
+///
+/// # Errors
+/// As `page`; or nothing comes for 10 s.
+pub(crate) async fn until(local: &mut Local, seen: &mut Seen, count: u64) -> Outcome<()> {
+    while seen.count() < count {
+        if page(local, seen, 1000, "10s").await? == 0 {
+            return failed(format!("{} of {count} messages came, then none for 10 s", seen.count()));
+        }
+    }
+    Ok(())
+}

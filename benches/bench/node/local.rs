@@ -1,0 +1,57 @@
+//! A node's local API, as an app calls it: one connection that is kept.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::TOKEN;
+use crate::outcome::{Outcome, failed};
+
+/// One connection.
+pub(crate) struct Local {
+    sender: SendRequest<Full<Bytes>>,
+    authority: String,
+}
+
+impl Local {
+    pub(super) async fn open(address: SocketAddr) -> Outcome<Self> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await?;
+        // How it ends, the next call says.
+        tokio::spawn(connection);
+        Ok(Self { sender, authority: address.to_string() })
+    }
+
+    /// Calls and sees this status: the body.
+    ///
+    /// # Errors
+    /// Another status, or no answer.
+    pub(crate) async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+        expect: u16,
+    ) -> Outcome<Bytes> {
+        let request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .header("host", &self.authority)
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "application/json")
+            .body(Full::new(body.into()))?;
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request).await?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if status != expect {
+            return failed(format!("{method} {path}: {status} {}", String::from_utf8_lossy(&body)));
+        }
+        Ok(body)
+    }
+}
