@@ -14,6 +14,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 mod args;
+mod backup;
 mod certs;
 mod check;
 mod completions;
@@ -58,6 +59,7 @@ enum Command {
     Send(send::Send),
     Inbox(inbox::Inbox),
     Dead(dead::Dead),
+    Backup(backup::Backup),
     Completions(completions::Completions),
 }
 
@@ -84,6 +86,7 @@ fn dispatch(command: Command, out: &mut Out<'_>) -> Outcome {
         Command::Send(args) => args.run(out),
         Command::Inbox(args) => args.run(out),
         Command::Dead(args) => args.run(out),
+        Command::Backup(args) => args.run(out),
         Command::Completions(args) => args.run(out),
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     wire::{limits, packet::ServiceKey, refusal::Refusal},
 };
 
+mod backup;
 mod dead;
 mod document;
 mod events;
@@ -47,8 +48,16 @@ mod shapes;
 use operation::{Operation, Parts, Who};
 
 /// All calls. A new one is a row in its file; a new file is one more name here.
-static TABLE: &[&[Operation]] =
-    &[messages::CALLS, requests::CALLS, inbox::CALLS, events::CALLS, dead::CALLS, peers::CALLS, open::CALLS];
+static TABLE: &[&[Operation]] = &[
+    messages::CALLS,
+    requests::CALLS,
+    inbox::CALLS,
+    events::CALLS,
+    dead::CALLS,
+    peers::CALLS,
+    backup::CALLS,
+    open::CALLS,
+];
 
 /// The local face. Cheap to clone.
 #[derive(Clone)]
