@@ -27,7 +27,7 @@ use crate::{
     client::Client,
     config::{Config, finding::Findings},
     link::dice::Dice as _,
-    node::{Node, clock},
+    node::{self, Node, clock},
     serve::{
         ConnectionSettings,
         information::PlainInformation,
@@ -72,6 +72,9 @@ pub enum AppError {
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The data folder is a backup, and nobody said that this is known.
+    #[error("the data folder {} is a backup, with tokens that were spent since: start with `ymp serve --restored`", .0.display())]
+    Backup(PathBuf),
     /// A listener.
     #[error("{key} = \"{address}\": {cause}; set {key} to an address of this machine that is free")]
     Bind {
@@ -101,16 +104,25 @@ pub struct Ready {
     pub local: SocketAddr,
 }
 
+/// From what a node starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From the data folder as the last run left it.
+    AsLeft,
+    /// From a copy of it: the tokens of all links are dropped before anything listens.
+    Restored,
+}
+
 /// Runs a node until it is told to end; `ready` is called when it can be reached.
 ///
 /// # Errors
 /// `AppError`: what kept it from starting.
-pub fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
+pub fn serve(config: Config, log: Log, start: Start, ready: impl FnOnce(Ready)) -> Result<(), AppError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|cause| AppError::System { what: "a runtime", cause })?;
-    let outcome = runtime.block_on(async { App::build(config, log)?.run(ready).await });
+    let outcome = runtime.block_on(async { App::build(config, log, start).await?.run(ready).await });
     // Tasks that wait for nothing but a peer are not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -146,7 +158,7 @@ struct Signals {
 }
 
 impl App {
-    fn build(mut config: Config, log: Log) -> Result<Self, AppError> {
+    async fn build(mut config: Config, log: Log, start: Start) -> Result<Self, AppError> {
         let signals = Signals::new()?;
         config.connections.connections = within_descriptors(config.connections.connections);
         let clock = clock::system();
@@ -154,8 +166,7 @@ impl App {
         for warning in certificates.warnings() {
             tracing::warn!("{warning}");
         }
-        let store: Arc<dyn Store> =
-            Arc::new(Embedded::open(&config.data_dir, config.store.clone(), Arc::clone(&clock))?);
+        let store: Arc<dyn Store> = open_store(&config, Arc::clone(&clock), start).await?;
         let metrics = Arc::new(Metrics::default());
         let client = Client::new(config.client.clone(), certificates.trusted(), Arc::clone(&clock));
         let node = Node::new(
@@ -272,6 +283,21 @@ fn end_at_once_if_told_again(mut terminate: Signal, mut interrupt: Signal) {
         tracing::warn!("told to stop twice: stopping at once");
         std::process::exit(1);
     });
+}
+
+/// The store, without the tokens of a copy.
+async fn open_store(config: &Config, clock: ReadClock, start: Start) -> Result<Arc<Embedded>, AppError> {
+    let store = Embedded::open(&config.data_dir, config.store.clone(), clock)?;
+    match start {
+        Start::AsLeft if store.is_backup() => return Err(AppError::Backup(config.data_dir.clone())),
+        Start::AsLeft => {}
+        Start::Restored => {
+            let links = node::drop_tokens(&store).await?;
+            store.take_over()?;
+            tracing::warn!(links, "restored: the tokens of all links were dropped, peers exchange anew");
+        }
+    }
+    Ok(Arc::new(store))
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {

@@ -14,6 +14,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 mod args;
+mod backup;
 mod beside;
 mod certs;
 mod check;
@@ -60,6 +61,7 @@ enum Command {
     Send(send::Send),
     Inbox(inbox::Inbox),
     Dead(dead::Dead),
+    Backup(backup::Backup),
     Completions(completions::Completions),
 }
 
@@ -86,6 +88,7 @@ fn dispatch(command: Command, out: &mut Out<'_>) -> Outcome {
         Command::Send(args) => args.run(out),
         Command::Inbox(args) => args.run(out),
         Command::Dead(args) => args.run(out),
+        Command::Backup(args) => args.run(out),
         Command::Completions(args) => args.run(out),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) use app::{
-    Log, Ready,
+    Log, Ready, Start,
     doctor::{State, Step, Walked},
 };
 
@@ -28,8 +28,8 @@ pub(super) async fn walk<E>(
 }
 
 /// Runs the node until it is told to end.
-pub(super) fn serve(config: Config, log: Log, ready: impl FnOnce(Ready)) -> Result<(), String> {
-    app::serve(config, log, ready).map_err(|error| error.to_string())
+pub(super) fn serve(config: Config, log: Log, start: Start, ready: impl FnOnce(Ready)) -> Result<(), String> {
+    app::serve(config, log, start, ready).map_err(|error| error.to_string())
 }
 
 /// What is wrong, or doubtful, with the certificates that a configuration names.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{
     output::{CliError, Out, Outcome},
-    rooms,
+    rooms::{self, Start},
     settings::ConfigFile,
 };
 use crate::wire::host::OwnHost;
@@ -19,6 +19,9 @@ use crate::wire::host::OwnHost;
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
+    /// The data folder is a backup: drop the tokens of all links first, which were spent since it was made
+    #[arg(long)]
+    restored: bool,
     /// End at once when the process that started this one ends, however it does: for the demo.
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -36,7 +39,8 @@ impl Serve {
         }
         let host = config.node.host.clone();
         let mut said = Ok(());
-        rooms::serve(config, log, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
+        let start = if self.restored { Start::Restored } else { Start::AsLeft };
+        rooms::serve(config, log, start, |ready| said = out.line(ready_line(&host, ready.peer, ready.local)))
             .map_err(|error| CliError::failed(error, ""))?;
         said
     }

@@ -36,6 +36,9 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A folder that cannot take a backup: 409. Nothing is left there.
+    #[error("{0}")]
+    Backup(String),
     /// No such message or peer: 404.
     #[error("{0}")]
     NotFound(String),

@@ -3,9 +3,9 @@
 //! - `shell`: the parts that all share. `courier`: the one way in which an event reaches a machine, and its hands.
 //! - `inbound`, `outbound`, `answering`, `exchange`, `granting`, `steering`: the verbs, by who calls them and about what.
 //! - `lookup`, `directory`: how hosts are spoken to. `waiters`: requests that wait for answers. `registry`: the live peers and the index of tokens. `timer`, `upkeep`: what happens by itself.
-//! - `facts`, `seldom`, `gauges`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
+//! - `backup`: a copy of what is kept, and the start from one. `facts`, `seldom`, `gauges`: what is reported. `views`, `showing`: what the faces are shown. `clock`: the one clock and the one dice.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod answering;
+mod backup;
 pub mod clock;
 mod courier;
 mod directory;
@@ -56,6 +57,7 @@ mod waiters;
 mod watching;
 
 pub use answering::Request;
+pub use backup::{BackupView, drop_tokens};
 pub use error::Error;
 use exchange::Wish;
 pub use ignored::IgnoredView;
@@ -335,6 +337,15 @@ impl Node {
     /// Forgets what was found out about how hosts are spoken to; what is pinned stays.
     pub fn flush_discovered(&self) -> usize {
         self.0.directory.flush(None)
+    }
+
+    /// Copies all that the store keeps into the new folder `dir` (absolute, on this machine), on disk when this returns. All that
+    /// was accepted before the call is in it. `who` is named in the log.
+    ///
+    /// # Errors
+    /// `Backup`, `Unavailable`.
+    pub async fn backup(&self, dir: &Path, who: &str) -> Result<BackupView, Error> {
+        backup::make(&self.0, dir, who).await
     }
 
     /// Forgets the link and revokes what we gave. Mail that waits stays.

@@ -259,6 +259,9 @@ impl From<StoreError> for Error {
     //= HT-PKT-13: 503, come back
     /// The store's trouble, outside: come back. The alarm is raised where it is swallowed.
     fn from(error: StoreError) -> Self {
+        if let StoreError::Backup { .. } = error {
+            return Self::Backup(error.to_string());
+        }
         let retry_after = match error {
             StoreError::Full => Duration::from_secs(1),
             //= NODE-API-06: 503, come back
@@ -266,6 +269,7 @@ impl From<StoreError> for Error {
             StoreError::Space { .. } => Duration::from_secs(30),
             StoreError::Doubt(_)
             | StoreError::Locked(_)
+            | StoreError::Backup { .. }
             | StoreError::Newer { .. }
             | StoreError::Damaged(_)
             | StoreError::Io { .. }
@@ -279,6 +283,7 @@ impl From<StoreError> for Error {
             StoreError::Closed => tracing::debug!("the store is closed"),
             StoreError::Doubt(_)
             | StoreError::Locked(_)
+            | StoreError::Backup { .. }
             | StoreError::Newer { .. }
             | StoreError::Damaged(_)
             | StoreError::Io { .. } => tracing::error!(%error, "the store failed"),
@@ -289,6 +294,7 @@ impl From<StoreError> for Error {
             StoreError::Full
             | StoreError::Doubt(_)
             | StoreError::Locked(_)
+            | StoreError::Backup { .. }
             | StoreError::Newer { .. }
             | StoreError::Damaged(_)
             | StoreError::Io { .. }

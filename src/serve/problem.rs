@@ -64,6 +64,8 @@ kinds! {
     TOO_LATE: REQUEST_TIMEOUT, "too-late", "Send the body without pauses", "the body did not come in time";
     CONFLICT: CONFLICT, "conflict", "Give a message with other content another id",
         "an id belongs to a message with other content; nothing is taken";
+    BACKUP: CONFLICT, "backup", "Name a folder that is not there yet, in one with room that the node may write in",
+        "a backup cannot be made there, or another is under way; nothing is left of it";
     TOO_LARGE: PAYLOAD_TOO_LARGE, "too-large", "Send less at once",
         "the body, a message or the count of messages is over its limit";
     MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Set Content-Type: application/json",

@@ -217,6 +217,7 @@ fn kind_of_error(error: &node::Error) -> &'static Kind {
         node::Error::Conflict { .. } => &problem::CONFLICT,
         node::Error::Unanswered { .. } => &problem::UNANSWERED,
         node::Error::Draft { .. } => &problem::DRAFT,
+        node::Error::Backup(_) => &problem::BACKUP,
         node::Error::NotFound(_) => &problem::NOT_FOUND,
         node::Error::Cursor => &problem::CURSOR,
         node::Error::Peer { .. } => &problem::PEER,

@@ -13,11 +13,12 @@ use std::{
     collections::BTreeMap,
     fmt, mem,
     ops::Bound,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use super::{
-    Figures, Settings, Store, StoreError,
+    Backup, Figures, Settings, Store, StoreError,
     engine::{
         Engine,
         index::Index,
@@ -287,6 +288,12 @@ impl Store for Memory {
         let inner = self.lock();
         let window = &inner.index.window;
         Figures { window_entries: window.entries() as u64, window_evicted: window.evicted(), ..inner.figures }
+    }
+
+    /// It has nothing to copy.
+    fn backup(&self, dir: &Path, _: &dyn Fn() -> bool) -> Result<Backup, StoreError> {
+        let why = "this engine keeps nothing on disk".into();
+        Err(StoreError::Backup { dir: dir.display().to_string().into(), why })
     }
 
     fn close(&self) {

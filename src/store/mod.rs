@@ -14,6 +14,7 @@
 
 use std::{
     future::Future,
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -85,6 +86,14 @@ pub enum StoreError {
         what: Arc<str>,
         /// What the system said.
         cause: Arc<str>,
+    },
+    /// A folder cannot take a backup. Nothing is left there.
+    #[error("no backup can be made in {dir}: {why}")]
+    Backup {
+        /// The folder that was named.
+        dir: Arc<str>,
+        /// What is wrong with it.
+        why: Arc<str>,
     },
     /// The engine has been closed.
     #[error("the store is closed")]
@@ -296,8 +305,30 @@ pub trait Store: Inbox + Outbox + Vault {
     /// Figures for the metrics.
     fn figures(&self) -> Figures;
 
+    /// Copies all that is kept at one moment after the call into the new folder `dir` (absolute; not there yet, or empty), which
+    /// can be opened as a store. All that was acknowledged before the call is in it, and of each commit all or nothing. The store
+    /// goes on meanwhile. Blocks until the copy is on disk; asks `go_on` now and then, and gives up where that says no.
+    ///
+    /// # Errors
+    /// `Backup` where the folder cannot take it, or another backup is under way; `Doubt`, `Io`, `Damaged`; `Closed`, also where
+    /// `go_on` said no. Nothing is left of it then.
+    fn backup(&self, dir: &Path, go_on: &dyn Fn() -> bool) -> Result<Backup, StoreError>;
+
     /// Commits what has been handed over and ends; later calls answer `Closed`. Blocks until it is done.
     fn close(&self);
+}
+
+/// What a backup holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backup {
+    /// Bytes of all keys and values.
+    pub bytes: u64,
+    /// Messages in the inboxes of all services.
+    pub inbox: u64,
+    /// Messages that wait for other hosts.
+    pub outbox: u64,
+    /// Dead messages.
+    pub dead: u64,
 }
 
 /// What an engine counts.

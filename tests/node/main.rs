@@ -9,6 +9,7 @@
     reason = "a test that finds something else than it expects ends there"
 )]
 
+mod backup;
 mod checks;
 mod clocks;
 mod commands;

@@ -54,7 +54,7 @@ fn messages(kind: char, run: u64, batch: u64) -> Vec<(String, String)> {
     (0..count).map(|part| (name(part), name(part).repeat(1 + dice.roll(60) as usize))).collect()
 }
 
-fn packet(run: u64, batch: u64) -> InboxBatch {
+pub(crate) fn packet(run: u64, batch: u64) -> InboxBatch {
     let items = messages('i', run, batch).iter().map(|(id, text)| item("chat", "room", id, text)).collect();
     let mut mark = family("app:mark", run);
     mark.opened = Wall(batch);
@@ -62,7 +62,7 @@ fn packet(run: u64, batch: u64) -> InboxBatch {
     InboxBatch { from: Some(host("beta.test")), received: Wall(crate::house::START), items, marks }
 }
 
-fn mails(run: u64, batch: u64) -> OutboxBatch {
+pub(crate) fn mails(run: u64, batch: u64) -> OutboxBatch {
     let mail = |(id, text): (String, String)| OutboxItem {
         id: id.into(),
         host: host("gamma.test"),
@@ -77,7 +77,7 @@ fn mails(run: u64, batch: u64) -> OutboxBatch {
 }
 
 /// A link and a family that say the same.
-fn state(number: u64) -> Vec<VaultWrite> {
+pub(crate) fn state(number: u64) -> Vec<VaultWrite> {
     let (mut link, mut family) = (link("delta.test", "token"), family("app:state", 1));
     (link.tries, family.opened) = (number, Wall(number));
     vec![VaultWrite::PutLink(Box::new(link)), VaultWrite::PutFamily(Box::new(family))]
@@ -114,11 +114,11 @@ fn child_that_is_killed() {
 }
 
 /// What one child said was kept: how many batches of each kind.
-#[derive(Debug, Default)]
-struct Acknowledged {
-    inbox: u64,
-    outbox: u64,
-    vault: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Acknowledged {
+    pub(crate) inbox: u64,
+    pub(crate) outbox: u64,
+    pub(crate) vault: u64,
 }
 
 /// Kills the child `after` its first receipt, or after its start.
@@ -180,13 +180,13 @@ fn named(raw: &[u8]) -> (String, String) {
 
 /// What the checks have seen so far.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     cursor: u64,
     seq: u64,
     vault: u64,
 }
 
-fn check(store: &Embedded, run: u64, said: &Acknowledged, seen: &mut Seen) -> u64 {
+pub(crate) fn check(store: &Embedded, run: u64, said: &Acknowledged, seen: &mut Seen) -> u64 {
     let entries = Inbox::read(store, &service(), Cursor(seen.cursor), usize::MAX, usize::MAX).unwrap();
     let kept = whole_batches('i', run, &entries.iter().map(|entry| named(&entry.raw)).collect::<Vec<_>>());
     assert!(kept >= said.inbox, "run {run}: {kept} of {said:?}");

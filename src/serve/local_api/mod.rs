@@ -33,6 +33,7 @@ use crate::{
     wire::{limits, packet::ServiceKey, refusal::Refusal},
 };
 
+mod backup;
 mod dead;
 mod document;
 mod events;
@@ -56,6 +57,7 @@ static TABLE: &[&[Operation]] = &[
     dead::CALLS,
     peers::CALLS,
     watching::CALLS,
+    backup::CALLS,
     open::CALLS,
 ];
 

@@ -34,6 +34,7 @@ fn each_call_of_the_contract_has_its_row() {
         ("DELETE", "/v1/peers/b.test", "/v1/peers/{host}"),
         ("POST", "/v1/peers/b.test/connect", "/v1/peers/{host}/connect"),
         ("POST", "/v1/peers/b.test/refresh", "/v1/peers/{host}/refresh"),
+        ("POST", "/v1/backup", "/v1/backup"),
         ("GET", "/v1/openapi.json", "/v1/openapi.json"),
         ("GET", "/healthz", "/healthz"),
         ("HEAD", "/readyz", "/readyz"),

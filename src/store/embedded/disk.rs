@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
 
 use super::journal::{self, Cut};
 use crate::store::{
@@ -123,6 +123,27 @@ impl Disk {
 
     fn space(&self, space: Space) -> Result<&Keyspace, StoreError> {
         self.spaces.get(space as usize).ok_or_else(|| StoreError::Damaged("a keyspace is missing".into()))
+    }
+
+    /// All keys as they are now, between two commits.
+    pub(super) fn picture(&self) -> fjall::Snapshot {
+        self.db.snapshot()
+    }
+
+    /// Each key of a space as it is in the picture, in order.
+    pub(super) fn scan_picture(
+        &self,
+        picture: &fjall::Snapshot,
+        space: Space,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        for guard in picture.iter(self.space(space)?) {
+            let (key, value) = guard.into_inner().map_err(trouble("reading"))?;
+            if !each(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Waits while the workers are behind, and no longer than they live.

@@ -4,6 +4,7 @@
 //! data-dir/          0700 where we make it
 //!   lock             held by the process that uses the folder
 //!   format           the number of the format, written last when the folder is made
+//!   backup           there where the folder is a backup that no node has taken over yet
 //!   seal.key         32 random bytes that seal held tokens; without it they cannot be read again
 //!   db/              the database
 //! ```
@@ -24,6 +25,11 @@ use crate::store::StoreError;
 
 /// The newest format that this program reads, and the one that it writes.
 const FORMAT: u32 = 1;
+
+/// What a `format` says while a copy is being written: no version reads it.
+const UNFINISHED: &[u8] = b"an unfinished backup\n";
+/// Marks a backup that no node has taken over yet.
+const BACKUP: &str = "backup";
 
 /// The folder, held until dropped.
 #[derive(Debug)]
@@ -63,6 +69,30 @@ impl Folder {
         let folder = Self { path: path.to_owned(), new, lock };
         folder.mend_modes()?;
         Ok(folder)
+    }
+
+    /// Makes a folder for a copy, with this key that seals tokens. Until `finish` no node can be started from it, and then
+    /// only one that knows that it is a copy.
+    pub(super) fn begin_copy(path: &Path, key: &[u8; 32]) -> Result<Self, StoreError> {
+        let folder = Self::open(path)?;
+        folder.write_whole("format", UNFINISHED)?;
+        folder.write_whole("seal.key", key)?;
+        folder.write_whole(BACKUP, b"made by `ymp backup`: start it with `ymp serve --restored`\n")?;
+        Ok(folder)
+    }
+
+    /// Whether it is a backup that no node has taken over yet.
+    pub(super) fn is_backup(&self) -> bool {
+        self.path.join(BACKUP).exists()
+    }
+
+    /// A node has taken it over.
+    pub(super) fn take_over(&self) -> Result<(), StoreError> {
+        let path = self.path.join(BACKUP);
+        match fs::remove_file(&path).and_then(|()| File::open(&self.path)?.sync_all()) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(io("removing", &path)(cause)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -119,7 +149,7 @@ impl Folder {
 
     /// Makes every file below 0600 and every folder below 0700.
     fn mend_modes(&self) -> Result<(), StoreError> {
-        for name in ["lock", "format", "seal.key", "db"] {
+        for name in ["lock", "format", "seal.key", BACKUP, "db"] {
             let path = self.path.join(name);
             if path.exists() {
                 mend(&path).map_err(io("setting the modes of", &path))?;
@@ -137,10 +167,15 @@ impl Folder {
 
     /// Bytes that are free for us.
     pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
-        let stat = rustix::fs::statvfs(&self.path)
-            .map_err(|cause| io("asking for the free space of", &self.path)(io::Error::from(cause)))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_bytes(&self.path)
     }
+}
+
+/// Bytes that are free for us where `path` lies.
+pub(super) fn free_bytes(path: &Path) -> Result<u64, StoreError> {
+    let stat = rustix::fs::statvfs(path)
+        .map_err(|cause| io("asking for the free space of", path)(io::Error::from(cause)))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Whether there is a format file; an error where it names a format that we do not know.
@@ -151,6 +186,9 @@ fn check_format(path: &Path) -> Result<bool, StoreError> {
         Err(cause) => return Err(io("reading", path)(cause)),
     };
     let found = text.trim().parse::<u32>();
+    if text.as_bytes() == UNFINISHED {
+        return Err(StoreError::Damaged("it is a backup that was never finished".into()));
+    }
     let found = found.map_err(|_| StoreError::Damaged("the file format holds no number".into()))?;
     if found > FORMAT { Err(StoreError::Newer { found, known: FORMAT }) } else { Ok(true) }
 }

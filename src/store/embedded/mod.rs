@@ -8,6 +8,7 @@
 //! - Nothing expires by a clock that is not believed: after a jump, or a start far from the last time seen, for an hour.
 //! - Tokens are sealed; every file is readable by its owner only. Opening sets the process's umask to 0077.
 
+mod backup;
 mod clock;
 mod disk;
 mod folder;
@@ -34,7 +35,7 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Figures, Settings, Store, StoreError,
+    Backup, Figures, Settings, Store, StoreError,
     engine::{
         Engine, codec,
         index::Index,
@@ -96,6 +97,7 @@ impl Embedded {
             now,
             last_seen,
             folder,
+            copying: Mutex::new(()),
             faults: AtomicU8::new(0),
             commits: AtomicU64::new(0),
             batches: AtomicU64::new(0),
@@ -111,6 +113,20 @@ impl Embedded {
             cause: cause.to_string().into(),
         })?;
         Ok(Self { shared, queue: RwLock::new(Some(sender)), writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Whether the folder is a backup, which holds tokens as they were: `take_over` ends that.
+    #[must_use]
+    pub fn is_backup(&self) -> bool {
+        self.shared.folder.is_backup()
+    }
+
+    /// What must not be used again has been dropped: from here on it is a data folder as any other.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn take_over(&self) -> Result<(), StoreError> {
+        self.shared.folder.take_over()
     }
 
     /// For tests: the next commit fails and does not reach the disk.
@@ -202,6 +218,10 @@ impl Store for Embedded {
             window_entries: state.index.window.entries() as u64,
             window_evicted: state.index.window.evicted(),
         }
+    }
+
+    fn backup(&self, dir: &Path, go_on: &dyn Fn() -> bool) -> Result<Backup, StoreError> {
+        backup::make(&self.shared, dir, go_on)
     }
 
     fn close(&self) {

@@ -46,6 +46,8 @@ pub(super) struct Shared {
     /// As found at open.
     pub(super) last_seen: Option<Wall>,
     pub(super) folder: Folder,
+    /// Held while a backup is made: one at a time.
+    pub(super) copying: Mutex<()>,
     pub(super) faults: AtomicU8,
     pub(super) commits: AtomicU64,
     pub(super) batches: AtomicU64,

@@ -207,9 +207,14 @@ impl Node {
 
     /// Starts the process and waits until it is ready.
     pub(crate) async fn start(&mut self) {
+        self.start_with(&[]).await;
+    }
+
+    /// The same with more arguments.
+    pub(crate) async fn start_with(&mut self, arguments: &[&str]) {
         assert!(self.child.is_none(), "{} runs already", self.host);
         self.write_config();
-        let mut child = self.spawn();
+        let mut child = self.spawn(arguments);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::task::spawn_blocking(move || lines.next());
         self.child = Some(child);
@@ -259,11 +264,12 @@ impl Node {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    fn spawn(&self) -> Child {
+    fn spawn(&self, arguments: &[&str]) -> Child {
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         self.command()
             .args(["serve", "--config"])
             .arg(self.config())
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(log)
             .stdin(Stdio::null())
