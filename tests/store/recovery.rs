@@ -39,9 +39,18 @@ fn a_folder_of_a_newer_version_is_left_alone() {
     let house = House::embedded();
     house.store().close();
     fs::write(house.dir().join("format"), "7\n").unwrap();
-    assert!(matches!(open(house.dir(), settings(), &clock()), Err(StoreError::Newer { found: 7, known: 1 })));
+    assert!(matches!(open(house.dir(), settings(), &clock()), Err(StoreError::Newer { found: 7, known: 2 })));
     fs::write(house.dir().join("format"), "seven").unwrap();
     assert!(matches!(open(house.dir(), settings(), &clock()), Err(StoreError::Damaged(_))));
+}
+
+#[test]
+fn a_folder_of_an_earlier_version_is_opened_and_says_from_then_on_that_it_is_ours() {
+    let house = House::embedded();
+    house.store().close();
+    fs::write(house.dir().join("format"), "1\n").unwrap();
+    open(house.dir(), settings(), &clock()).unwrap().close();
+    assert_eq!(fs::read_to_string(house.dir().join("format")).unwrap(), "2\n");
 }
 
 #[test]

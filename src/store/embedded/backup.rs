@@ -26,7 +26,10 @@ use super::{
 };
 use crate::store::{
     Backup, StoreError,
-    engine::kv::{Change, Kv as _, Space},
+    engine::{
+        bundle,
+        kv::{Change, Kv as _, Space},
+    },
 };
 
 /// Bytes of keys and values in one commit of the copy.
@@ -162,7 +165,7 @@ impl Copy<'_> {
         self.bytes += bytes;
         self.made.bytes += bytes as u64;
         match space {
-            Space::Inbox => self.made.inbox += 1,
+            Space::Inbox => self.made.inbox += bundle::messages_in(value),
             Space::Outbox => self.made.outbox += 1,
             Space::Dead => self.made.dead += 1,
             Space::Seen | Space::Status | Space::Ended | Space::Small => {}

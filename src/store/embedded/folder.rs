@@ -23,8 +23,9 @@ use rustix::{fs::Mode, process::umask};
 
 use crate::store::StoreError;
 
-/// The newest format that this program reads, and the one that it writes.
-const FORMAT: u32 = 1;
+/// The newest format that this program reads, and the one that it writes: 2 has several messages under one key
+/// (`engine::bundle`), and reads what 1 wrote.
+const FORMAT: u32 = 2;
 
 /// What a `format` says while a copy is being written: no version reads it.
 const UNFINISHED: &[u8] = b"an unfinished backup\n";
@@ -37,6 +38,8 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Whether the folder was made, and never finished or never used, before this.
     new: bool,
+    /// Whether an earlier format is to be named a new one: what is written from here on an earlier program cannot read.
+    older: bool,
     lock: File,
 }
 
@@ -65,8 +68,9 @@ impl Folder {
             }
             Err(fs::TryLockError::Error(cause)) => return Err(io("locking", &lock_path)(cause)),
         }
-        let new = !check_format(&path.join("format"))?;
-        let folder = Self { path: path.to_owned(), new, lock };
+        let format = check_format(&path.join("format"))?;
+        let (new, older) = (format.is_none(), format.is_some_and(|format| format < FORMAT));
+        let folder = Self { path: path.to_owned(), new, older, lock };
         folder.mend_modes()?;
         Ok(folder)
     }
@@ -126,9 +130,9 @@ impl Folder {
 
     /// Marks the folder as complete, in our format.
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
-        if self.new {
+        if self.new || self.older {
             self.write_whole("format", format!("{FORMAT}\n").as_bytes())?;
-            self.new = false;
+            (self.new, self.older) = (false, false);
         }
         self.mend_modes()
     }
@@ -178,11 +182,11 @@ pub(super) fn free_bytes(path: &Path) -> Result<u64, StoreError> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Whether there is a format file; an error where it names a format that we do not know.
-fn check_format(path: &Path) -> Result<bool, StoreError> {
+/// The format that the file names, where there is one; an error where we do not know it.
+fn check_format(path: &Path) -> Result<Option<u32>, StoreError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(io("reading", path)(cause)),
     };
     let found = text.trim().parse::<u32>();
@@ -190,7 +194,7 @@ fn check_format(path: &Path) -> Result<bool, StoreError> {
         return Err(StoreError::Damaged("it is a backup that was never finished".into()));
     }
     let found = found.map_err(|_| StoreError::Damaged("the file format holds no number".into()))?;
-    if found > FORMAT { Err(StoreError::Newer { found, known: FORMAT }) } else { Ok(true) }
+    if found > FORMAT { Err(StoreError::Newer { found, known: FORMAT }) } else { Ok(Some(found)) }
 }
 
 /// Random bytes.

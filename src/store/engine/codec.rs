@@ -4,10 +4,10 @@
 //! one that this program does not know is `Damaged`, as is one that ends too early. Layouts of version 1:
 //!
 //! ```text
-//! inbox    received u64 | from text | the message
+//! inbox    received u64 | from text | the message         several: `bundle`
 //! outbox   queued u64 | expires u64 | id text | the message
 //! dead     id text | the message
-//! seen     hash 16 | peer u32 | received u64 | content u64
+//! seen     hash 16 | peer u32 | received u64 | content u64    several: `bundle`
 //! status   content 32 | state u8 | place u64 | tries-before u64 | attempts u64 | queued u64 | ended u64+1 or 0
 //!          | host text | protocol text | service text | last error text, where there is one
 //! small    a number, or JSON
@@ -127,6 +127,7 @@ pub(crate) fn damaged(space: Space, key: &[u8]) -> StoreError {
 }
 
 /// Writes a value.
+#[derive(Debug, Default)]
 pub(crate) struct Put(pub(crate) Vec<u8>);
 
 impl Put {
@@ -136,7 +137,7 @@ impl Put {
         Self(bytes)
     }
 
-    fn bare(start: Vec<u8>) -> Self {
+    pub(crate) fn bare(start: Vec<u8>) -> Self {
         Self(start)
     }
 
@@ -165,8 +166,12 @@ pub(crate) struct Take<'a>(&'a [u8]);
 
 impl<'a> Take<'a> {
     pub(crate) fn new(value: &'a [u8]) -> Option<Self> {
+        Self::of(value, VERSION)
+    }
+
+    pub(crate) fn of(value: &'a [u8], layout: u8) -> Option<Self> {
         let (version, rest) = value.split_first()?;
-        (*version == VERSION).then_some(Self(rest))
+        (*version == layout).then_some(Self(rest))
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -183,11 +188,15 @@ impl<'a> Take<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
-        let length = usize::from(u16::from_be_bytes(self.array()?));
+    pub(crate) fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(head).ok()
+        Some(head)
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        let length = usize::from(u16::from_be_bytes(self.array()?));
+        std::str::from_utf8(self.slice(length)?).ok()
     }
 
     pub(crate) fn rest(self) -> &'a [u8] {
@@ -203,14 +212,6 @@ pub(crate) struct Arrived<'a> {
 }
 
 impl<'a> Arrived<'a> {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut put = Put::new(10 + self.from.len() + self.raw.len());
-        put.u64(self.received.0);
-        put.text(self.from);
-        put.bytes(self.raw);
-        put.0
-    }
-
     pub(crate) fn decode(value: &'a [u8]) -> Option<Self> {
         let mut take = Take::new(value)?;
         Some(Self { received: Wall(take.u64()?), from: take.text()?, raw: take.rest() })

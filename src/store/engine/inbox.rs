@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{
-    codec::{Arrived, Put, Take, app_key, damaged, place, split_place},
+    bundle,
+    codec::{self, Arrived, Put, Take, app_key, damaged, place},
     index::Slot,
     job::{Step, Task},
     kv::{Kv, Space},
-    txn::{CHUNK, Txn, inbox_entry},
+    txn::{CHUNK, Txn},
     vault,
 };
 use crate::{
     store::StoreError,
     wire::{
         cursor::Cursor,
+        host::PeerHost,
         packet::ServiceKey,
         record::{Appended, InboxBatch, InboxEntry},
         time::Wall,
@@ -44,12 +46,9 @@ impl Task for Append {
                     }
                     continue;
                 }
-                let (received, raw) = (self.0.received, item.raw.clone());
+                let received = self.0.received;
                 txn.see(mark, peer, received, content);
-                txn.deliver(
-                    &item.service,
-                    &InboxEntry { cursor: Cursor(0), received, from: from.clone(), raw },
-                );
+                txn.deliver(&item.service, &Arrived { received, from: from.as_str(), raw: &item.raw });
                 answer.kept += 1;
             }
         }
@@ -101,27 +100,33 @@ impl Task for Trim {
     fn plan(&self, txn: &mut Txn<'_>, so_far: u64) -> Result<Step<u64>, StoreError> {
         let Some(slot) = txn.slot(&self.service) else { return Ok(Step::Done(so_far)) };
         let read_by_all = self.read_by_all(txn, slot)?;
-        let (mut gone, mut unread) = (Vec::new(), so_far);
-        let (first, end) = (place(slot.number, slot.low.saturating_add(1)), place(slot.number, u64::MAX));
+        let (mut gone, mut low, mut count, mut unread) = (Vec::new(), None, 0, so_far);
+        let from = slot.low.saturating_add(1);
+        let (first, end) = (place(slot.number, from), place(slot.number, u64::MAX));
         txn.scan(Space::Inbox, &first, &end, &mut |key, value| {
-            let cursor =
-                split_place(key).map(|(_, cursor)| cursor).ok_or_else(|| damaged(Space::Inbox, key))?;
-            let received = Arrived::decode(value).ok_or_else(|| damaged(Space::Inbox, key))?.received;
-            let read = read_by_all.is_some_and(|floor| cursor <= floor.0);
-            if !read && received >= self.keep_from {
-                return Ok(false);
+            let whole = bundle::each_message(key, value, &mut |cursor, arrived| {
+                if cursor < from {
+                    return Ok(true);
+                }
+                let read = read_by_all.is_some_and(|floor| cursor <= floor.0);
+                if !read && arrived.received >= self.keep_from {
+                    return Ok(false);
+                }
+                // Where no app is entitled, none has left it unread.
+                unread += u64::from(!read && read_by_all.is_some());
+                (low, count) = (Some(cursor), count + 1);
+                Ok(true)
+            })?;
+            if whole {
+                gone.push(key.to_vec());
             }
-            // Where no app is entitled, none has left it unread.
-            unread += u64::from(!read && read_by_all.is_some());
-            gone.push(cursor);
-            Ok(gone.len() < CHUNK)
+            Ok(whole && count < CHUNK)
         })?;
-        let Some(low) = gone.last().copied() else { return Ok(Step::Done(unread)) };
-        let full = gone.len() == CHUNK;
-        gone.into_iter().for_each(|cursor| txn.remove(Space::Inbox, place(slot.number, cursor)));
+        let Some(low) = low else { return Ok(Step::Done(unread)) };
+        gone.into_iter().for_each(|key| txn.remove(Space::Inbox, key));
         // With the last cursor: it is never given again, even when nothing is left that shows it.
         txn.write_slot(&self.service, Slot { low, ..slot });
-        Ok(if full { Step::More(unread) } else { Step::Done(unread) })
+        Ok(if count < CHUNK { Step::Done(unread) } else { Step::More(unread) })
     }
 }
 
@@ -150,20 +155,27 @@ pub(crate) fn read(
     if max == 0 || after >= slot.last {
         return Ok(entries);
     }
-    kv.scan(
-        Space::Inbox,
-        &place(slot.number, after + 1),
-        &place(slot.number, u64::MAX),
-        &mut |key, value| {
-            let entry = inbox_entry(key, value)?;
-            bytes = bytes.saturating_add(entry.raw.len());
+    let (first, end) = (place(slot.number, after + 1), place(slot.number, u64::MAX));
+    let mut sender: Option<PeerHost> = None;
+    kv.scan(Space::Inbox, &first, &end, &mut |key, value| {
+        bundle::each_message(key, value, &mut |cursor, arrived| {
+            if cursor <= after {
+                return Ok(true);
+            }
+            bytes = bytes.saturating_add(arrived.raw.len());
             if !entries.is_empty() && bytes > bytes_max {
                 return Ok(false);
             }
-            entries.push(entry);
+            let from = match sender.take().filter(|sender| sender.as_str() == arrived.from) {
+                Some(sender) => sender,
+                None => PeerHost::parse(arrived.from).map_err(|_| damaged(Space::Inbox, key))?,
+            };
+            sender = Some(from.clone());
+            let raw = codec::owned(arrived.raw);
+            entries.push(InboxEntry { cursor: Cursor(cursor), received: arrived.received, from, raw });
             Ok(entries.len() < max)
-        },
-    )?;
+        })
+    })?;
     Ok(entries)
 }
 

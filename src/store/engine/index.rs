@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
+    bundle,
     codec::{self, Queued, Small, Take, damaged, place, small_range, split_at, split_place},
     kv::{Kv, Space},
     queues::{QueueChange, Queues},
@@ -76,10 +77,9 @@ impl Index {
     }
 
     fn read_window(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        each_at(kv, Space::Seen, |arrival, key, value| {
-            let seen = Sighting::decode(arrival, value).ok_or_else(|| damaged(Space::Seen, key))?;
-            self.window.insert(seen);
-            Ok(())
+        kv.scan(Space::Seen, &[0; 8], &[0xff; 8], &mut |key, value| {
+            self.window.insert(&bundle::read_sightings(key, value)?);
+            Ok(true)
         })
     }
 
@@ -98,10 +98,10 @@ impl Index {
     }
 
     fn read_dead(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
-        each_at(kv, Space::Dead, |at, _, _| {
-            self.death = self.death.max(at);
+        kv.scan(Space::Dead, &[0; 8], &[0xff; 8], &mut |key, _| {
+            self.death = self.death.max(split_at(key).ok_or_else(|| damaged(Space::Dead, key))?);
             self.dead += 1;
-            Ok(())
+            Ok(true)
         })
     }
 
@@ -110,7 +110,7 @@ impl Index {
         self.window.swept(effects.swept);
         self.slots.extend(effects.slots);
         self.peers.extend(effects.peers);
-        effects.sightings.into_iter().for_each(|seen| self.window.insert(seen));
+        effects.sightings.chunks(bundle::SIGHTINGS).for_each(|run| self.window.insert(run));
         effects.queue.into_iter().for_each(|change| self.queues.apply(change));
         self.seq = self.seq.max(effects.seq);
         self.death = self.death.max(effects.death);
@@ -123,17 +123,6 @@ impl Index {
         let reach = u64::try_from(settings.dedupe.as_millis()).unwrap_or(u64::MAX);
         self.window.expire(Wall(now.0.saturating_sub(reach)));
     }
-}
-
-fn each_at(
-    kv: &dyn Kv,
-    space: Space,
-    mut each: impl FnMut(u64, &[u8], &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    kv.scan(space, &[0; 8], &[0xff; 8], &mut |key, value| {
-        let at = split_at(key).ok_or_else(|| damaged(space, key))?;
-        each(at, key, value).map(|()| true)
-    })
 }
 
 /// A number of the store's own; 0 where there is none yet.

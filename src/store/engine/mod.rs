@@ -9,6 +9,7 @@
 //! An engine implements `Engine` and gets the three traits from here; so all engines keep the same promise in the same
 //! words, and differ only in what a crash leaves.
 
+pub(crate) mod bundle;
 pub(crate) mod codec;
 pub(crate) mod inbox;
 pub(crate) mod index;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::{
     codec::{
-        self, Fallen, Known, Put, Queued, damaged, ended_key, place, split_at, status_key, status_key_of,
+        self, Arrived, Fallen, Known, Put, Queued, damaged, ended_key, place, split_at, status_key,
+        status_key_of,
     },
     job::{Step, Task},
     kv::Space,
@@ -16,11 +17,8 @@ use super::{
 use crate::{
     store::StoreError,
     wire::{
-        cursor::Cursor,
         host::PeerHost,
-        record::{
-            Accepted, InboxEntry, MessageState, MessageStatus, OutboxBatch, OutboxItem, Seq, Settlement,
-        },
+        record::{Accepted, MessageState, MessageStatus, OutboxBatch, OutboxItem, Seq, Settlement},
         time::Wall,
     },
 };
@@ -85,8 +83,7 @@ fn keep(txn: &mut Txn<'_>, item: &OutboxItem, queued: Wall) {
         },
     };
     if let Some(service) = &item.own {
-        let (from, raw) = (item.host.clone(), item.raw.clone());
-        txn.deliver(service, &InboxEntry { cursor: Cursor(0), received: queued, from, raw });
+        txn.deliver(service, &Arrived { received: queued, from: item.host.as_str(), raw: &item.raw });
         known.status.ended = Some(queued);
         note_end(txn, queued, &item.id);
     } else {

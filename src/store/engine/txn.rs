@@ -3,10 +3,11 @@
 //! Nothing here touches the disk for writing or the index. Dropping it undoes it; that is how a failed commit takes
 //! back its window entries, its numbers and its counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    codec::{self, Put, Small, place, service_key, small},
+    bundle,
+    codec::{self, Put, Small, service_key, small},
     index::{Effects, Index, Slot},
     kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
     seal::Seal,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     store::StoreError,
-    wire::{cursor::Cursor, host::PeerHost, packet::ServiceKey, record::InboxEntry, time::Wall},
+    wire::{host::PeerHost, packet::ServiceKey, time::Wall},
 };
 
 /// Entries that one commit deletes for trimming, pruning or sweeping: some milliseconds of work, so that nobody waits.
@@ -28,7 +29,9 @@ pub(crate) struct Txn<'a> {
     changes: Vec<Change>,
     /// Where in `changes` a key that may be read again was changed last.
     overlay: BTreeMap<(Space, Vec<u8>), usize>,
-    marks: BTreeMap<Mark, u64>,
+    marks: HashMap<Mark, u64>,
+    /// Messages for inboxes that are not among the changes yet, by the inbox's number, which says where they end.
+    messages: HashMap<u32, (u64, bundle::Messages)>,
     /// Changes whose keys are known to fit.
     checked: usize,
     pub(crate) effects: Effects,
@@ -38,12 +41,25 @@ impl<'a> Txn<'a> {
     /// Opens one; what has left the window of repeats is deleted with it.
     pub(crate) fn new(kv: &'a dyn Kv, index: &'a Index, seal: &'a Seal) -> Self {
         let effects = Effects { seq: index.seq, death: index.death, ..Effects::default() };
-        let (overlay, marks) = (BTreeMap::new(), BTreeMap::new());
-        Self { kv, index, seal, changes: Vec::new(), overlay, marks, checked: 0, effects }
+        Self {
+            kv,
+            index,
+            seal,
+            changes: Vec::new(),
+            overlay: BTreeMap::new(),
+            marks: HashMap::new(),
+            messages: HashMap::new(),
+            checked: 0,
+            effects,
+        }
     }
 
     /// What is to be committed, and what follows from it. Housekeeping rides along, and is no reason to commit.
     pub(crate) fn finish(mut self) -> (Vec<Change>, Effects) {
+        for (inbox, (last, messages)) in &mut self.messages {
+            self.changes.extend(messages.close(*inbox, *last));
+        }
+        self.changes.extend(self.effects.sightings.chunks(bundle::SIGHTINGS).filter_map(bundle::sightings));
         if !self.changes.is_empty() {
             let stale = self.index.window.stale(CHUNK);
             self.effects.swept = stale.len();
@@ -62,11 +78,6 @@ impl<'a> Txn<'a> {
         }
         self.checked = self.changes.len();
         Ok(())
-    }
-
-    /// Writes a key that nothing in this commit reads.
-    pub(crate) fn put_blind(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
-        self.changes.push(Change { space, key, value: Some(value) });
     }
 
     /// Writes a key.
@@ -162,12 +173,21 @@ impl<'a> Txn<'a> {
     }
 
     /// Puts a message at the end of an inbox.
-    pub(crate) fn deliver(&mut self, service: &ServiceKey, entry: &InboxEntry) {
-        let mut slot = self.slot_or_new(service);
+    pub(crate) fn deliver(&mut self, service: &ServiceKey, arrived: &codec::Arrived<'_>) {
+        let slot = match self.effects.slots.get_mut(service) {
+            Some(slot) => slot,
+            None => {
+                let slot = self.slot_or_new(service);
+                self.effects.slots.entry(service.clone()).or_insert(slot)
+            }
+        };
         slot.last += 1;
-        let arrived = codec::Arrived { received: entry.received, from: entry.from.as_str(), raw: &entry.raw };
-        self.put_blind(Space::Inbox, place(slot.number, slot.last), arrived.encode());
-        self.effects.slots.insert(service.clone(), slot);
+        let (last, messages) = self.messages.entry(slot.number).or_default();
+        *last = slot.last;
+        messages.push(arrived);
+        if messages.is_full() {
+            self.changes.extend(messages.close(slot.number, slot.last));
+        }
     }
 
     /// The content hash of a message that came before, on disk or in this commit.
@@ -179,25 +199,7 @@ impl<'a> Txn<'a> {
     /// Remembers a message.
     pub(crate) fn see(&mut self, mark: Mark, peer: u32, received: Wall, content: u64) {
         let arrival = self.index.window.last_arrival() + self.effects.sightings.len() as u64 + 1;
-        let seen = Sighting { arrival, mark, peer, received, content };
-        self.put_blind(Space::Seen, arrival.to_be_bytes().to_vec(), seen.encode());
         self.marks.insert(mark, content);
-        self.effects.sightings.push(seen);
+        self.effects.sightings.push(Sighting { arrival, mark, peer, received, content });
     }
-}
-
-/// A message in an inbox, read.
-pub(crate) fn inbox_entry(key: &[u8], value: &[u8]) -> Result<InboxEntry, StoreError> {
-    let read = || {
-        let (_, cursor) = codec::split_place(key)?;
-        let arrived = codec::Arrived::decode(value)?;
-        let from = PeerHost::parse(arrived.from).ok()?;
-        Some(InboxEntry {
-            cursor: Cursor(cursor),
-            received: arrived.received,
-            from,
-            raw: codec::owned(arrived.raw),
-        })
-    };
-    read().ok_or_else(|| codec::damaged(Space::Inbox, key))
 }

@@ -1,8 +1,11 @@
 //! The window of repeats: which messages of which host have come lately.
 //!
 //! In memory, since an index of random keys on disk would cost several times the append itself; on disk only a list in
-//! order of arrival, from which it is built at start. An entry takes about 50 bytes: a keyed 128-bit hash of host and
+//! order of arrival, from which it is built at start. An entry takes about 60 bytes: a keyed 128-bit hash of host and
 //! id, which strangers cannot make collide, a 64-bit hash of the content, and its place in its peer's queue.
+//!
+//! On disk entries lie in runs, as they came with one commit. A run is deleted when all of it has left; until then what has
+//! left of it comes back with a restart, and leaves again by the same bounds.
 //!
 //! Bounds: an age; entries per peer, whose own oldest goes first; entries in all, where the oldest of the peer with the
 //! most entries goes first. So a flood by one peer costs that peer's memory of itself and nobody else's.
@@ -10,7 +13,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
-use std::hash::Hasher as _;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::codec::{Put, Take};
 use crate::{
@@ -37,17 +40,14 @@ pub(crate) struct Sighting {
 }
 
 impl Sighting {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut put = Put::new(44);
+    pub(crate) fn write(&self, put: &mut Put) {
         self.mark.iter().for_each(|half| put.u64(*half));
         put.u32(self.peer);
         put.u64(self.received.0);
         put.u64(self.content);
-        put.0
     }
 
-    pub(crate) fn decode(arrival: u64, value: &[u8]) -> Option<Self> {
-        let mut take = Take::new(value)?;
+    pub(crate) fn read(arrival: u64, take: &mut Take<'_>) -> Option<Self> {
         let mark = [take.u64()?, take.u64()?];
         Some(Self { arrival, mark, peer: take.u32()?, received: Wall(take.u64()?), content: take.u64()? })
     }
@@ -82,12 +82,48 @@ struct Place {
     arrival: u64,
 }
 
+/// Entries that lie together on disk, under the arrival of the last of them.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    last: u64,
+    /// How many of them are in the window.
+    live: u32,
+}
+
+/// What is known of a message by its mark.
+#[derive(Clone, Copy, Debug)]
+struct Content {
+    hash: u64,
+    arrival: u64,
+}
+
+/// Marks are keyed hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not called for a mark, which is two numbers.
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 ^= half;
+    }
+}
+
 /// The window.
 pub(crate) struct Window {
     pub(crate) key: HashKey,
     per_peer: usize,
     total: usize,
-    contents: HashMap<Mark, u64>,
+    contents: HashMap<Mark, Content, BuildHasherDefault<AsItIs>>,
+    /// In order; those that have left stay as long as an older one has not.
+    runs: VecDeque<Run>,
     queues: HashMap<u32, VecDeque<Place>>,
     /// Peers by number of entries.
     sizes: BTreeSet<(usize, u32)>,
@@ -95,7 +131,7 @@ pub(crate) struct Window {
     ages: VecDeque<(u64, Wall)>,
     last_arrival: u64,
     evicted: u64,
-    /// Arrivals to be deleted on disk with the next commit.
+    /// Runs to be deleted on disk with the next commit, by the arrival of their last.
     stale: Vec<u64>,
 }
 
@@ -105,7 +141,8 @@ impl Window {
             key,
             per_peer: settings.dedupe_per_peer.max(1),
             total: settings.dedupe_total.max(1),
-            contents: HashMap::new(),
+            contents: HashMap::default(),
+            runs: VecDeque::new(),
             queues: HashMap::new(),
             sizes: BTreeSet::new(),
             ages: VecDeque::new(),
@@ -117,7 +154,7 @@ impl Window {
 
     /// The content hash of a message that has come before.
     pub(crate) fn find(&self, mark: &Mark) -> Option<u64> {
-        self.contents.get(mark).copied()
+        self.contents.get(mark).map(|content| content.hash)
     }
 
     pub(crate) fn last_arrival(&self) -> u64 {
@@ -132,7 +169,7 @@ impl Window {
         self.evicted
     }
 
-    /// Arrivals that left the window and still lie on disk, oldest first.
+    /// Runs that left the window and still lie on disk, by the arrival of their last.
     pub(crate) fn stale(&self, max: usize) -> &[u64] {
         &self.stale[..self.stale.len().min(max)]
     }
@@ -142,12 +179,18 @@ impl Window {
         self.stale.drain(..count.min(self.stale.len()));
     }
 
-    /// Takes an entry that is on disk; what exceeds the bounds leaves.
-    pub(crate) fn insert(&mut self, seen: Sighting) {
+    /// Takes a run that is on disk; what exceeds the bounds leaves.
+    pub(crate) fn insert(&mut self, run: &[Sighting]) {
+        let Some(last) = run.last().map(|seen| seen.arrival) else { return };
+        let live = u32::try_from(run.len()).unwrap_or(u32::MAX);
+        self.runs.push_back(Run { last, live });
+        run.iter().for_each(|seen| self.insert_one(seen));
+    }
+
+    fn insert_one(&mut self, seen: &Sighting) {
         self.last_arrival = self.last_arrival.max(seen.arrival);
-        if self.contents.insert(seen.mark, seen.content).is_some() {
-            return self.stale.push(seen.arrival);
-        }
+        // Where the message is known it had left before the restart, and came again: the later one counts.
+        self.contents.insert(seen.mark, Content { hash: seen.content, arrival: seen.arrival });
         let newest = self.ages.back().map_or(Wall(0), |age| age.1);
         if seen.received.0 >= newest.0.saturating_add(MARK_MS) || self.ages.is_empty() {
             self.ages.push_back((seen.arrival, seen.received));
@@ -175,14 +218,29 @@ impl Window {
     fn drop_oldest(&mut self, peer: u32) {
         let Some(queue) = self.queues.get_mut(&peer) else { return };
         self.sizes.remove(&(queue.len(), peer));
-        if let Some(place) = queue.pop_front() {
-            self.contents.remove(&place.mark);
-            self.stale.push(place.arrival);
-        }
+        let place = queue.pop_front();
         if queue.is_empty() {
             self.queues.remove(&peer);
         } else {
             self.sizes.insert((queue.len(), peer));
+        }
+        let Some(place) = place else { return };
+        if self.contents.get(&place.mark).is_some_and(|content| content.arrival == place.arrival) {
+            self.contents.remove(&place.mark);
+        }
+        self.leave(place.arrival);
+    }
+
+    /// An entry of a run has left.
+    fn leave(&mut self, arrival: u64) {
+        let at = self.runs.partition_point(|run| run.last < arrival);
+        let Some(run) = self.runs.get_mut(at) else { return };
+        run.live = run.live.saturating_sub(1);
+        if run.live == 0 {
+            self.stale.push(run.last);
+        }
+        while self.runs.front().is_some_and(|run| run.live == 0) {
+            self.runs.pop_front();
         }
     }
 
@@ -228,10 +286,9 @@ mod tests {
     #[test]
     fn a_peer_over_its_bound_loses_its_own_oldest() {
         let mut window = window(2, 100);
-        window.insert(seen(1, 1, 0));
-        window.insert(seen(2, 2, 0));
-        window.insert(seen(3, 1, 0));
-        window.insert(seen(4, 1, 0));
+        for (arrival, peer) in [(1, 1), (2, 2), (3, 1), (4, 1)] {
+            window.insert(&[seen(arrival, peer, 0)]);
+        }
         assert_eq!((window.find(&[1, 0]), window.find(&[2, 0])), (None, Some(2)));
         assert_eq!((window.stale(9), window.evicted()), (&[1][..], 1));
     }
@@ -241,7 +298,7 @@ mod tests {
     fn over_the_total_the_largest_peer_loses_its_oldest() {
         let mut window = window(100, 4);
         for (arrival, peer) in [(1, 1), (2, 2), (3, 2), (4, 2), (5, 1)] {
-            window.insert(seen(arrival, peer, 0));
+            window.insert(&[seen(arrival, peer, 0)]);
         }
         assert_eq!((window.entries(), window.find(&[2, 0]), window.find(&[1, 0])), (4, None, Some(1)));
     }
@@ -250,7 +307,7 @@ mod tests {
     fn what_is_too_old_leaves_and_counts_as_no_eviction() {
         let mut window = window(100, 100);
         for arrival in 1..=10 {
-            window.insert(seen(arrival, 1, arrival * 2000));
+            window.insert(&[seen(arrival, 1, arrival * 2000)]);
         }
         window.expire(Wall(9000));
         assert_eq!((window.find(&[4, 0]), window.find(&[5, 0]), window.evicted()), (None, Some(5), 0));
@@ -260,9 +317,28 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_reads_back_as_it_was_written() {
-        let entry = seen(7, 3, 11);
-        let read = Sighting::decode(7, &entry.encode()).unwrap();
-        assert_eq!((read.mark, read.peer, read.received, read.content), ([7, 0], 3, Wall(11), 7));
+    fn a_run_is_deleted_when_all_of_it_has_left() {
+        let mut window = window(2, 100);
+        window.insert(&[seen(1, 1, 0), seen(2, 2, 0), seen(3, 1, 0)]);
+        window.insert(&[seen(4, 1, 0), seen(5, 1, 0)]);
+        assert_eq!((window.find(&[3, 0]), window.stale(9)), (None, &[][..]), "2 is still there");
+        window.insert(&[seen(6, 1, 0), seen(7, 1, 0)]);
+        assert_eq!(window.stale(9), &[5]);
+        window.insert(&[seen(8, 2, 0), seen(9, 2, 0)]);
+        assert_eq!(window.stale(9), &[5, 3]);
+        assert_eq!(window.runs.len(), 2, "what has left is not kept");
+    }
+
+    #[test]
+    fn of_a_message_that_comes_back_twice_the_later_one_counts() {
+        let mut window = window(2, 100);
+        let again = Sighting { mark: [1, 0], ..seen(3, 1, 0) };
+        window.insert(&[seen(1, 1, 0)]);
+        window.insert(&[seen(2, 1, 0)]);
+        window.insert(&[again]);
+        assert_eq!((window.find(&[1, 0]), window.stale(9)), (Some(3), &[1][..]));
+        window.insert(&[seen(4, 1, 0)]);
+        window.insert(&[seen(5, 1, 0)]);
+        assert_eq!(window.find(&[1, 0]), None);
     }
 }
