@@ -2,8 +2,8 @@
 //!
 //! - A connection over a bound is closed at once and counted; one whose handshake fails or takes too long, too.
 //! - An accept() that fails never ends the loop: it is tried again after a pause.
-//! - When the node stops, no more is accepted, every connection is told to finish, and what is not done when the drain
-//!   time is over is dropped. The functions return then.
+//! - When the node stops, its port is closed, every connection is told to finish, and what is not done when the drain time
+//!   is over is dropped. The functions return then, and answer how many connections those were.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
@@ -48,9 +48,9 @@ pub async fn serve_peers<H: Handler>(
     settings: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stopping: Stopping,
-) {
+) -> usize {
     let shares = shares(&settings.load());
-    accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
+    accept_all(listener, &settings, stopping.clone(), |stream, address, settings| {
         let share = take_one(&shares, &settings, address, &metrics)?;
         metrics.connections_in.up();
         let acceptor = TlsAcceptor::from(tls.load_full());
@@ -68,7 +68,7 @@ pub async fn serve_peers<H: Handler>(
             drop::<Share>(share);
         })
     })
-    .await;
+    .await
 }
 
 /// Serves plain HTTP/1.1 until asked to stop: local apps, or the host information alone.
@@ -78,9 +78,9 @@ pub async fn serve_local<H: Handler>(
     settings: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stopping: Stopping,
-) {
+) -> usize {
     let shares = shares(&settings.load());
-    accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
+    accept_all(listener, &settings, stopping.clone(), |stream, address, settings| {
         let share = take_one(&shares, &settings, address, &metrics)?;
         let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
@@ -89,16 +89,18 @@ pub async fn serve_local<H: Handler>(
             drop::<Share>(share);
         })
     })
-    .await;
+    .await
 }
 
-/// Accepts until asked to stop, runs what `open` makes of each connection, then waits for them within the drain time.
+/// Accepts until asked to stop, runs what `open` makes of each connection, then waits for them within the drain time. Answers
+/// how many it had to drop.
 async fn accept_all<F, C>(
-    listener: &TcpListener,
+    listener: TcpListener,
     settings: &ArcSwap<ConnectionSettings>,
     mut stopping: Stopping,
     open: F,
-) where
+) -> usize
+where
     F: Fn(TcpStream, SocketAddr, Arc<ConnectionSettings>) -> Option<C>,
     C: Future<Output = ()> + Send + 'static,
 {
@@ -129,11 +131,17 @@ async fn accept_all<F, C>(
             }
         }
     }
+    // Who comes now is refused, and does not wait for a node that goes.
+    drop(listener);
     let all = async { while running.join_next().await.is_some() {} };
-    if timeout(settings.load().drain_time, all).await.is_err() {
-        warn!(connections = running.len(), "connections are dropped: they did not finish in time");
+    // What ends within the time leaves none.
+    let _ = timeout(settings.load().drain_time, all).await;
+    let left = running.len();
+    if left > 0 {
+        warn!(connections = left, "connections are dropped: they did not finish in time");
     }
     running.shutdown().await;
+    left
 }
 
 fn shares(settings: &ConnectionSettings) -> Shares {

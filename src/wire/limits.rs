@@ -111,8 +111,12 @@ pub const STREAM_BYTES: usize = 1024 * 1024;
 pub const REQUESTS_WAITING: usize = 10_000;
 /// Names of services that do not run here and that peers send to: further ones are counted without their names.
 pub const IGNORED_SERVICES: usize = 256;
-/// When the node stops, requests in hand have this long.
+/// When the node stops, requests in hand and calls to peers have this long; what is not done then is dropped.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// ... and callers who have no request in hand have this long for the last of their answers and for closing.
+pub const LINGER_TIME: Duration = Duration::from_secs(5);
+/// From the first signal to the end of the process, whatever hangs. Twice the time for what is in hand: the rest is the store's.
+pub const STOP_TIME: Duration = Duration::from_secs(20);
 /// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.
 pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of local apps' bodies in hand, in all. Over it: 503, come back.

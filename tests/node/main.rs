@@ -38,6 +38,7 @@ mod reload;
 mod requests;
 mod sending;
 mod steering;
+mod stopping;
 mod strange_requests;
 mod versions;
 
