@@ -14,12 +14,13 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tracing::{debug, error, warn};
+use tokio_rustls::TlsAcceptor;
+use tracing::{error, warn};
 
 use super::{
     ConnectionSettings,
     connection::{self, Handler, Protocol},
+    entrance::{Entrance, take_one},
     shares::{Share, Shares},
     stop::Stopping,
 };
@@ -49,21 +50,19 @@ pub async fn serve_peers<H: Handler>(
     metrics: Arc<Metrics>,
     stopping: Stopping,
 ) -> usize {
-    let shares = shares(&settings.load());
+    let entrance = Arc::new(Entrance::new(shares(&settings.load()), metrics));
     accept_all(listener, &settings, stopping.clone(), |stream, address, settings| {
-        let share = take_one(&shares, &settings, address, &metrics)?;
-        metrics.connections_in.up();
-        let acceptor = TlsAcceptor::from(tls.load_full());
-        let (handler, metrics, stopping) = (handler.clone(), metrics.clone(), stopping.clone());
+        let (entrance, tls) = (Arc::clone(&entrance), TlsAcceptor::from(tls.load_full()));
+        let arrived = entrance.admit(address.ip().to_canonical(), &settings)?;
+        let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
             let mut stopped = stopping.clone();
             let shaken = tokio::select! {
-                shaken = shake_hands(acceptor, stream, address, &settings, &metrics) => shaken,
+                shaken = entrance.shake_hands(tls, stream, arrived, &settings) => shaken,
                 () = stopped.asked() => None,
             };
-            let Some(stream) = shaken else { return };
+            let Some((stream, from, share)) = shaken else { return };
             let protocol = Protocol::of_alpn(stream.get_ref().1.alpn_protocol());
-            let from = address.ip().to_canonical();
             connection::serve(stream, protocol, from, handler, &settings, stopping).await;
             drop::<Share>(share);
         })
@@ -81,7 +80,7 @@ pub async fn serve_local<H: Handler>(
 ) -> usize {
     let shares = shares(&settings.load());
     accept_all(listener, &settings, stopping.clone(), |stream, address, settings| {
-        let share = take_one(&shares, &settings, address, &metrics)?;
+        let share = take_one(&shares, &settings, address.ip(), &metrics)?;
         let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
             let from = address.ip().to_canonical();
@@ -146,41 +145,6 @@ where
 
 fn shares(settings: &ConnectionSettings) -> Shares {
     Shares::new(settings.connections, settings.connections_per_address)
-}
-
-//= NODE-CONF-12: per address
-/// One connection's share; `None` is over a bound, and counted.
-fn take_one(
-    shares: &Shares,
-    settings: &ConnectionSettings,
-    address: SocketAddr,
-    metrics: &Metrics,
-) -> Option<Share> {
-    shares.bound(settings.connections, settings.connections_per_address);
-    let mut share = shares.open(address.ip());
-    if share.grow(1).is_err() {
-        metrics.connections_refused.up();
-        debug!(client = %address.ip(), "connection closed: over a limit");
-        return None;
-    }
-    Some(share)
-}
-
-async fn shake_hands(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    address: SocketAddr,
-    settings: &ConnectionSettings,
-    metrics: &Metrics,
-) -> Option<TlsStream<TcpStream>> {
-    let failure = match timeout(settings.handshake_time, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(failure)) => failure.to_string(),
-        Err(_) => "took too long".to_owned(),
-    };
-    metrics.handshakes_failed.up();
-    debug!(client = %address.ip(), failure, "TLS handshake failed");
-    None
 }
 
 #[cfg(test)]

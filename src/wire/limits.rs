@@ -77,8 +77,10 @@ pub const LOBBY_HOSTS: usize = 1024;
 /// Bytes of messages that one read of an inbox, or of what is dead, brings at most, beyond the first message: what a caller can
 /// hold.
 pub const INBOX_READ_BYTES: usize = 8 * 1024 * 1024;
-/// A TLS handshake; one that takes longer is closed.
+/// A TLS handshake, with the PROXY header before it where there is one; one that takes longer is closed.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A PROXY header: the addresses of IPv6 and what haproxy can add, a name of 255 bytes among it; longer is closed.
+pub const PROXY_HEADER_BYTES_MAX: usize = 1024;
 /// From the handshake to a request's whole header, and from a header's first byte to its last; longer is closed.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A request's whole body; longer is a 408. The largest packet needs 35 KB a second.

@@ -31,6 +31,7 @@ mod moving;
 mod openapi;
 mod packets;
 mod privacy;
+mod proxied;
 mod r3;
 mod reference;
 mod refreshed;
