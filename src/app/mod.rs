@@ -59,11 +59,13 @@ mod descriptors;
 pub mod doctor;
 mod ending;
 mod live;
+mod notify;
 
 use certificates::Certificates;
 use descriptors::within_descriptors;
 use ending::{Ending, Left};
 use live::Live;
+use notify::News;
 
 pub use crate::telemetry::log::Log;
 
@@ -242,6 +244,7 @@ impl App {
             }
         };
         ready(Ready { peer: peer.1, local: local.1 });
+        notify::tell(News::Ready);
         let Signals { mut ending, hang_up } = signals;
         let stopped = async {
             //= NODE-SERVE-02: drains
@@ -250,6 +253,7 @@ impl App {
                 () = live.run(hang_up) => {}
             }
             tracing::info!("stopping: finishing what is in hand");
+            notify::tell(News::Stopping);
             stop.now();
             node.drain(DRAIN_TIME).await
         };

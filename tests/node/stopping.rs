@@ -1,6 +1,10 @@
 //! SIGTERM under load and against whatever hangs: the process ends in time, and a restart costs no accepted message.
 
 use std::{
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -227,4 +231,41 @@ async fn restarts_under_load_cost_no_accepted_message_and_no_answer_but_202() {
         assert_eq!(&known, ids, "each accepted id arrives");
     }
     println!("{count} accepted by {APPS} apps over 5 restarts, {} arrived", received.len());
+}
+
+/// What a supervisor hears of a node that starts and is told to stop.
+async fn heard(node: &Node, socket: &UnixDatagram, name: &str) {
+    let mut command = node.command();
+    command.env("NOTIFY_SOCKET", name).args(["serve", "--config"]).arg(node.config());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = || {
+        let mut buffer = [0; 64];
+        let read = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..read].to_vec()).unwrap()
+    };
+    assert_eq!(tokio::task::block_in_place(next), "READY=1\n");
+    assert_eq!(node.app().get("/readyz").await.status, 200, "it is ready by then");
+    tell(&child, Signal::TERM);
+    assert_eq!(tokio::task::block_in_place(next), "STOPPING=1\n");
+    assert_eq!(code(&mut child, STOP_TIME).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_asks_is_told_ready_and_stopping() {
+    let (yard, mut node, _peer) = pair().await;
+    node.stop().await;
+    let path = yard.path().join("notify");
+    heard(&node, &UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap()).await;
+    let name = format!("ymp-test-{}", std::process::id());
+    let hidden = SocketAddr::from_abstract_name(&name).unwrap();
+    heard(&node, &UnixDatagram::bind_addr(&hidden).unwrap(), &format!("@{name}")).await;
+    // Nobody listens there: the node runs all the same.
+    let mut command = node.command();
+    command.env("NOTIFY_SOCKET", "/nowhere").args(["serve", "--config"]).arg(node.config());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let ready = || async { node.app().try_call("GET", "/readyz", None).await.ok() };
+    eventually("it is ready", ready).await;
+    tell(&child, Signal::TERM);
+    assert_eq!(code(&mut child, STOP_TIME).await, 0);
 }
