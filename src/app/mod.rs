@@ -6,7 +6,7 @@
 //!   end:   SIGTERM or ctrl-c -> faces and couriers finish what is in hand -> the store is flushed -> exit 0
 //! ```
 //!
-//! Everything that can fail fails before `ready`. A second signal ends the process at once.
+//! Everything that can fail fails before `ready`. The end comes in time, whatever hangs (`ending`).
 
 use std::{
     io,
@@ -54,12 +54,16 @@ use crate::{
 mod certificates;
 mod descriptors;
 pub mod doctor;
+mod ending;
 mod live;
 mod metrics;
+mod notify;
 
 use certificates::Certificates;
 use descriptors::within_descriptors;
+use ending::{Ending, Left};
 use live::Live;
+use notify::News;
 
 pub use crate::telemetry::log::Log;
 
@@ -85,6 +89,9 @@ pub enum AppError {
         /// What the system says.
         cause: io::Error,
     },
+    /// It has stopped, and what was accepted is kept.
+    #[error("not all that was in hand could be finished: {0}")]
+    Left(String),
     /// The runtime or the signals.
     #[error("the system refused {what}: {cause}")]
     System {
@@ -152,8 +159,7 @@ struct Faces {
 }
 
 struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    ending: Ending,
     hang_up: Signal,
 }
 
@@ -231,58 +237,65 @@ impl App {
             stopping.clone(),
         );
         let information = async {
-            if let (Some(listener), Some(face)) = (plain, faces.plain) {
-                listener::serve_local(listener, face, faces.connections, metrics, stopping).await;
+            match (plain, faces.plain) {
+                (Some(listener), Some(face)) => {
+                    listener::serve_local(listener, face, faces.connections, metrics, stopping).await
+                }
+                (Some(_) | None, _) => 0,
             }
         };
         ready(Ready { peer: peer.1, local: local.1 });
+        notify::tell(News::Ready);
+        let Signals { mut ending, hang_up } = signals;
         let stopped = async {
             //= NODE-SERVE-02: drains
-            let Signals { mut terminate, mut interrupt, hang_up } = signals;
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                () = ending.told() => {}
                 () = live.run(hang_up) => {}
             }
-            end_at_once_if_told_again(terminate, interrupt);
             tracing::info!("stopping: finishing what is in hand");
+            notify::tell(News::Stopping);
             stop.now();
-            if !node.drain(DRAIN_TIME).await {
-                tracing::warn!("calls to peers were left unfinished: their messages stay queued");
-            }
+            node.drain(DRAIN_TIME).await
         };
-        tokio::join!(peers, apps, information, node.run(), stopped);
+        let (peers, apps, information, (), calls) =
+            tokio::join!(peers, apps, information, node.run(), stopped);
         // What is left must end with the store, not with an answer that nobody hears.
+        ending.leaves(Left::Store);
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         if closed.is_err() {
             tracing::error!("the store did not close in order");
         }
-        tracing::info!("stopped");
-        Ok(())
+        ending.leaves(Left::Nothing);
+        said_at_the_end(peers + information, apps, calls)
     }
+}
+
+/// Says what was left, if anything was.
+fn said_at_the_end(peers: usize, apps: usize, calls: u64) -> Result<(), AppError> {
+    if (peers, apps, calls) == (0, 0, 0) {
+        tracing::info!("stopped");
+        return Ok(());
+    }
+    tracing::warn!(
+        peers,
+        apps,
+        calls,
+        "stopped: connections of peers and apps with requests in hand, and calls to peers, were left"
+    );
+    Err(AppError::Left(format!(
+        "{peers} connections of peers, {apps} of apps and {calls} calls to peers were left; what was accepted is kept"
+    )))
 }
 
 impl Signals {
     fn new() -> Result<Self, AppError> {
-        let listen = |kind| signal(kind).map_err(|cause| AppError::System { what: "a signal", cause });
+        let refused = |cause| AppError::System { what: "a signal", cause };
         Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
+            ending: Ending::listen().map_err(refused)?,
+            hang_up: signal(SignalKind::hangup()).map_err(refused)?,
         })
     }
-}
-
-/// A second signal to end ends the process at once.
-fn end_at_once_if_told_again(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::warn!("told to stop twice: stopping at once");
-        std::process::exit(1);
-    });
 }
 
 /// The store, without the tokens of a copy.

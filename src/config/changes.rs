@@ -66,7 +66,7 @@ pub(super) fn changed_keys(before: &Config, after: &Config, at_start: bool) -> V
 /// What every key outside lists means.
 fn meant(config: &Config) -> Vec<(&'static str, String)> {
     let Config { node, serve, connections, client, store, tls, .. } = config;
-    let all: [(&'static str, &dyn fmt::Debug); 42] = [
+    let all: [(&'static str, &dyn fmt::Debug); 44] = [
         ("host", &node.host),
         ("data-dir", &config.data_dir),
         ("peer.listen", &config.peer_listen),
@@ -79,6 +79,8 @@ fn meant(config: &Config) -> Vec<(&'static str, String)> {
         ("peer.packet-path", &serve.paths.packet),
         ("peer.aliases", &serve.aliases),
         ("peer.plain-listen", &config.plain_listen),
+        ("peer.proxy-protocol", &connections.proxies.is_some()),
+        ("peer.proxies", &connections.proxies),
         ("local.listen", &config.local_listen),
         ("trust.web-pki", &tls.web_pki),
         ("trust.roots", &tls.roots),

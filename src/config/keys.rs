@@ -105,6 +105,8 @@ const PEER: &[Key] = &[
     PATHS[3],
     key("aliases", Kind::Texts),
     key("plain-listen", Kind::Text).at_start(),
+    key("proxy-protocol", Kind::Flag),
+    key("proxies", Kind::Texts),
 ];
 const FEDERATION: &[Key] = &[
     key("policy", Kind::Text),

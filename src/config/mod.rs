@@ -18,6 +18,7 @@ pub mod finding;
 mod keys;
 mod lists;
 mod parts;
+mod proxies;
 mod reader;
 mod sections;
 mod source;

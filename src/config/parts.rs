@@ -145,6 +145,7 @@ impl Parts {
             connections: self.bounds.connections,
             connections_per_address: self.bounds.connections_per_address,
             body_bytes: self.bounds.packet_bytes,
+            proxies: self.peer.proxies.clone(),
             ..ConnectionSettings::default()
         }
     }

@@ -4,10 +4,12 @@
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
+    proxies::proxies,
     reader::{Found, Reader},
     source::{Content, Value},
 };
 use crate::{
+    serve::proxy::Network,
     telemetry::log,
     wire::{
         host::{OwnHost, PeerHost},
@@ -44,6 +46,7 @@ pub(super) struct Peer {
     /// `None` where one of them is wrong.
     pub(super) paths: Option<Paths>,
     pub(super) aliases: Vec<OwnHost>,
+    pub(super) proxies: Option<Vec<Network>>,
 }
 
 /// `[peer]`; files are named after the host unless said otherwise.
@@ -63,6 +66,7 @@ pub(super) fn peer(reader: &Reader<'_>, host: Option<&OwnHost>) -> Peer {
         certificate_check: certificate_check(reader),
         paths: paths(reader),
         aliases: aliases(reader, host),
+        proxies: proxies(reader),
     }
 }
 

@@ -104,8 +104,9 @@ impl Node {
         tokio::join!(upkeep::wake(Arc::clone(&self.0)), upkeep::run(Arc::clone(&self.0)));
     }
 
-    /// Begins no new calls to peers, and waits until those under way are done, at most so long. `false`: some were left.
-    pub async fn drain(&self, at_most: Duration) -> bool {
+    /// Begins no new calls to peers, and waits until those under way are done, at most so long. Answers how many were left; their
+    /// messages stay queued.
+    pub async fn drain(&self, at_most: Duration) -> u64 {
         self.0.begin_drain();
         self.0.wait_idle(at_most).await
     }

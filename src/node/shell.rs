@@ -229,8 +229,8 @@ impl Shell {
         let _ = draining.wait_for(|draining| *draining).await;
     }
 
-    /// Waits until what is under way is done, at most so long. `false`: something was left.
-    pub(super) async fn wait_idle(&self, at_most: Duration) -> bool {
+    /// Waits until what is under way is done, at most so long. Answers how much was left.
+    pub(super) async fn wait_idle(&self, at_most: Duration) -> u64 {
         let idle = async {
             loop {
                 let done = self.tasks.done.notified();
@@ -240,7 +240,10 @@ impl Shell {
                 done.await;
             }
         };
-        tokio::time::timeout(at_most, idle).await.is_ok()
+        match tokio::time::timeout(at_most, idle).await {
+            Ok(()) => 0,
+            Err(_) => self.tasks.running.load(Ordering::Acquire),
+        }
     }
 
     /// Whether this host stands under `[[peers]]` or has a link.

@@ -24,6 +24,7 @@ use super::{
     respond::{Answer, without_body},
     stop::Stopping,
 };
+use crate::wire::limits::LINGER_TIME;
 
 /// Turns requests into answers; one for all connections of a listener.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -88,19 +89,16 @@ where
     C: GracefulConnection,
 {
     let mut connection = pin!(connection);
-    let told = tokio::select! {
-        _ended = connection.as_mut() => false,
-        () = activity.overdue(settings.header_time, settings.idle_time) => true,
-        () = stopping.asked() => true,
+    let linger = tokio::select! {
+        _ended = connection.as_mut() => return,
+        () = activity.overdue(settings.header_time, settings.idle_time) => settings.header_time,
+        () = stopping.asked() => settings.header_time.min(LINGER_TIME),
     };
-    if !told {
-        return;
-    }
     connection.as_mut().graceful_shutdown();
     // `overdue` waits as long as a request is in hand; then the caller has this long to take its answer.
     tokio::select! {
         _ended = connection.as_mut() => {}
-        () = activity.overdue(settings.header_time, settings.header_time) => {}
+        () = activity.overdue(linger, linger) => {}
     }
 }
 

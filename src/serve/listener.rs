@@ -2,8 +2,8 @@
 //!
 //! - A connection over a bound is closed at once and counted; one whose handshake fails or takes too long, too.
 //! - An accept() that fails never ends the loop: it is tried again after a pause.
-//! - When the node stops, no more is accepted, every connection is told to finish, and what is not done when the drain
-//!   time is over is dropped. The functions return then.
+//! - When the node stops, its port is closed, every connection is told to finish, and what is not done when the drain time
+//!   is over is dropped. The functions return then, and answer how many connections those were.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
@@ -14,12 +14,13 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tracing::{debug, error, warn};
+use tokio_rustls::TlsAcceptor;
+use tracing::{error, warn};
 
 use super::{
     ConnectionSettings,
     connection::{self, Handler, Protocol},
+    entrance::{Entrance, take_one},
     shares::{Share, Shares},
     stop::Stopping,
 };
@@ -51,28 +52,26 @@ pub async fn serve_peers<H: Handler>(
     settings: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stopping: Stopping,
-) {
-    let shares = shares(&settings.load());
-    accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
-        let share = take_one(&shares, &settings, address, &metrics)?;
-        metrics.connections_in.up();
+) -> usize {
+    let entrance = Arc::new(Entrance::new(shares(&settings.load()), Arc::clone(&metrics)));
+    accept_all(listener, &settings, stopping.clone(), |stream, address, settings| {
+        let (entrance, tls) = (Arc::clone(&entrance), TlsAcceptor::from(tls.load_full()));
+        let arrived = entrance.admit(address.ip().to_canonical(), &settings)?;
         let open = metrics.peer_connections.hold();
-        let acceptor = TlsAcceptor::from(tls.load_full());
-        let (handler, metrics, stopping) = (handler.clone(), metrics.clone(), stopping.clone());
+        let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
             let mut stopped = stopping.clone();
             let shaken = tokio::select! {
-                shaken = shake_hands(acceptor, stream, address, &settings, &metrics) => shaken,
+                shaken = entrance.shake_hands(tls, stream, arrived, &settings) => shaken,
                 () = stopped.asked() => None,
             };
-            let Some(stream) = shaken else { return };
+            let Some((stream, from, share)) = shaken else { return };
             let protocol = Protocol::of_alpn(stream.get_ref().1.alpn_protocol());
-            let from = address.ip().to_canonical();
             connection::serve(stream, protocol, from, handler, &settings, stopping).await;
             drop::<(Share, Held)>((share, open));
         })
     })
-    .await;
+    .await
 }
 
 /// Serves plain HTTP/1.1 until asked to stop: local apps, or the host information alone.
@@ -82,10 +81,10 @@ pub async fn serve_local<H: Handler>(
     settings: Arc<ArcSwap<ConnectionSettings>>,
     metrics: Arc<Metrics>,
     stopping: Stopping,
-) {
+) -> usize {
     let shares = shares(&settings.load());
-    accept_all(&listener, &settings, stopping.clone(), |stream, address, settings| {
-        let share = take_one(&shares, &settings, address, &metrics)?;
+    accept_all(listener, &settings, stopping.clone(), |stream, address, settings| {
+        let share = take_one(&shares, &settings, address.ip(), &metrics)?;
         let open = metrics.local_connections.hold();
         let (handler, stopping) = (handler.clone(), stopping.clone());
         Some(async move {
@@ -94,16 +93,18 @@ pub async fn serve_local<H: Handler>(
             drop::<(Share, Held)>((share, open));
         })
     })
-    .await;
+    .await
 }
 
-/// Accepts until asked to stop, runs what `open` makes of each connection, then waits for them within the drain time.
+/// Accepts until asked to stop, runs what `open` makes of each connection, then waits for them within the drain time. Answers
+/// how many it had to drop.
 async fn accept_all<F, C>(
-    listener: &TcpListener,
+    listener: TcpListener,
     settings: &ArcSwap<ConnectionSettings>,
     mut stopping: Stopping,
     open: F,
-) where
+) -> usize
+where
     F: Fn(TcpStream, SocketAddr, Arc<ConnectionSettings>) -> Option<C>,
     C: Future<Output = ()> + Send + 'static,
 {
@@ -134,50 +135,21 @@ async fn accept_all<F, C>(
             }
         }
     }
+    // Who comes now is refused, and does not wait for a node that goes.
+    drop(listener);
     let all = async { while running.join_next().await.is_some() {} };
-    if timeout(settings.load().drain_time, all).await.is_err() {
-        warn!(connections = running.len(), "connections are dropped: they did not finish in time");
+    // What ends within the time leaves none.
+    let _ = timeout(settings.load().drain_time, all).await;
+    let left = running.len();
+    if left > 0 {
+        warn!(connections = left, "connections are dropped: they did not finish in time");
     }
     running.shutdown().await;
+    left
 }
 
 fn shares(settings: &ConnectionSettings) -> Shares {
     Shares::new(settings.connections, settings.connections_per_address)
-}
-
-//= NODE-CONF-12: per address
-/// One connection's share; `None` is over a bound, and counted.
-fn take_one(
-    shares: &Shares,
-    settings: &ConnectionSettings,
-    address: SocketAddr,
-    metrics: &Metrics,
-) -> Option<Share> {
-    shares.bound(settings.connections, settings.connections_per_address);
-    let mut share = shares.open(address.ip());
-    if share.grow(1).is_err() {
-        metrics.connections_refused.up();
-        debug!(client = %address.ip(), "connection closed: over a limit");
-        return None;
-    }
-    Some(share)
-}
-
-async fn shake_hands(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    address: SocketAddr,
-    settings: &ConnectionSettings,
-    metrics: &Metrics,
-) -> Option<TlsStream<TcpStream>> {
-    let failure = match timeout(settings.handshake_time, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(failure)) => failure.to_string(),
-        Err(_) => "took too long".to_owned(),
-    };
-    metrics.handshakes_failed.up();
-    debug!(client = %address.ip(), failure, "TLS handshake failed");
-    None
 }
 
 #[cfg(test)]

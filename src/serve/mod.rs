@@ -17,6 +17,7 @@ use crate::wire::{host::OwnHost, limits, path::Paths};
 mod body;
 pub mod connection;
 mod content;
+mod entrance;
 mod headers;
 pub mod information;
 pub mod listener;
@@ -25,8 +26,10 @@ pub mod ops;
 pub mod peer_api;
 mod phase;
 mod problem;
+pub mod proxy;
 mod query;
 pub mod respond;
+mod seldom;
 mod shares;
 pub mod stop;
 
@@ -78,7 +81,10 @@ pub struct ConnectionSettings {
     pub connections: usize,
     /// From one client address, IPv6 by /64 (`limits.connections-per-address`). Default: 256.
     pub connections_per_address: usize,
-    /// A TLS handshake. Default: 10 s.
+    /// Who may say, and then must, where a connection came from (`peer.proxies`, where `peer.proxy-protocol` is on). Default:
+    /// none, connections come straight.
+    pub proxies: Option<Vec<proxy::Network>>,
+    /// A TLS handshake, with the PROXY header before it. Default: 10 s.
     pub handshake_time: Duration,
     /// From the handshake to the first request's header, and from a header's first byte to its last. Default: 10 s.
     pub header_time: Duration,
@@ -115,6 +121,7 @@ impl Default for ConnectionSettings {
         Self {
             connections: limits::CONNECTIONS,
             connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+            proxies: None,
             handshake_time: limits::HANDSHAKE_TIME,
             header_time: limits::HEADER_TIME,
             idle_time: limits::IDLE_TIME,

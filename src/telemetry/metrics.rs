@@ -145,6 +145,7 @@ counters! {
     tokens_refused, "ymp_tokens_refused_total", "Calls answered with 401.";
     connections_in, "ymp_connections_in_total", "Connections accepted by the peer listener.";
     connections_refused, "ymp_connections_refused_total", "Connections closed at once: over a limit.";
+    proxies_refused, "ymp_proxy_headers_refused_total", "Connections closed for want of a PROXY header of a known proxy.";
     handshakes_failed, "ymp_tls_handshakes_failed_total", "TLS handshakes that failed or took too long.";
 }
 

@@ -77,8 +77,10 @@ pub const LOBBY_HOSTS: usize = 1024;
 /// Bytes of messages that one read of an inbox, or of what is dead, brings at most, beyond the first message: what a caller can
 /// hold.
 pub const INBOX_READ_BYTES: usize = 8 * 1024 * 1024;
-/// A TLS handshake; one that takes longer is closed.
+/// A TLS handshake, with the PROXY header before it where there is one; one that takes longer is closed.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A PROXY header: the addresses of IPv6 and what haproxy can add, a name of 255 bytes among it; longer is closed.
+pub const PROXY_HEADER_BYTES_MAX: usize = 1024;
 /// From the handshake to a request's whole header, and from a header's first byte to its last; longer is closed.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A request's whole body; longer is a 408. The largest packet needs 35 KB a second.
@@ -113,8 +115,12 @@ pub const REQUESTS_WAITING: usize = 10_000;
 pub const METRICS_PEERS_MAX: usize = 1000;
 /// Names of services that do not run here and that peers send to: further ones are counted without their names.
 pub const IGNORED_SERVICES: usize = 256;
-/// When the node stops, requests in hand have this long.
+/// When the node stops, requests in hand and calls to peers have this long; what is not done then is dropped.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// ... and callers who have no request in hand have this long for the last of their answers and for closing.
+pub const LINGER_TIME: Duration = Duration::from_secs(5);
+/// From the first signal to the end of the process, whatever hangs. Twice the time for what is in hand: the rest is the store's.
+pub const STOP_TIME: Duration = Duration::from_secs(20);
 /// Bytes of peers' bodies in hand, in all; an eighth from one client address. Over it: 503, come back.
 pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of local apps' bodies in hand, in all. Over it: 503, come back.

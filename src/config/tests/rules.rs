@@ -65,6 +65,9 @@ fn each_rule_of_a_section_is_kept() {
             "[limits]\npacket-bytes = 1",
             "3: limits.packet-bytes: is of another type than this key takes; write a whole",
         ),
+        ("[peer]\nproxy-protocol = true", "2: peer.proxies: names nobody"),
+        ("[peer]\nproxy-protocol = true\nproxies = []", "4: peer.proxies: names nobody"),
+        ("[peer]\nproxies = [\n\"10.0.0.1/8\"]", "4: peer.proxies[0]: `10.0.0.1/8` does not do: it has bits"),
         ("[federation]\npolicy = \"closed\"", "3: federation.policy: `closed` does not do"),
         ("[federation]\ndeny = [\"*\"]", "3: federation.deny[0]: `*` does not do"),
         ("[federation]\nports = [0]", "3: federation.ports[0]: is no port"),
@@ -201,6 +204,17 @@ fn a_service_of_an_app_runs_though_it_is_not_published() {
     assert_eq!(config.node.services, [ServiceKey::new("x", "y")]);
     let document = String::from_utf8(config.serve.information.unwrap().bytes().to_vec()).unwrap();
     assert!(document.contains("\"message-protocols\":[]"), "{document}");
+}
+
+#[test]
+fn proxies_count_where_the_protocol_is_on() {
+    let (config, warnings) =
+        with("[peer]\nproxy-protocol = true\nproxies = [\"10.0.0.0/8\", \"::1\"]").unwrap();
+    let proxies = config.connections.proxies.unwrap();
+    assert_eq!(proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
+    assert!(warnings.is_empty());
+    assert!(one_warning("[peer]\nproxies = [\"::1\"]").contains("3: peer.proxies: has no effect"));
+    assert_eq!(with("").unwrap().0.connections.proxies, None);
 }
 
 //= HT-ASK-20, NODE-CONF-08

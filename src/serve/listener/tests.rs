@@ -63,7 +63,7 @@ struct Server {
     metrics: Arc<Metrics>,
     handler: Trivial,
     stop: Stop,
-    task: JoinHandle<()>,
+    task: JoinHandle<usize>,
 }
 
 fn short() -> ConnectionSettings {
@@ -260,7 +260,7 @@ async fn a_stop_answers_what_is_in_hand_and_closes_the_rest() {
     server.stop.now();
     assert_eq!(in_hand.await.unwrap().0.status(), 204);
     assert_eq!(also.await.unwrap().0.status(), 204);
-    timeout(Duration::from_secs(2), server.task).await.expect("it returns").unwrap();
+    assert_eq!(timeout(Duration::from_secs(2), server.task).await.expect("it returns").unwrap(), 0);
     assert!(idle.is_closed());
     assert!(TcpStream::connect(server.address).await.is_err());
 }
@@ -272,7 +272,8 @@ async fn a_stop_does_not_wait_for_ever() {
     let call = tokio::spawn(async move { caller.send_request(get("/never")).await });
     server.begun(1).await;
     server.stop.now();
-    timeout(Duration::from_secs(2), server.task).await.expect("it returns").unwrap();
+    let left = timeout(Duration::from_secs(2), server.task).await.expect("it returns").unwrap();
+    assert_eq!(left, 1, "it says what it dropped");
     assert!(call.await.unwrap().is_err());
 }
 

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsConnector;
@@ -93,6 +93,8 @@ pub(crate) struct Call {
     path: String,
     headers: Vec<(String, String)>,
     body: Bytes,
+    /// Written before TLS.
+    first: Vec<u8>,
 }
 
 impl Call {
@@ -110,12 +112,19 @@ impl Call {
             path: path.to_owned(),
             headers: Vec::new(),
             body: Bytes::new(),
+            first: Vec::new(),
         }
     }
 
     /// Without TLS.
     pub(crate) fn plain(mut self) -> Self {
         (self.plain, self.http) = (true, Http::One);
+        self
+    }
+
+    /// With these bytes before TLS, as a proxy writes them.
+    pub(crate) fn first(mut self, bytes: &[u8]) -> Self {
+        self.first = bytes.to_vec();
         self
     }
 
@@ -226,7 +235,9 @@ impl Call {
         if let Some(from) = self.from {
             socket.bind(SocketAddr::from((from, 0)))?;
         }
-        socket.connect(self.address).await
+        let mut stream = socket.connect(self.address).await?;
+        stream.write_all(&self.first).await?;
+        Ok(stream)
     }
 }
 
