@@ -66,6 +66,11 @@ fn refused(dir: &Path, why: impl ToString) -> StoreError {
     StoreError::Backup { dir: dir.display().to_string().into(), why: why.to_string().into() }
 }
 
+/// What went wrong with the copy: nothing of ours is damaged.
+fn at_target(dir: &Path, error: StoreError) -> StoreError {
+    if let StoreError::Damaged(what) = &error { refused(dir, what) } else { refused(dir, error) }
+}
+
 /// The folder that `dir` is to lie in, where it can be made there.
 fn parent(shared: &Shared, dir: &Path) -> Result<PathBuf, StoreError> {
     if !dir.is_absolute() {
@@ -101,7 +106,7 @@ fn staging(parent: &Path, dir: &Path) -> io::Result<TempDir> {
 /// Makes a data folder of the picture.
 fn fill(shared: &Shared, dir: &Path, staging: &Path, go_on: &dyn Fn() -> bool) -> Result<Backup, StoreError> {
     let key = shared.folder.seal_key()?;
-    let at_target = |error: StoreError| refused(dir, error);
+    let at_target = |error| at_target(dir, error);
     let mut folder = Folder::begin_copy(staging, &key).map_err(at_target)?;
     let target = Disk::open(&folder.database()).map_err(at_target)?;
     let mut copy = Copy {
@@ -181,14 +186,14 @@ impl Copy<'_> {
             return Err(StoreError::Closed);
         }
         let least = self.shared.settings.free_space_min.saturating_add(ROOM_BYTES);
-        let free = free_bytes(self.staging).map_err(|error| refused(self.dir, error))?;
+        let free = free_bytes(self.staging).map_err(|error| at_target(self.dir, error))?;
         if free < least {
             let why = format!("only {free} bytes are free there: {least} are kept free while it is written");
             return Err(refused(self.dir, why));
         }
         self.bytes = 0;
         let chunk = std::mem::take(&mut self.chunk);
-        caught("writing", || self.target.commit(chunk)).map_err(|error| refused(self.dir, error))
+        caught("writing", || self.target.commit(chunk)).map_err(|error| at_target(self.dir, error))
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Disk {
 
 fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
     move |cause| {
-        if let fjall::Error::Io(cause) = cause {
+        if let fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) = cause {
             return StoreError::Io { what: what.into(), cause: cause.to_string().into() };
         }
         StoreError::Damaged(format!("{what}: {cause:?}").into())
