@@ -8,7 +8,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench", disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// Only these groups; may be given several times
+    /// Only these groups or curves; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Three runs of a third of the time: for a look, not for figures
@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Where the table goes as JSON; the folder of scratch files unless said otherwise
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Measures curves instead of the table
+    #[arg(long)]
+    pub(crate) curves: bool,
     /// Measures the load generator against h2load, and nothing else
     #[arg(long)]
     pub(crate) generator: bool,

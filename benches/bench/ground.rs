@@ -10,10 +10,11 @@ use std::{
     },
 };
 
+use rcgen::{CertificateParams, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
     version::TLS13,
 };
 use ymp::{
@@ -75,10 +76,21 @@ impl Ground {
         let certs = CertificateDer::pem_file_iter(self.certs().join(format!("{host}.pem")))?;
         let certs = certs.collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_file(self.certs().join(format!("{host}.key")))?;
-        let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
-        let mut config = builder.with_no_client_auth().with_single_cert(certs, key)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        serving(certs, key)
+    }
+
+    /// The same for all names one below this one.
+    ///
+    /// # Errors
+    /// There is no authority yet.
+    pub(crate) fn server_below(&self, name: &str) -> Outcome<Arc<ServerConfig>> {
+        let ca = fs::read_to_string(self.certs().join("ca.pem"))?;
+        let ca_key = KeyPair::from_pem(&fs::read_to_string(self.certs().join("ca.key"))?)?;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let leaf = CertificateParams::new(vec![format!("*.{name}")])?;
+        let leaf = leaf.signed_by(&key, &Issuer::from_ca_cert_pem(&ca, ca_key)?)?;
+        let chain = vec![leaf.der().clone(), CertificateDer::from_pem_slice(ca.as_bytes())?];
+        serving(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
     }
 
     /// A client that checks the chain against the folder's authority and resumes nothing.
@@ -94,6 +106,13 @@ impl Ground {
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Arc::new(config))
     }
+}
+
+fn serving(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Outcome<Arc<ServerConfig>> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -1,7 +1,7 @@
 //! The benchmark: ratios of the node against bare baselines, measured side by side on this machine.
 //!
 //! ```text
-//! benches/run [--quick] [--only GROUP].. [--runs N] [--json FILE]
+//! benches/run [--quick] [--curves] [--only NAME].. [--runs N] [--json FILE]
 //! ```
 //!
 //! A figure alone holds for one machine and one hour; a ratio of two neighbours holds elsewhere too. So every row has two
@@ -9,7 +9,7 @@
 //! process per message comes first, rates second: neighbours on the machine move them less. Servers run on core 0, the
 //! load on core 1. A wrong answer or a lost message ends the run with exit code 1; a goal that was missed does not.
 //!
-//! - `rows`: what is measured; each file says how.
+//! - `rows`: what is measured; each file says how. `curves`: how figures go as something grows.
 //! - `load`: the generator, `node`: the node under test, `bare`: what it is held against.
 //! - `machine`, `process`, `ground`: cores, CPU time, the folder with its certificates.
 //! - `figures`, `report`: medians, the table, the JSON.
@@ -17,6 +17,7 @@
 mod arguments;
 mod bare;
 mod clock;
+mod curves;
 mod figures;
 mod generator;
 mod ground;
@@ -28,12 +29,14 @@ mod process;
 mod report;
 mod rows;
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode, time::Instant};
 
 use clap::Parser as _;
+use serde_json::{Value, json};
 
 use crate::{
     arguments::Arguments,
+    curves::CURVES,
     ground::Ground,
     machine::Cores,
     outcome::{Outcome, failed},
@@ -67,13 +70,17 @@ fn play(part: &[String]) -> Outcome<()> {
         ["server", folder] => bare::server::part(Path::new(folder)),
         ["store", path, batches] => rows::append::part(true, Path::new(path), batches.parse()?),
         ["file", path, batches] => rows::append::part(false, Path::new(path), batches.parse()?),
+        ["stock", data, from, hosts, each] => {
+            node::stock::part(Path::new(data), from, hosts.parse()?, each.parse()?)
+        }
         _ => failed(format!("there is no part {words:?}")),
     }
 }
 
 fn run(arguments: Arguments) -> Outcome<()> {
-    if let Some(name) = arguments.unknown(GROUPS) {
-        return failed(format!("there is no group {name}: {}", GROUPS.join(", ")));
+    let groups = if arguments.curves { CURVES } else { GROUPS };
+    if let Some(name) = arguments.unknown(groups) {
+        return failed(format!("there is no {name}: {}", groups.join(", ")));
     }
     let cores = Cores::part();
     let ground = Ground::new(Path::new(SCRATCH))?;
@@ -93,6 +100,9 @@ async fn measure(stage: &Stage) -> Outcome<()> {
     if !stage.cores.pinned {
         report::line("server and load share their cores: fewer than two, or no taskset\n");
     }
+    if stage.arguments.curves {
+        return curves(stage, began, facts).await;
+    }
     let mut rows = Vec::new();
     for group in GROUPS.iter().filter(|group| stage.arguments.wants(group)) {
         report::progress(&format!("{:6.1} s  {group}", began.elapsed().as_secs_f64()));
@@ -100,7 +110,23 @@ async fn measure(stage: &Stage) -> Outcome<()> {
     }
     let seconds = began.elapsed().as_secs_f64();
     report::line(&report::table(&rows));
-    let document = report::document(&facts, stage.arguments.runs(), seconds, &rows);
+    keep(stage, seconds, &report::document(&facts, stage.arguments.runs(), seconds, &rows))
+}
+
+async fn curves(stage: &Stage, began: Instant, facts: Value) -> Outcome<()> {
+    let mut points = Vec::new();
+    for curve in CURVES.iter().filter(|curve| stage.arguments.wants(curve)) {
+        report::progress(&format!("{:6.1} s  {curve}", began.elapsed().as_secs_f64()));
+        for point in curves::curve(stage, curve).await? {
+            report::line(&point.line());
+            points.push(point.json());
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    keep(stage, seconds, &json!({"machine": facts, "seconds": seconds, "points": points}))
+}
+
+fn keep(stage: &Stage, seconds: f64, document: &Value) -> Outcome<()> {
     let json = stage.arguments.json.clone().unwrap_or_else(|| stage.ground.path().join("table.json"));
     fs::write(&json, format!("{document:#}\n"))?;
     report::line(&format!("{seconds:.0} s; as JSON: {}", json.display()));

@@ -59,6 +59,17 @@ impl Process {
     pub(crate) fn cpu(&self) -> Outcome<f64> {
         cpu_of(self.child.id())
     }
+
+    /// Resident memory in bytes.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.map_or_else(|| failed("no VmRSS"), |kib| Ok(kib * 1024))
+    }
 }
 
 impl Drop for Process {

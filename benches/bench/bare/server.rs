@@ -56,7 +56,7 @@ impl Bare {
     pub(crate) fn target(&self, http: Http) -> Outcome<Target> {
         let alpn = if http == Http::Two { "h2" } else { "http/1.1" };
         let tls = Some((self.ground.client(alpn)?, NAME.to_owned()));
-        Ok(Target { address: (Ipv4Addr::LOCALHOST, self.port).into(), tls, http })
+        Ok(Target { address: (Ipv4Addr::LOCALHOST, self.port).into(), tls, http, addresses: 1 })
     }
 
     /// Its authority, for a request's head.

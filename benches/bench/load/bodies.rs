@@ -5,7 +5,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A packet with one message.
@@ -34,7 +37,7 @@ pub(crate) struct Bodies {
     /// From the id's digits to the payload.
     middle: String,
     filler: usize,
-    pool: Vec<u8>,
+    pool: &'static [u8],
     next: AtomicU64,
 }
 
@@ -52,7 +55,7 @@ impl Bodies {
         Self::weighing(form, messages, PACKET_BYTES, from, to)
     }
 
-    /// The same where a packet with one message has this many bytes, 300 at least.
+    /// The same where a packet with one message has this many bytes: 300 at least, 2 MiB at most.
     pub(crate) fn weighing(form: Form, messages: usize, packet: usize, from: &str, to: &str) -> Self {
         let (before, after) = match form {
             Form::Packet => ("{\"packet\":{\"messages\":[", "]}}"),
@@ -69,8 +72,7 @@ impl Bodies {
         let wrapping = "{\"packet\":{\"messages\":[]}}".len();
         let names = head.len() + DIGITS + middle.len() + TAIL.len();
         let filler = packet.saturating_sub(wrapping + names);
-        let pool = pool(POOL_BYTES.max(2 * filler));
-        Self { before, after, messages, head, middle, filler, pool, next: AtomicU64::new(0) }
+        Self { before, after, messages, head, middle, filler, pool: pool(), next: AtomicU64::new(0) }
     }
 
     /// Messages in each body.
@@ -86,7 +88,7 @@ impl Bodies {
     /// The bytes of each body.
     pub(crate) fn len(&self) -> usize {
         let message = self.head.len() + DIGITS + self.middle.len() + self.filler + TAIL.len();
-        self.before.len() + self.messages * (message + 1) - 1 + self.after.len()
+        self.before.len() + (self.messages * (message + 1)).saturating_sub(1) + self.after.len()
     }
 
     /// Appends the next body.
@@ -133,7 +135,9 @@ fn mixed(number: u64) -> u64 {
 }
 
 /// Random text of 64 characters, always the same.
-fn pool(bytes: usize) -> Vec<u8> {
+fn pool() -> &'static [u8] {
     const TEXT: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    (0..bytes as u64).map(|at| TEXT[usize::try_from(mixed(at) % 64).unwrap_or(0)]).collect()
+    static POOL: OnceLock<Vec<u8>> = OnceLock::new();
+    let text = |at| TEXT[usize::try_from(mixed(at) % 64).unwrap_or(0)];
+    POOL.get_or_init(|| (0..POOL_BYTES as u64).map(text).collect())
 }

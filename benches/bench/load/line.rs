@@ -1,11 +1,14 @@
 //! A connection.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::TcpSocket,
 };
 use tokio_rustls::TlsConnector;
 
@@ -28,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) tls: Option<(Arc<ClientConfig>, String)>,
     /// The version.
     pub(crate) http: Http,
+    /// How many addresses of this machine connections come from, one after the other: 127.0.0.1 and those after it.
+    pub(crate) addresses: u8,
 }
 
 impl Target {
@@ -36,7 +41,18 @@ impl Target {
     /// # Errors
     /// The server does not take it.
     pub(crate) async fn open(&self) -> Outcome<Line> {
-        let tcp = TcpStream::connect(self.address).await.trying(|| self.address.to_string())?;
+        self.open_from(0).await
+    }
+
+    /// The same for the connection of this place among many.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(crate) async fn open_from(&self, place: usize) -> Outcome<Line> {
+        let socket = TcpSocket::new_v4()?;
+        let own = u8::try_from(place % usize::from(self.addresses.max(1)))?;
+        socket.bind((Ipv4Addr::new(127, 0, 0, 1 + own), 0).into())?;
+        let tcp = socket.connect(self.address).await.trying(|| self.address.to_string())?;
         tcp.set_nodelay(true)?;
         let Some((config, name)) = &self.tls else { return Ok(Box::new(tcp)) };
         let name = ServerName::try_from(name.clone())?;

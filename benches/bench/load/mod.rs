@@ -117,8 +117,8 @@ impl Lines {
     /// One cannot be opened.
     pub(crate) async fn open(target: &Target, connections: usize, streams: usize) -> Outcome<Self> {
         let mut lines = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            lines.push(target.open().await?);
+        for place in 0..connections {
+            lines.push(target.open_from(place).await?);
         }
         Ok(Self { http: target.http, lines, streams })
     }
@@ -139,10 +139,18 @@ impl Lines {
     /// # Errors
     /// A wrong answer, or none.
     pub(crate) async fn load(self, head: &Head, bodies: &Arc<Bodies>, until: Until) -> Outcome<Tally> {
+        self.load_as(std::slice::from_ref(head), bodies, until).await
+    }
+
+    /// The same with several heads, one connection after the other.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub(crate) async fn load_as(self, heads: &[Head], bodies: &Arc<Bodies>, until: Until) -> Outcome<Tally> {
         let turns = Arc::new(Turns::new(until));
         let began = clock::now();
         let mut running = JoinSet::new();
-        for line in self.lines {
+        for (line, head) in self.lines.into_iter().zip(heads.iter().cycle()) {
             let (head, bodies, turns) = (head.clone(), Arc::clone(bodies), Arc::clone(&turns));
             match self.http {
                 Http::One => running.spawn(async move { http1::run(line, &head, &bodies, &turns).await }),

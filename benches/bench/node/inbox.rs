@@ -37,6 +37,18 @@ impl Seen {
         Ok(())
     }
 
+    /// Takes in all that stand in a text.
+    ///
+    /// # Errors
+    /// One came already.
+    pub(super) fn take_all(&mut self, text: &str) -> Outcome<()> {
+        for (at, _) in text.match_indices(ID) {
+            let digits = text.get(at + ID.len()..at + ID.len() + DIGITS).unwrap_or_default();
+            self.take(digits.parse()?)?;
+        }
+        Ok(())
+    }
+
     /// How many have come.
     pub(crate) fn count(&self) -> u64 {
         self.count
@@ -68,10 +80,7 @@ pub(crate) async fn page(local: &mut Local, seen: &mut Seen, max: u64, wait: &st
     let body = local.call(Method::GET, &path, "", 200).await?;
     let text = str::from_utf8(&body)?;
     let before = seen.count();
-    for (at, _) in text.match_indices(ID) {
-        let digits = text.get(at + ID.len()..at + ID.len() + DIGITS).unwrap_or_default();
-        seen.take(digits.parse()?)?;
-    }
+    seen.take_all(text)?;
     if let Some(at) = text.rfind(CURSOR) {
         let cursor = text[at + CURSOR.len()..].split('"').next().unwrap_or_default();
         let ack = format!("{{\"cursor\":\"{cursor}\"}}");

@@ -7,6 +7,7 @@
 //!
 //! - `local`: its local API, on one kept connection.
 //! - `inbox`: reads an inbox to its end, acknowledges, and sees that each message is there once.
+//! - `stock`: a store that is filled before its node starts; `sink`: many hosts that take what it sends.
 //! - `peer`: a host of our own making that exchanges tokens with the node, so that packets can be sent to it.
 
 use std::{
@@ -29,6 +30,8 @@ use crate::{
 pub(crate) mod inbox;
 pub(crate) mod local;
 pub(crate) mod peer;
+pub(crate) mod sink;
+pub(crate) mod stock;
 
 /// The token of the one app, an admin.
 pub(crate) const TOKEN: &str = "token-of-the-app-of-the-benchmark";
@@ -52,8 +55,7 @@ impl Host {
         Ok(Self { name: name.to_owned(), peer: free_port()?, local: free_port()? })
     }
 
-    /// Writes its configuration and starts its node, with an empty store, on the servers' core. `peers` are pinned: name
-    /// and address.
+    /// Starts its node with an empty store; else as `resume`.
     ///
     /// # Errors
     /// It does not become ready.
@@ -63,12 +65,35 @@ impl Host {
         cores: Cores,
         peers: impl IntoIterator<Item = (&'a str, SocketAddr)>,
     ) -> Outcome<Node> {
-        ground.certify(&[&self.name])?;
-        let config = ground.path().join(format!("{}.toml", self.name));
+        self.empty(ground)?;
+        self.resume(ground, cores, peers)
+    }
+
+    /// Deletes its store.
+    ///
+    /// # Errors
+    /// It cannot be deleted.
+    pub(crate) fn empty(&self, ground: &Ground) -> Outcome<()> {
         let data = self.data(ground);
         if data.exists() {
             fs::remove_dir_all(data)?;
         }
+        Ok(())
+    }
+
+    /// Writes its configuration and starts its node, with the store that is there, on the servers' core. `peers` are pinned:
+    /// name and address.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub(crate) fn resume<'a>(
+        &self,
+        ground: &Ground,
+        cores: Cores,
+        peers: impl IntoIterator<Item = (&'a str, SocketAddr)>,
+    ) -> Outcome<Node> {
+        ground.certify(&[&self.name])?;
+        let config = ground.path().join(format!("{}.toml", self.name));
         fs::write(&config, self.config(peers))?;
         let log = fs::File::create(ground.path().join(format!("{}.log", self.name)))?;
         let mut command = cores.server(Path::new(env!("CARGO_BIN_EXE_ymp")));
@@ -80,7 +105,8 @@ impl Host {
         Ok(Node { host: self.clone(), process, ground: ground.clone() })
     }
 
-    fn data(&self, ground: &Ground) -> PathBuf {
+    /// Where its store lies.
+    pub(crate) fn data(&self, ground: &Ground) -> PathBuf {
         ground.path().join(format!("{}.data", self.name))
     }
 
@@ -123,12 +149,12 @@ impl Node {
     pub(crate) fn target(&self, http: Http) -> Outcome<Target> {
         let alpn = if http == Http::Two { "h2" } else { "http/1.1" };
         let tls = Some((self.ground.client(alpn)?, self.host.name.clone()));
-        Ok(Target { address: self.host.peer, tls, http })
+        Ok(Target { address: self.host.peer, tls, http, addresses: 1 })
     }
 
     /// Its local API.
     pub(crate) fn local_target(&self) -> Target {
-        Target { address: self.host.local, tls: None, http: Http::One }
+        Target { address: self.host.local, tls: None, http: Http::One, addresses: 1 }
     }
 
     /// The head of submissions.

@@ -7,13 +7,13 @@ use std::{fs, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use ymp::{
-    store::{Inbox, Settings, Store, embedded::Embedded},
+    store::{Inbox, Store},
     wire::{
         cursor::Cursor,
         host::PeerHost,
         packet::ServiceKey,
         record::{InboxBatch, InboxItem},
-        time::{Mono, Now, Wall},
+        time::Wall,
     },
 };
 
@@ -23,6 +23,7 @@ use crate::{
     clock,
     figures::{Series, figure},
     load::bodies::{Bodies, Form, digits},
+    node::stock,
     outcome::{Outcome, failed},
     process::{Process, cpu_of},
     report::{self, Goal, Row},
@@ -87,22 +88,12 @@ pub(crate) fn part(store: bool, path: &Path, batches: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn open(path: &Path) -> Outcome<Embedded> {
-    let began = clock::now();
-    let start = clock::unix_millis();
-    let now = move || {
-        let since = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { mono: Mono(since), wall: Wall(start.saturating_add(since)) }
-    };
-    Ok(Embedded::open(path, Settings::default(), Arc::new(now))?)
-}
-
 fn service() -> ServiceKey {
     ServiceKey::new("example", "form")
 }
 
 fn append(path: &Path, bodies: &Bodies, batches: u64) -> Outcome<f64> {
-    let store = open(path)?;
+    let store = stock::open(path)?;
     let (from, service) = (PeerHost::parse(PEER)?, service());
     let began = clock::now();
     for first in (0..batches).map(|batch| batch * BATCH) {
@@ -126,7 +117,7 @@ fn append(path: &Path, bodies: &Bodies, batches: u64) -> Outcome<f64> {
 }
 
 fn all_there(path: &Path, count: u64) -> Outcome<()> {
-    let (store, service) = (open(path)?, service());
+    let (store, service) = (stock::open(path)?, service());
     let (mut next, mut after) = (0, Cursor(0));
     loop {
         let entries = Inbox::read(&store, &service, after, 10_000, READ_BYTES)?;

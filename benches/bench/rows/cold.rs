@@ -21,7 +21,7 @@ use crate::{
         inbox::{self, Seen},
         local::Local,
     },
-    outcome::{Outcome, failed},
+    outcome::{Failure, Outcome, failed},
     process::cpu_of,
     report::{Goal, Row},
 };
@@ -125,21 +125,20 @@ impl Tournament {
     }
 }
 
-/// The rows.
-pub(super) async fn rows(stage: &Stage) -> Outcome<Vec<Row>> {
-    let count = if stage.arguments.is_quick() { NODES_QUICK } else { NODES };
-    let mut tournament = Tournament::start(stage, count).await?;
-    let baseline = Baseline::start(stage, Http::One, 1)?;
-    let (target, head) = (&baseline.target, &baseline.head);
-    for round in 0..WARM_UP {
-        let pairs = tournament.pairs(round);
-        tournament.messages(&pairs).await?;
-        tournament.messages(&pairs).await?;
-    }
-    exchange::run(target, head, BARE_EXCHANGES).await?;
-    let (mut cold, mut warm, mut bare) = (Series::default(), Series::default(), Series::default());
-    let runs = stage.arguments.runs().min(count - 1 - WARM_UP);
-    let rounds = (count - 1 - WARM_UP) / runs;
+/// What the runs came to: microseconds of CPU.
+#[derive(Default)]
+struct Figures {
+    cold: Series,
+    warm: Series,
+    bare: Series,
+}
+
+/// Plays the rounds that count, a part of them in each run, and makes bare exchanges between the runs.
+async fn play(stage: &Stage, tournament: &mut Tournament, baseline: &Baseline) -> Outcome<Figures> {
+    let mut figures = Figures::default();
+    let left = tournament.players.len() - 1 - WARM_UP;
+    let runs = stage.arguments.runs().min(left);
+    let rounds = left / runs;
     for run in 0..runs {
         let (mut first, mut second) = (0.0, 0.0);
         tournament.rests().await?;
@@ -148,14 +147,28 @@ pub(super) async fn rows(stage: &Stage) -> Outcome<Vec<Row>> {
             first += tournament.messages(&pairs).await?;
             second += tournament.messages(&pairs).await?;
         }
-        cold.push(first / figure(rounds as u64));
-        warm.push(second / figure(rounds as u64));
-        let cpu =
-            || Ok::<_, crate::outcome::Failure>(baseline.bare.process.cpu()? + cpu_of(std::process::id())?);
+        figures.cold.push(first / figure(rounds as u64));
+        figures.warm.push(second / figure(rounds as u64));
+        let cpu = || Ok::<_, Failure>(baseline.bare.process.cpu()? + cpu_of(std::process::id())?);
         let before = cpu()?;
-        exchange::run(target, head, BARE_EXCHANGES).await?;
-        bare.push(2.0 * (cpu()? - before) / figure(BARE_EXCHANGES));
+        exchange::run(&baseline.target, &baseline.head, BARE_EXCHANGES).await?;
+        figures.bare.push(2.0 * (cpu()? - before) / figure(BARE_EXCHANGES));
     }
+    Ok(figures)
+}
+
+/// The rows.
+pub(super) async fn rows(stage: &Stage) -> Outcome<Vec<Row>> {
+    let count = if stage.arguments.is_quick() { NODES_QUICK } else { NODES };
+    let mut tournament = Tournament::start(stage, count).await?;
+    let baseline = Baseline::start(stage, Http::One, 1)?;
+    for round in 0..WARM_UP {
+        let pairs = tournament.pairs(round);
+        tournament.messages(&pairs).await?;
+        tournament.messages(&pairs).await?;
+    }
+    exchange::run(&baseline.target, &baseline.head, BARE_EXCHANGES).await?;
+    let Figures { cold, warm, bare } = play(stage, &mut tournament, &baseline).await?;
     for player in tournament.players {
         player.node.end()?;
     }

@@ -26,6 +26,8 @@ pub(crate) mod latency;
 pub(crate) mod receive;
 pub(crate) mod whole;
 
+pub(crate) use receive::Receiver;
+
 /// The node that packets are sent to.
 const NODE: &str = "node.test";
 /// The host that sends them.
@@ -64,11 +66,11 @@ pub(crate) async fn group(stage: &Stage, name: &str) -> Outcome<Vec<Row>> {
 
 /// One side of a row, run by run.
 #[derive(Debug, Default)]
-struct Side {
+pub(crate) struct Side {
     /// Requests per second.
-    rate: Series,
+    pub(crate) rate: Series,
     /// Microseconds of the server's CPU per request.
-    cpu: Series,
+    pub(crate) cpu: Series,
 }
 
 impl Side {
@@ -91,16 +93,23 @@ impl Side {
 }
 
 /// A bare server and what is sent to it.
-struct Baseline {
-    bare: Bare,
-    target: Target,
-    head: Head,
-    bodies: Arc<Bodies>,
+pub(crate) struct Baseline {
+    /// Its process.
+    pub(crate) bare: Bare,
+    /// Where it is.
+    pub(crate) target: Target,
+    /// Of each request.
+    pub(crate) head: Head,
+    /// Of each request.
+    pub(crate) bodies: Arc<Bodies>,
 }
 
 impl Baseline {
     /// Packets of so many messages.
-    fn start(stage: &Stage, http: Http, messages: usize) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// It does not start.
+    pub(crate) fn start(stage: &Stage, http: Http, messages: usize) -> Outcome<Self> {
         let bare = Bare::start(&stage.ground, stage.cores)?;
         let head = Head {
             authority: bare.authority(),
@@ -113,7 +122,11 @@ impl Baseline {
         Ok(Self { target: bare.target(http)?, head, bodies, bare })
     }
 
-    async fn measure(&self, side: &mut Side, time: Duration) -> Outcome<Tally> {
+    /// Makes one load.
+    ///
+    /// # Errors
+    /// A wrong answer.
+    pub(crate) async fn measure(&self, side: &mut Side, time: Duration) -> Outcome<Tally> {
         side.measure(&self.bare.process, &self.target, &self.head, &self.bodies, time).await
     }
 }

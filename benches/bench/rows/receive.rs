@@ -25,11 +25,11 @@ const TIME: Duration = Duration::from_secs(2);
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// A node that takes packets, and what was sent to it.
-pub(super) struct Receiver {
-    pub(super) node: Node,
-    pub(super) target: Target,
-    pub(super) head: Head,
-    pub(super) bodies: Arc<Bodies>,
+pub(crate) struct Receiver {
+    pub(crate) node: Node,
+    pub(crate) target: Target,
+    pub(crate) head: Head,
+    pub(crate) bodies: Arc<Bodies>,
     local: Local,
     seen: Seen,
     // Its listener lives as long as the link.
@@ -38,7 +38,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// A node with a link, for packets of so many messages.
-    pub(super) async fn start(stage: &Stage, http: Http, messages: usize) -> Outcome<Self> {
+    pub(crate) async fn start(stage: &Stage, http: Http, messages: usize) -> Outcome<Self> {
         let mut peer = Peer::start(&stage.ground, PEER).await?;
         let pin = [(PEER, peer.address)];
         let node = Host::new(&format!("{messages}.{NODE}"))?.start(&stage.ground, stage.cores, pin)?;
@@ -48,13 +48,23 @@ impl Receiver {
         Ok(Self { node, target, head, bodies, local, seen: Seen::default(), _peer: peer })
     }
 
+    /// Packets of this many bytes from here on.
+    pub(crate) fn weighing(&mut self, bytes: usize) {
+        let to = self.node.host.name.as_str();
+        self.bodies = Arc::new(Bodies::weighing(Form::Packet, 1, bytes, PEER, to));
+    }
+
     /// Reads the inbox to its end: everything that was sent so far has come, once.
-    pub(super) async fn nothing_is_lost(&mut self) -> Outcome<()> {
+    pub(crate) async fn nothing_is_lost(&mut self) -> Outcome<()> {
         inbox::rest(&mut self.local, &mut self.seen).await?;
         self.seen.complete(self.bodies.next())
     }
 
-    async fn measure(&mut self, side: &mut Side, time: Duration) -> Outcome<()> {
+    /// Makes one load and reads the inbox.
+    ///
+    /// # Errors
+    /// A wrong answer, or a message is lost.
+    pub(crate) async fn measure(&mut self, side: &mut Side, time: Duration) -> Outcome<()> {
         side.measure(&self.node.process, &self.target, &self.head, &self.bodies, time).await?;
         self.nothing_is_lost().await
     }
