@@ -84,6 +84,10 @@ impl House {
         self.dir.path()
     }
 
+    pub(crate) fn is_on_disk(&self) -> bool {
+        matches!(self.engine, Engine::Embedded(_))
+    }
+
     /// Moves the clock.
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.fetch_add(time.as_millis() as u64, Ordering::Relaxed);

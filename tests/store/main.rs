@@ -10,6 +10,7 @@ mod crash;
 mod house;
 mod inbox;
 mod killed;
+mod model;
 mod outbox;
 mod recovery;
 mod repeats;

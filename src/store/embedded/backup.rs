@@ -27,7 +27,8 @@ use super::{
 use crate::store::{
     Backup, StoreError,
     engine::{
-        bundle,
+        bundle::{arrived, posted},
+        codec::Small,
         kv::{Change, Kv as _, Space},
     },
 };
@@ -170,10 +171,15 @@ impl Copy<'_> {
         self.bytes += bytes;
         self.made.bytes += bytes as u64;
         match space {
-            Space::Inbox => self.made.inbox += bundle::messages_in(value),
-            Space::Outbox => self.made.outbox += 1,
+            Space::Inbox => self.made.inbox += arrived::messages_in(value),
+            Space::Outbox => self.made.outbox += posted::mail_in(value),
             Space::Dead => self.made.dead += 1,
-            Space::Seen | Space::Status | Space::Ended | Space::Small => {}
+            // Of a bundle in the outbox, which comes before it.
+            Space::Small if key.first() == Some(&(Small::Settled as u8)) => {
+                let settled = posted::Settled::decode(key, Some(value))?;
+                self.made.outbox = self.made.outbox.saturating_sub(settled.count());
+            }
+            Space::Seen | Space::Status | Space::Ended | Space::Settled | Space::Small => {}
         }
         self.chunk.push(Change { space, key: key.to_vec(), value: Some(value.to_vec()) });
         if self.bytes >= CHUNK_BYTES || self.chunk.len() >= CHUNK_KEYS { self.flush() } else { Ok(()) }

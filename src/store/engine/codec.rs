@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! inbox    received u64 | from text | the message         several: `bundle`
-//! outbox   queued u64 | expires u64 | id text | the message
+//! outbox   queued u64 | expires u64 | id text | the message   several: `bundle`
 //! dead     id text | the message
 //! seen     hash 16 | peer u32 | received u64 | content u64    several: `bundle`
 //! status   content 32 | state u8 | place u64 | tries-before u64 | attempts u64 | queued u64 | ended u64+1 or 0
@@ -45,6 +45,8 @@ pub(crate) enum Small {
     Link = b'l',
     /// A family.
     Family = b'f',
+    /// Which messages of a bundle in the outbox are settled.
+    Settled = b'm',
 }
 
 /// Key of the highest place in the outbox that ever was.
@@ -227,15 +229,6 @@ pub(crate) struct Queued<'a> {
 }
 
 impl<'a> Queued<'a> {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut put = Put::new(18 + self.id.len() + self.raw.len());
-        put.u64(self.queued.0);
-        put.u64(self.expires.0);
-        put.text(self.id);
-        put.bytes(self.raw);
-        put.0
-    }
-
     pub(crate) fn decode(value: &'a [u8]) -> Option<Self> {
         let mut take = Take::new(value)?;
         Some(Self {

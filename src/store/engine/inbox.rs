@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    bundle,
+    bundle::arrived::each_message,
     codec::{self, Arrived, Put, Take, app_key, damaged, place},
     index::Slot,
     job::{Step, Task},
@@ -104,7 +104,7 @@ impl Task for Trim {
         let from = slot.low.saturating_add(1);
         let (first, end) = (place(slot.number, from), place(slot.number, u64::MAX));
         txn.scan(Space::Inbox, &first, &end, &mut |key, value| {
-            let whole = bundle::each_message(key, value, &mut |cursor, arrived| {
+            let whole = each_message(key, value, &mut |cursor, arrived| {
                 if cursor < from {
                     return Ok(true);
                 }
@@ -158,7 +158,7 @@ pub(crate) fn read(
     let (first, end) = (place(slot.number, after + 1), place(slot.number, u64::MAX));
     let mut sender: Option<PeerHost> = None;
     kv.scan(Space::Inbox, &first, &end, &mut |key, value| {
-        bundle::each_message(key, value, &mut |cursor, arrived| {
+        each_message(key, value, &mut |cursor, arrived| {
             if cursor <= after {
                 return Ok(true);
             }

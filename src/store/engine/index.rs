@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    bundle,
-    codec::{self, Queued, Small, Take, damaged, place, small_range, split_at, split_place},
+    bundle::{
+        arrived,
+        posted::{self, Settled},
+    },
+    codec::{self, Small, Take, damaged, place, small_range, split_at, split_place},
     kv::{Kv, Space},
     queues::{QueueChange, Queues},
     window::{HashKey, Sighting, Window},
@@ -78,7 +81,7 @@ impl Index {
 
     fn read_window(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
         kv.scan(Space::Seen, &[0; 8], &[0xff; 8], &mut |key, value| {
-            self.window.insert(&bundle::read_sightings(key, value)?);
+            self.window.insert(&arrived::read_sightings(key, value)?);
             Ok(true)
         })
     }
@@ -87,13 +90,18 @@ impl Index {
         let hosts: HashMap<u32, PeerHost> =
             self.peers.iter().map(|(host, number)| (*number, host.clone())).collect();
         kv.scan(Space::Outbox, &place(0, 0), &place(u32::MAX, u64::MAX), &mut |key, value| {
-            let broken = || damaged(Space::Outbox, key);
-            let (number, seq) = split_place(key).ok_or_else(broken)?;
-            let host = hosts.get(&number).cloned().ok_or_else(broken)?;
-            let mail = Queued::decode(value).ok_or_else(broken)?;
-            self.queues.apply(QueueChange::Add { host, seq, queued: mail.queued, expires: mail.expires });
-            self.seq = self.seq.max(seq);
-            Ok(true)
+            let (number, last) = split_place(key).ok_or_else(|| damaged(Space::Outbox, key))?;
+            let host = hosts.get(&number).ok_or_else(|| damaged(Space::Outbox, key))?;
+            let note = Settled::key(key);
+            let settled = Settled::decode(&note, kv.get(Space::Small, &note)?.as_deref())?;
+            self.seq = self.seq.max(last);
+            posted::each_mail(key, value, &mut |posted| {
+                if !settled.has(posted.at) {
+                    let (seq, queued, expires) = (posted.seq, posted.mail.queued, posted.mail.expires);
+                    self.queues.apply(QueueChange::Add { host: host.clone(), seq, queued, expires });
+                }
+                Ok(true)
+            })
         })
     }
 
@@ -110,7 +118,7 @@ impl Index {
         self.window.swept(effects.swept);
         self.slots.extend(effects.slots);
         self.peers.extend(effects.peers);
-        effects.sightings.chunks(bundle::SIGHTINGS).for_each(|run| self.window.insert(run));
+        effects.sightings.chunks(arrived::SIGHTINGS).for_each(|run| self.window.insert(run));
         effects.queue.into_iter().for_each(|change| self.queues.apply(change));
         self.seq = self.seq.max(effects.seq);
         self.death = self.death.max(effects.death);

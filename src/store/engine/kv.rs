@@ -16,8 +16,10 @@ pub(crate) enum Space {
     Seen,
     /// Message id: what is known of an outgoing message.
     Status,
-    /// Time of the end and message id: what there is to prune.
+    /// Time of the end and message id, or settlement: what there is to prune.
     Ended,
+    /// Peer number and last place: messages that one settlement delivered.
+    Settled,
     /// Order of death: a message that was set aside.
     Dead,
     /// Small state: numbers, cursors, links, families.
@@ -26,8 +28,16 @@ pub(crate) enum Space {
 
 impl Space {
     /// All of them, in a fixed order: `ALL[space as usize] == space`.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Inbox, Self::Outbox, Self::Seen, Self::Status, Self::Ended, Self::Dead, Self::Small];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Inbox,
+        Self::Outbox,
+        Self::Seen,
+        Self::Status,
+        Self::Ended,
+        Self::Settled,
+        Self::Dead,
+        Self::Small,
+    ];
 
     /// Its name, on disk and in errors.
     pub(crate) fn name(self) -> &'static str {
@@ -37,6 +47,7 @@ impl Space {
             Self::Seen => "seen",
             Self::Status => "status",
             Self::Ended => "ended",
+            Self::Settled => "settled",
             Self::Dead => "dead",
             Self::Small => "small",
         }

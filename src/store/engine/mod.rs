@@ -24,7 +24,8 @@ pub(crate) mod vault;
 pub(crate) mod window;
 
 use self::{
-    codec::{Fallen, Known, Queued, damaged, place, split_at, split_place, status_key},
+    bundle::posted,
+    codec::{Fallen, Known, damaged, split_at, status_key},
     index::Index,
     job::{Job, Task, job},
     kv::{Kv, Space},
@@ -39,8 +40,8 @@ use crate::{
         limits::INBOX_READ_BYTES,
         packet::ServiceKey,
         record::{
-            Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageStatus,
-            OutboxBatch, Seq, Settlement, VaultContents, VaultWrite, Waiting,
+            Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageState,
+            MessageStatus, OutboxBatch, Seq, Settlement, VaultContents, VaultWrite, Waiting,
         },
         time::Wall,
     },
@@ -144,24 +145,10 @@ impl<E: Engine> Outbox for E {
         max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Mail>, StoreError> {
-        let next = self.index(|index| Some((*index.peers.get(host)?, index.queues.next(host, after)?)))?;
-        let (Some((number, first)), true) = (next, max > 0) else { return Ok(Vec::new()) };
-        let (mut mails, mut bytes) = (Vec::new(), 0usize);
-        self.disk(|kv| {
-            kv.scan(Space::Outbox, &place(number, first), &place(number, u64::MAX), &mut |key, value| {
-                let broken = || damaged(Space::Outbox, key);
-                let (_, seq) = split_place(key).ok_or_else(broken)?;
-                let mail = Queued::decode(value).ok_or_else(broken)?;
-                bytes = bytes.saturating_add(mail.raw.len() + 1);
-                if !mails.is_empty() && bytes > bytes_max {
-                    return Ok(false);
-                }
-                let (id, raw) = (mail.id.into(), codec::owned(mail.raw));
-                mails.push(Mail { seq: Seq(seq), id, raw, expires: mail.expires });
-                Ok(mails.len() < max)
-            })
-        })?;
-        Ok(mails)
+        let next =
+            self.index(|index| (index.peers.get(host).copied(), index.queues.next(host, after, max)))?;
+        let (Some(number), waiting) = next else { return Ok(Vec::new()) };
+        self.disk(|kv| outbox::load(kv, number, &waiting, bytes_max))
     }
 
     fn settle(&self, settlement: Settlement) -> Result<Receipt<()>, StoreError> {
@@ -169,7 +156,21 @@ impl<E: Engine> Outbox for E {
     }
 
     fn status(&self, id: &str) -> Result<Option<MessageStatus>, StoreError> {
-        self.disk(|kv| Ok(known(kv, id)?.map(|known| known.status)))
+        let Some(Known { place, mut status, .. }) = self.disk(|kv| known(kv, id))? else { return Ok(None) };
+        if status.state == MessageState::Queued {
+            let host = &status.host;
+            let look = |index: &Index| (index.queues.has(host, place), index.peers.get(host).copied());
+            let (waits, number) = self.index(look)?;
+            // One that was accepted a moment ago is neither here nor there yet.
+            if let (false, Some(number)) = (waits, number)
+                && let Some((at, tries)) = self.disk(|kv| posted::end_of(kv, number, place))?
+            {
+                status.state = MessageState::Delivered;
+                status.attempts = tries.saturating_sub(status.tries_before);
+                status.ended = Some(at);
+            }
+        }
+        Ok(Some(status))
     }
 
     fn waiting(&self) -> Vec<Waiting> {

@@ -72,9 +72,17 @@ impl Queues {
         self.peers.get(host).map_or(0, |queue| queue.len() as u64)
     }
 
-    /// The first place of a peer's queue after `after`.
-    pub(crate) fn next(&self, host: &PeerHost, after: Seq) -> Option<u64> {
-        self.peers.get(host)?.range(after.0.checked_add(1)?..).next().map(|(seq, _)| *seq)
+    /// The first places of a peer's queue after `after`, at most `max`.
+    pub(crate) fn next(&self, host: &PeerHost, after: Seq, max: usize) -> Vec<u64> {
+        let (Some(queue), Some(from)) = (self.peers.get(host), after.0.checked_add(1)) else {
+            return Vec::new();
+        };
+        queue.range(from..).take(max).map(|(seq, _)| *seq).collect()
+    }
+
+    /// Whether the message at this place waits.
+    pub(crate) fn has(&self, host: &PeerHost, seq: u64) -> bool {
+        self.peers.get(host).is_some_and(|queue| queue.contains_key(&seq))
     }
 
     pub(crate) fn waiting(&self) -> Vec<Waiting> {

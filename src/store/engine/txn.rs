@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    bundle,
+    bundle::{arrived, posted},
     codec::{self, Put, Small, service_key, small},
     index::{Effects, Index, Slot},
     kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
@@ -21,6 +21,9 @@ use crate::{
 /// Entries that one commit deletes for trimming, pruning or sweeping: some milliseconds of work, so that nobody waits.
 pub(crate) const CHUNK: usize = 5_000;
 
+/// A key and its value.
+pub(crate) type Found = (Vec<u8>, Vec<u8>);
+
 /// See above.
 pub(crate) struct Txn<'a> {
     kv: &'a dyn Kv,
@@ -30,8 +33,10 @@ pub(crate) struct Txn<'a> {
     /// Where in `changes` a key that may be read again was changed last.
     overlay: BTreeMap<(Space, Vec<u8>), usize>,
     marks: HashMap<Mark, u64>,
-    /// Messages for inboxes that are not among the changes yet, by the inbox's number, which says where they end.
-    messages: HashMap<u32, (u64, bundle::Messages)>,
+    /// Messages for inboxes that are not among the changes yet, by the inbox's number, with where they end.
+    messages: HashMap<u32, (u64, arrived::Messages)>,
+    /// Messages for peers that are not among the changes yet, by the peer's number.
+    mail: HashMap<u32, posted::Mail>,
     /// Changes whose keys are known to fit.
     checked: usize,
     pub(crate) effects: Effects,
@@ -49,6 +54,7 @@ impl<'a> Txn<'a> {
             overlay: BTreeMap::new(),
             marks: HashMap::new(),
             messages: HashMap::new(),
+            mail: HashMap::new(),
             checked: 0,
             effects,
         }
@@ -59,7 +65,10 @@ impl<'a> Txn<'a> {
         for (inbox, (last, messages)) in &mut self.messages {
             self.changes.extend(messages.close(*inbox, *last));
         }
-        self.changes.extend(self.effects.sightings.chunks(bundle::SIGHTINGS).filter_map(bundle::sightings));
+        for (peer, mail) in &mut self.mail {
+            self.changes.extend(mail.close(*peer));
+        }
+        self.changes.extend(self.effects.sightings.chunks(arrived::SIGHTINGS).filter_map(arrived::sightings));
         if !self.changes.is_empty() {
             let stale = self.index.window.stale(CHUNK);
             self.effects.swept = stale.len();
@@ -188,6 +197,32 @@ impl<'a> Txn<'a> {
         if messages.is_full() {
             self.changes.extend(messages.close(slot.number, slot.last));
         }
+    }
+
+    /// Puts a message at the end of the outbox; its place.
+    pub(crate) fn post(&mut self, peer: u32, mail: &codec::Queued<'_>) -> u64 {
+        self.effects.seq += 1;
+        let bundle = self.mail.entry(peer).or_default();
+        bundle.push(self.effects.seq, mail);
+        if bundle.is_full() {
+            self.changes.extend(bundle.close(peer));
+        }
+        self.effects.seq
+    }
+
+    /// What is on disk.
+    pub(crate) fn kv(&self) -> &'a dyn Kv {
+        self.kv
+    }
+
+    /// The first key from `from` to `to` and its value, without what this commit has removed or added.
+    pub(crate) fn first(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Found>, StoreError> {
+        let mut found = None;
+        self.scan(space, from, to, &mut |key, value| {
+            found = Some((key.to_vec(), value.to_vec()));
+            Ok(false)
+        })?;
+        Ok(found)
     }
 
     /// The content hash of a message that came before, on disk or in this commit.

@@ -1,27 +1,25 @@
-//! What one commit puts at the end of an inbox, or into the window of repeats, under few keys instead of many.
-//!
-//! A key of its own for each message would cost several times the message: in the journal, in memory, and each time that the
-//! database merges. So what comes together lies together, under the place of its last; the places are consecutive, and the
-//! first follows from the count. A bundle is removed when all of it is done with.
+//! Bundles of what came: messages in an inbox, and sightings in the window of repeats.
 //!
 //! ```text
 //! inbox    2 | count u32 | received u64, from text, length u32, the message | ...
 //! seen     2 | count u32 | hash 16, peer u32, received u64, content u64 | ...
 //! ```
 //!
-//! A value that opens with 1 holds one, as `codec` says; earlier versions wrote no other.
+//! Places are consecutive, so that the first follows from the key and the count.
 
-use super::{
-    codec::{self, Arrived, Put, Take, damaged, place, split_at, split_place},
-    kv::{Change, Space},
-    window::Sighting,
+use super::{MANY, many};
+use crate::{
+    store::{
+        StoreError,
+        engine::{
+            codec::{self, Arrived, Put, Take, damaged, place, split_at, split_place},
+            kv::{Change, Space},
+            window::Sighting,
+        },
+    },
+    wire::time::Wall,
 };
-use crate::store::StoreError;
 
-/// The first byte of a value with several.
-const MANY: u8 = 2;
-/// Bytes of a bundle beyond which another begins: a reader of one message reads the whole.
-const BYTES: usize = 64 * 1024;
 /// Sightings in a bundle: each stays on disk until the last of them has left the window.
 pub(crate) const SIGHTINGS: usize = 512;
 
@@ -49,7 +47,7 @@ impl Messages {
 
     /// Whether another should begin.
     pub(crate) fn is_full(&self) -> bool {
-        self.put.0.len() >= BYTES
+        self.put.0.len() >= super::BYTES
     }
 
     /// The bundle whose last message has this cursor; nothing where it is empty. What follows begins another.
@@ -75,7 +73,7 @@ pub(crate) fn each_message(
     let first = last.checked_sub(u64::from(count)).ok_or_else(broken)? + 1;
     for cursor in first..=last {
         let mut read = || {
-            let (received, from) = (crate::wire::time::Wall(take.u64()?), take.text()?);
+            let (received, from) = (Wall(take.u64()?), take.text()?);
             let length = usize::try_from(take.u32()?).ok()?;
             Some(Arrived { received, from, raw: take.slice(length)? })
         };
@@ -115,15 +113,9 @@ pub(crate) fn read_sightings(key: &[u8], value: &[u8]) -> Result<Vec<Sighting>, 
     read().ok_or_else(|| codec::damaged(Space::Seen, key))
 }
 
-fn many(value: &[u8]) -> Option<(u32, Take<'_>)> {
-    let mut take = Take::of(value, MANY)?;
-    Some((take.u32()?, take))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::time::Wall;
 
     fn arrived(raw: &'static [u8]) -> Arrived<'static> {
         Arrived { received: Wall(7), from: "a.test", raw }
