@@ -144,3 +144,30 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_requests_in_hand_the_first_and_the_last_wake_their_connection() {
+        let activity = Activity::new();
+        let mut seen = activity.0.subscribe();
+        let mut woken = move || {
+            let changed = seen.has_changed().unwrap();
+            seen.mark_unchanged();
+            changed
+        };
+        let first = activity.hold();
+        assert!(woken());
+        let second = activity.hold();
+        drop(first);
+        assert!(!woken());
+        drop(second);
+        assert!(woken());
+        activity.bytes();
+        assert!(woken(), "a header begins");
+        activity.bytes();
+        assert!(!woken());
+    }
+}
