@@ -42,13 +42,19 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// The machine that a shown token belongs to; waits where it is offered and not settled.
 pub(super) async fn opened(shell: &Shell, at: At, digest: Digest) -> Result<Arc<Slot>, Error> {
+    let mut settled = match shell.registry.look_up(at, digest) {
+        None => return Err(Error::Refused(Refusal::TokenUnknown)),
+        Some(Opens::Peer(slot)) => return Ok(slot),
+        Some(Opens::Offered(settled)) => settled,
+    };
     let look = async {
         loop {
+            // An error says that the offer is settled: look again.
+            drop(settled.changed().await);
             match shell.registry.look_up(at, digest) {
                 None => return Err(Error::Refused(Refusal::TokenUnknown)),
                 Some(Opens::Peer(slot)) => return Ok(slot),
-                // An error says that the offer is settled: look again.
-                Some(Opens::Offered(mut settled)) => drop(settled.changed().await),
+                Some(Opens::Offered(next)) => settled = next,
             }
         }
     };

@@ -27,7 +27,7 @@ use crate::{
     token::family::Family,
     wire::{
         host::PeerHost,
-        packet::{Message, Packet},
+        packet::{Message, Packet, ServiceKey},
         record::{Appended, InboxBatch, InboxItem},
         refusal::Refusal,
         secret::ShownToken,
@@ -61,7 +61,7 @@ pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownTok
     }
     //= HT-CHK-05: 429 after 401, before the body
     take_turn(shell, &slot, now)?;
-    slot.saw(from, shell.now().mono);
+    slot.saw(from, now.mono);
     if heard {
         drive(shell, &slot, Event::Heard);
     }
@@ -82,7 +82,7 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
         .inspect_err(|refusal| say_denied(shell, &caller.host, caller.from, refusal, "packet"))?;
     let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
-    let services: HashSet<_> = items.iter().map(|item| item.service.clone()).collect();
+    let services = services(&items);
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
     let received = shell.now().wall;
     let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
@@ -124,22 +124,47 @@ fn answers(shell: &Shell, packet: &Packet) -> Vec<(Arc<str>, AnswerKey, Bytes)> 
 //= YMP-MSG-11: counted and logged
 /// The messages for services that run here; the others are counted, and said once for the packet.
 fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
-    let (ours, others): (Vec<_>, Vec<_>) =
-        packet.messages.into_iter().partition(|message| shell.readers.contains_key(&message.service));
-    if let Some(first) = others.first() {
-        shell.metrics.messages_ignored.add(others.len() as u64);
-        let now = shell.now().wall;
-        others.iter().for_each(|message| shell.ignored.count(host, &message.service, now));
-        let Some(unsaid) = shell.lines.ignored.say(shell.now().mono) else { return kept(ours) };
+    let (mut ours, mut others) = (Vec::with_capacity(packet.messages.len()), Vec::new());
+    // The messages of a packet go to few services: each is looked up where it changes.
+    let mut known: Option<(ServiceKey, bool)> = None;
+    for message in packet.messages {
+        let runs = match &known {
+            Some((service, runs)) if *service == message.service => *runs,
+            Some(_) | None => {
+                let runs = shell.readers.contains_key(&message.service);
+                known = Some((message.service.clone(), runs));
+                runs
+            }
+        };
+        let Message { id, service, raw, .. } = message;
+        let item = InboxItem { service, id, raw };
+        if runs { ours.push(item) } else { others.push(item) }
+    }
+    if !others.is_empty() {
+        ignored(shell, host, &others);
+    }
+    ours
+}
+
+fn ignored(shell: &Shell, host: &PeerHost, others: &[InboxItem]) {
+    shell.metrics.messages_ignored.add(others.len() as u64);
+    let now = shell.now();
+    others.iter().for_each(|message| shell.ignored.count(host, &message.service, now.wall));
+    if let Some(first) = others.first()
+        && let Some(unsaid) = shell.lines.ignored.say(now.mono)
+    {
         let (messages, service, id) = (others.len(), shown(&first.service.to_string()), shown(&first.id));
         tracing::info!(peer = %host, messages, ?service, ?id, unsaid, "ignored: this host does not run that service");
     }
-    kept(ours)
 }
 
-fn kept(messages: Vec<Message>) -> Vec<InboxItem> {
-    let item = |message: Message| InboxItem { service: message.service, id: message.id, raw: message.raw };
-    messages.into_iter().map(item).collect()
+/// Those that have a message.
+fn services(items: &[InboxItem]) -> HashSet<ServiceKey> {
+    items
+        .chunk_by(|one, next| one.service == next.service)
+        .filter_map(|run| run.first())
+        .map(|item| item.service.clone())
+        .collect()
 }
 
 //= HT-CRASH-07: asked again under the lock

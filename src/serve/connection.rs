@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     ConnectionSettings,
+    corked::Corked,
     phase::{Activity, Watched},
     respond::{Answer, without_body},
     stop::Stopping,
@@ -64,13 +65,14 @@ pub(crate) async fn serve<S, H>(
     let service = service_fn(move |request| {
         let hold = held.hold();
         let handler = handler.clone();
-        async move {
+        // In a box: hyper and the runtime move it several times, and it holds a request's whole way.
+        Box::pin(async move {
             // On HTTP/1.1 hyper itself leaves the body away.
             let headless = request.method() == Method::HEAD && protocol == Protocol::Http2;
             let mut answer = handler.handle(from, request).await;
             answer.body_mut().keep(hold);
             Ok::<Response<_>, Infallible>(if headless { without_body(answer) } else { answer })
-        }
+        })
     });
     match protocol {
         Protocol::Http1 => {
@@ -78,7 +80,7 @@ pub(crate) async fn serve<S, H>(
             run(http1(settings).serve_connection(stream, service), &activity, settings, stopping).await;
         }
         Protocol::Http2 => {
-            let connection = http2(settings).serve_connection(TokioIo::new(stream), service);
+            let connection = http2(settings).serve_connection(TokioIo::new(Corked::new(stream)), service);
             run(connection, &activity, settings, stopping).await;
         }
     }

@@ -39,10 +39,14 @@ fn token_of(value: &str) -> Option<&str> {
 /// # Errors
 /// `MediaType`.
 pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Fault> {
-    let essence = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json = only(headers, &header::CONTENT_TYPE).map(essence).as_deref() == Some("application/json");
-    let plain = !headers.contains_key(header::CONTENT_ENCODING)
-        || only(headers, &header::CONTENT_ENCODING).map(essence).as_deref() == Some("identity");
+    let says = |name, wanted| {
+        only(headers, name).is_some_and(|value| {
+            value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+        })
+    };
+    let json = says(&header::CONTENT_TYPE, "application/json");
+    let plain =
+        !headers.contains_key(header::CONTENT_ENCODING) || says(&header::CONTENT_ENCODING, "identity");
     if json && plain { Ok(()) } else { Err(Fault::MediaType) }
 }
 
@@ -63,9 +67,13 @@ pub(crate) fn check_host<B>(request: &Request<B>, host: &OwnHost, aliases: &[Own
         Some(authority) => authority.as_str(),
         None => only(request.headers(), &header::HOST).ok_or(Fault::HostMissing)?,
     };
+    let mut own = std::iter::once(host).chain(aliases);
+    // Mostly it is written in normal form.
+    if own.clone().any(|own| own.as_str() == named) {
+        return Ok(());
+    }
     let named = PeerHost::parse(named).map_err(|_| Fault::Misdirected)?;
-    let ours = std::iter::once(host).chain(aliases).any(|own| own.is(&named));
-    if ours { Ok(()) } else { Err(Fault::Misdirected) }
+    if own.any(|own| own.is(&named)) { Ok(()) } else { Err(Fault::Misdirected) }
 }
 
 #[cfg(test)]

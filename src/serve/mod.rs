@@ -5,6 +5,7 @@
 //!                                       -> local_api -> node     what our own apps and the operator call
 //!                                       -> ops                   health, readiness, metrics: on the local listener
 //! body: reading within bounds    headers, query: what callers wrote    respond, problem: the one table of answers
+//! carry: what must not stop half-way    corked: answers that go out together
 //! ```
 //!
 //! Hyper's types live in this room only. Nothing here decides who may federate or what is kept: that is `node`. What is
@@ -15,8 +16,10 @@ use std::time::Duration;
 use crate::wire::{host::OwnHost, limits, path::Paths};
 
 mod body;
+mod carry;
 pub mod connection;
 mod content;
+mod corked;
 mod entrance;
 mod headers;
 pub mod information;

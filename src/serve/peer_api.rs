@@ -11,9 +11,9 @@
 //! Checks, in this order: 404, 421, 405, 401, 429, 415, 413, 400, 401 (a grant with neither bearer nor `state`), 403. On the
 //! request path nothing follows the 405: whatever is wrong is told to the node, never to the caller.
 //!
-//! Settings are read once per call. What `node` has begun goes on when the caller goes away: it runs in a task of its own.
+//! Settings are read once per call. What `node` has begun goes on when the caller goes away (`carry`).
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tracing::debug;
 use super::{
     Settings,
     body::{BodyError, Incoming},
+    carry::carry_on,
     connection::Handler,
     headers::{bearer, check_host, check_json},
     information,
@@ -194,9 +195,10 @@ impl PeerApi {
 
     async fn route(&self, route: Route, call: Call<'_>) -> Result<Answer, Fault> {
         match route {
-            Route::Request => Ok(self.asked(call).await),
-            Route::Grant => self.granted(call).await,
-            Route::Refresh => self.refreshed(call).await,
+            // Packets are many and these are few: their room is taken only when one comes.
+            Route::Request => Ok(Box::pin(self.asked(call)).await),
+            Route::Grant => Box::pin(self.granted(call)).await,
+            Route::Refresh => Box::pin(self.refreshed(call)).await,
             Route::Packet => self.packet(call).await,
             Route::Information => {
                 let document = call.settings.information.as_ref().ok_or(Fault::Path)?;
@@ -310,20 +312,6 @@ impl PeerApi {
             (Some(Route::Grant), status) if status.is_client_error() => metrics.grants_refused.up(),
             (Some(Route::Refresh), StatusCode::OK) => metrics.refreshes_in.up(),
             (Some(Route::Grant | Route::Refresh | Route::Request | Route::Information) | None, _) => {}
-        }
-    }
-}
-
-//= HT-PKT-14: whoever goes away
-/// Runs what must not stop half-way in a task of its own: a caller that goes away drops only the waiting.
-pub(crate) async fn carry_on<T: Send + 'static, E: Into<Fault> + Send + 'static>(
-    work: impl Future<Output = Result<T, E>> + Send + 'static,
-) -> Result<T, Fault> {
-    match tokio::spawn(work).await {
-        Ok(done) => done.map_err(Into::into),
-        Err(failure) => {
-            tracing::error!(%failure, "a call ended without an outcome");
-            Err(Fault::Internal)
         }
     }
 }

@@ -47,23 +47,23 @@ impl Activity {
 
     /// A request's header is complete.
     pub(crate) fn hold(&self) -> Hold {
-        self.0.send_modify(|phase| {
-            *phase = match *phase {
-                Phase::InHand(count) => Phase::InHand(count + 1),
-                Phase::Fresh | Phase::Idle | Phase::Header => Phase::InHand(1),
-            }
+        self.change(|phase| match phase {
+            Phase::InHand(count) => Phase::InHand(count + 1),
+            Phase::Fresh | Phase::Idle | Phase::Header => Phase::InHand(1),
         });
         Hold(self.clone())
     }
 
     /// Bytes came.
     fn bytes(&self) {
+        self.change(|phase| if phase == Phase::Idle { Phase::Header } else { phase });
+    }
+
+    /// Wakes the connection only where its deadline is another one: not for each of many requests in hand.
+    fn change(&self, next: impl FnOnce(Phase) -> Phase) {
         self.0.send_if_modified(|phase| {
-            let idle = *phase == Phase::Idle;
-            if idle {
-                *phase = Phase::Header;
-            }
-            idle
+            let before = std::mem::replace(phase, next(*phase));
+            std::mem::discriminant(&before) != std::mem::discriminant(phase)
         });
     }
 
@@ -87,11 +87,9 @@ impl Activity {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.0.send_modify(|phase| {
-            *phase = match *phase {
-                Phase::InHand(count) if count > 1 => Phase::InHand(count - 1),
-                Phase::InHand(_) | Phase::Fresh | Phase::Idle | Phase::Header => Phase::Idle,
-            }
+        self.0.change(|phase| match phase {
+            Phase::InHand(count) if count > 1 => Phase::InHand(count - 1),
+            Phase::InHand(_) | Phase::Fresh | Phase::Idle | Phase::Header => Phase::Idle,
         });
     }
 }
@@ -144,5 +142,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_requests_in_hand_the_first_and_the_last_wake_their_connection() {
+        let activity = Activity::new();
+        let mut seen = activity.0.subscribe();
+        let mut woken = move || {
+            let changed = seen.has_changed().unwrap();
+            seen.mark_unchanged();
+            changed
+        };
+        let first = activity.hold();
+        assert!(woken());
+        let second = activity.hold();
+        drop(first);
+        assert!(!woken());
+        drop(second);
+        assert!(woken());
+        activity.bytes();
+        assert!(woken(), "a header begins");
+        activity.bytes();
+        assert!(!woken());
     }
 }

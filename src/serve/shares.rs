@@ -4,7 +4,7 @@
 //! only, so it is never larger than the number of shares. A share is given back when it is dropped.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -64,16 +64,19 @@ impl Share {
     /// # Errors
     /// `Exhausted` over a bound.
     pub(crate) fn grow(&mut self, amount: usize) -> Result<(), Exhausted> {
+        if amount == 0 {
+            return Ok(());
+        }
         let mut taken = self.shares.lock();
+        let taken = &mut *taken;
         let total = taken.total.saturating_add(amount);
-        let here = taken.by_address.get(&self.key).copied().unwrap_or(0).saturating_add(amount);
+        let held = taken.by_address.entry(self.key);
+        let here = if let Entry::Occupied(held) = &held { *held.get() } else { 0 }.saturating_add(amount);
         if total > taken.total_max || here > taken.per_address_max {
             return Err(Exhausted);
         }
         taken.total = total;
-        if here > 0 {
-            taken.by_address.insert(self.key, here);
-        }
+        held.insert_entry(here);
         self.amount += amount;
         Ok(())
     }
@@ -86,11 +89,13 @@ impl Drop for Share {
         }
         let mut taken = self.shares.lock();
         taken.total = taken.total.saturating_sub(self.amount);
-        let left = taken.by_address.get(&self.key).copied().unwrap_or(0).saturating_sub(self.amount);
-        if left == 0 {
-            taken.by_address.remove(&self.key);
-        } else {
-            taken.by_address.insert(self.key, left);
+        if let Entry::Occupied(mut held) = taken.by_address.entry(self.key) {
+            let left = held.get().saturating_sub(self.amount);
+            if left == 0 {
+                held.remove();
+            } else {
+                held.insert(left);
+            }
         }
     }
 }

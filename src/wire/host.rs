@@ -57,12 +57,16 @@ struct HostName(Arc<str>);
 impl HostName {
     //= YMP-HOST-04: case and 443 fold
     fn parse(text: &str) -> Result<Self, HostError> {
-        let lower = text.to_ascii_lowercase();
+        let lower = if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
         let (name, port) = split_port(&lower)?;
         check_name(name)?;
+        // A port that is valid has one writing.
         let port = port.map(parse_port).transpose()?.unwrap_or(PORT_DEFAULT);
-        let normal = if port == PORT_DEFAULT { name.to_owned() } else { format!("{name}:{port}") };
-        Ok(Self(normal.into()))
+        Ok(Self(if port == PORT_DEFAULT { name.into() } else { (&*lower).into() }))
     }
 
     fn name(&self) -> &str {

@@ -28,7 +28,9 @@ impl ServiceKey {
     #[must_use]
     pub fn new(protocol: &str, service: &str) -> Self {
         //= YMP-MSG-10: the protocol's case folds
-        Self { protocol: protocol.to_lowercase().into(), service: service.into() }
+        let folded = protocol.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+        let protocol = if folded { protocol.into() } else { protocol.to_lowercase().into() };
+        Self { protocol, service: service.into() }
     }
 
     /// The protocol in lower case.
@@ -138,9 +140,12 @@ impl Packet {
                 what: format!("a packet holds at most {messages_max} messages here"),
             });
         }
-        let read =
-            |(index, raw): (usize, &&RawValue)| Message::decode(body.slice_ref(raw.get().as_bytes()), index);
-        Ok(Self { messages: packet.messages.iter().enumerate().map(read).collect::<Result<_, _>>()? })
+        let mut messages = Vec::with_capacity(packet.messages.len());
+        for (index, raw) in packet.messages.iter().enumerate() {
+            let raw = body.slice_ref(raw.get().as_bytes());
+            messages.push(Message::decode_after(messages.last(), raw, index)?);
+        }
+        Ok(Self { messages })
     }
 
     /// The body of a packet of these messages, each as it is.
@@ -170,6 +175,12 @@ impl Message {
     /// # Errors
     /// `Malformed` names what is wrong.
     pub fn decode(raw: Bytes, index: usize) -> Result<Self, Refusal> {
+        Self::decode_after(None, raw, index)
+    }
+
+    /// As `decode`. The messages of a packet mostly share their names: those that are written as in the message `before`,
+    /// in normal form, are shared with it.
+    fn decode_after(before: Option<&Self>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
         let at = Some(index);
         let read: MessageIn<'_> = object_of_slice(&raw).map_err(|error| unread(&error, at))?;
         //= YMP-MSG-04: strings
@@ -203,17 +214,20 @@ impl Message {
         if !read.payload.get().starts_with('{') {
             return Err(malformed(&format!("message {index}: `payload` is not an object"), at));
         }
-        let host = |name: &str, text: &str| {
-            PeerHost::parse(text).map_err(|error| {
+        let host = |name: &str, text: &str, before: Option<&PeerHost>| match before {
+            Some(before) if before.as_str() == text => Ok(before.clone()),
+            Some(_) | None => PeerHost::parse(text).map_err(|error| {
                 malformed(&format!("message {index}: `{name}` is no host name: {error}"), at)
-            })
+            }),
         };
+        let service = before.map(|before| &before.service);
+        let service = service.filter(|key| key.protocol() == read.protocol && key.service() == read.service);
         Ok(Self {
-            sender_host: host("sender.host", &read.sender.host)?,
+            sender_host: host("sender.host", &read.sender.host, before.map(|before| &before.sender_host))?,
             id: read.id.as_ref().into(),
             reply_to: read.reply_to.as_deref().map(Into::into),
-            host: host("host", &read.host)?,
-            service: ServiceKey::new(&read.protocol, &read.service),
+            host: host("host", &read.host, before.map(|before| &before.host))?,
+            service: service.cloned().unwrap_or_else(|| ServiceKey::new(&read.protocol, &read.service)),
             //= YMP-MSG-07: byte for byte
             raw: raw.clone(),
         })

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     node::BackupView,
     serve::{
-        peer_api::carry_on,
+        carry::carry_on,
         problem,
         respond::{Answer, Fault, json},
     },

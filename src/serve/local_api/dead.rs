@@ -21,8 +21,8 @@ use super::{
 use crate::{
     node::views::{Moment, rfc3339, rfc3339_option},
     serve::{
+        carry::carry_on,
         content::Content,
-        peer_api::carry_on,
         problem,
         query::{Count, fault},
         respond::{Answer, Fault, json, no_content},

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     node::{self, views::rfc3339_text},
     serve::{
-        peer_api::carry_on,
+        carry::carry_on,
         problem,
         query::{Count, Span},
         respond::{Answer, Fault, json_bytes, no_content},

@@ -28,7 +28,7 @@ use crate::{
         views::{MessageView, Moment, rfc3339, rfc3339_option},
     },
     serve::{
-        peer_api::carry_on,
+        carry::carry_on,
         problem,
         query::Span,
         respond::{Answer, Fault, json},

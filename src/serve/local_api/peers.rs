@@ -30,7 +30,7 @@ use super::{
 use crate::{
     node::{self, IgnoredView, Steer, Steered, views::PeerView},
     serve::{
-        peer_api::carry_on,
+        carry::carry_on,
         problem::{self, Kind},
         query::fault,
         respond::{Answer, Fault, json, no_content},

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     node,
     serve::{
-        peer_api::carry_on,
+        carry::carry_on,
         problem,
         query::Span,
         respond::{Answer, Fault, json_bytes},

@@ -25,8 +25,9 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// Journals that may wait until what they hold is written in order; the least that fjall allows is 64 MiB.
 const JOURNAL_BYTES: u64 = 96 * 1024 * 1024;
-/// One to write out, one to merge.
-const WORKERS: usize = 2;
+/// It writes out and merges. Of several, fjall keeps one for writing out, which throws each merge that it meets back into the
+/// queue, without a pause, as long as the others are busy: a whole core for the length of each merge.
+const WORKERS: usize = 1;
 /// Open files that are kept.
 const FILES: usize = 200;
 /// Writes that wait for the workers; beyond it fjall would wait without looking whether they still live.

@@ -183,3 +183,30 @@ proptest! {
         let _ = Packet::decode(&Bytes::from(text), 9);
     }
 }
+
+#[test]
+fn names_are_read_alike_after_any_other_message() {
+    let writings = [
+        ("a.test", "Form"),
+        ("a.test", "form"),
+        ("A.test", "FORM"),
+        ("a.test:443", "form"),
+        ("c.test", "other"),
+    ];
+    let pairs = writings.iter().flat_map(|one| writings.map(|other| [*one, other])).flatten();
+    let texts: Vec<_> = pairs
+        .map(|(host, protocol)| {
+            format!(
+                r#"{{"sender":{{"host":"{host}","protocol":"p","service":"s"}},"id":"1","host":"{host}",
+                    "protocol":"{protocol}","service":"t","action":"a","payload":{{}}}}"#
+            )
+        })
+        .collect();
+    let packet =
+        Packet::decode(&Bytes::from(Packet::encode(texts.iter().map(String::as_bytes))), 100).unwrap();
+    for (message, text) in packet.messages.iter().zip(texts) {
+        assert_eq!(*message, Message::decode(Bytes::from(text), 0).unwrap());
+    }
+    let protocol = |at: usize| packet.messages[at].service.protocol().as_ptr();
+    assert_eq!(protocol(12), protocol(13), "written as the one before has it, it is shared");
+}
