@@ -221,7 +221,7 @@ impl Memory {
         }
         inner.figures.commits += 1;
         inner.figures.batches += jobs.len() as u64;
-        let newest = effects.sightings.iter().map(|seen| seen.received).max().unwrap_or(Wall(0));
+        let newest = effects.runs.iter().flatten().map(|seen| seen.received).max().unwrap_or(Wall(0));
         inner.index.apply(effects);
         inner.index.expire(newest, &self.settings);
         jobs.into_iter().filter_map(Job::kept).collect()

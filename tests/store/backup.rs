@@ -14,7 +14,7 @@ use std::{
 
 use ymp::{
     store::{Inbox, Outbox, Receipt, Store as _, StoreError, Vault, embedded::Embedded},
-    wire::record::VaultWrite,
+    wire::{record::VaultWrite, time::Wall},
 };
 
 use crate::{
@@ -207,4 +207,19 @@ fn a_store_in_doubt_or_closed_makes_no_copy_and_waits_for_none() {
     let closed = house.store().backup(&target.path().join("other"), &|| true);
     assert!(matches!(closed, Err(StoreError::Closed)));
     assert!(!target.path().join("other").exists());
+}
+
+#[test]
+fn what_is_done_with_is_not_counted() {
+    let house = House::embedded();
+    let ids: Vec<_> = (0..10).map(|n| format!("m{n}")).collect();
+    let messages: Vec<_> = ids.iter().map(|id| (id.as_str(), "text")).collect();
+    house.arrive(house.packet("beta.test", &messages)).unwrap();
+    assert!(house.acknowledge("app", 7));
+    house.trim(&["app"], Wall(0));
+    house.queue("beta.test", &["a", "b", "c"]);
+    house.settle("beta.test", &[1], &[]);
+    let outer = tempfile::tempdir().unwrap();
+    let made = house.store().backup(&outer.path().canonicalize().unwrap().join("copy"), &|| true).unwrap();
+    assert_eq!((made.inbox, made.outbox, made.dead), (3, 2, 0));
 }

@@ -250,3 +250,30 @@ fn copy_all(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn a_quiet_peer_does_not_keep_what_a_busy_one_has_left_behind() {
+    let mut house = House::embedded();
+    house.with(|settings| settings.dedupe_per_peer = 100);
+    let packet = |from: &str, first: usize, count: usize| {
+        let ids: Vec<_> = (first..first + count).map(|n| n.to_string()).collect();
+        house.packet(from, &ids.iter().map(|id| (id.as_str(), "t")).collect::<Vec<_>>())
+    };
+    for round in 0..40 {
+        // Handed over together, so that most of them share a commit.
+        let busy = Inbox::append(house.store(), packet("busy.test", round * 300, 300)).unwrap();
+        let quiet = Inbox::append(house.store(), packet("quiet.test", round, 1)).unwrap();
+        (busy.wait().unwrap(), quiet.wait().unwrap());
+    }
+    assert_eq!(house.store().figures().window_entries, 140);
+    assert_eq!(house.store().figures().window_evicted, 40 * 300 - 100);
+    house.restart();
+    let figures = house.store().figures();
+    assert_eq!((figures.window_entries, figures.window_evicted), (140, 0), "nothing is evicted anew");
+    let answer = house.arrive(packet_of(&house, "busy.test", &["11999", "1"])).unwrap();
+    assert_eq!((answer.kept, answer.repeats), (1, 1), "the newest is known, the oldest is not");
+}
+
+fn packet_of(house: &House, from: &str, ids: &[&str]) -> ymp::wire::record::InboxBatch {
+    house.packet(from, &ids.iter().map(|id| (*id, "t")).collect::<Vec<_>>())
+}

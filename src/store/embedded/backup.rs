@@ -11,6 +11,7 @@
 //! for, and a `format` that no version reads. A finished one is marked (`folder::BACKUP`) until a node has taken it over.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -28,7 +29,8 @@ use crate::store::{
     Backup, StoreError,
     engine::{
         bundle::{arrived, posted},
-        codec::Small,
+        codec::{Small, damaged, split_place},
+        index::Slot,
         kv::{Change, Kv as _, Space},
     },
 };
@@ -119,6 +121,7 @@ fn fill(shared: &Shared, dir: &Path, staging: &Path, go_on: &dyn Fn() -> bool) -
         chunk: Vec::new(),
         bytes: 0,
         made: Backup::default(),
+        firsts: HashMap::new(),
     };
     let copied = caught("reading", || copy.run());
     let made = copied.map(|()| copy.made);
@@ -144,6 +147,8 @@ struct Copy<'a> {
     /// In the chunk.
     bytes: usize,
     made: Backup,
+    /// By inbox the first cursor of the first bundle: what was done of it is known later.
+    firsts: HashMap<u32, u64>,
 }
 
 impl Copy<'_> {
@@ -171,9 +176,20 @@ impl Copy<'_> {
         self.bytes += bytes;
         self.made.bytes += bytes as u64;
         match space {
-            Space::Inbox => self.made.inbox += arrived::messages_in(value),
+            Space::Inbox => {
+                let count = arrived::messages_in(value);
+                self.made.inbox += count;
+                let (inbox, last) = split_place(key).ok_or_else(|| damaged(space, key))?;
+                self.firsts.entry(inbox).or_insert(last.saturating_sub(count) + 1);
+            }
             Space::Outbox => self.made.outbox += posted::mail_in(value),
             Space::Dead => self.made.dead += 1,
+            // Of an inbox, whose first bundle may be done with in part.
+            Space::Small if key.first() == Some(&(Small::Service as u8)) => {
+                let slot = Slot::decode(value).ok_or_else(|| damaged(space, key))?.1;
+                let first = self.firsts.get(&slot.number).copied().unwrap_or(u64::MAX);
+                self.made.inbox -= (slot.low + 1).saturating_sub(first).min(self.made.inbox);
+            }
             // Of a bundle in the outbox, which comes before it.
             Space::Small if key.first() == Some(&(Small::Settled as u8)) => {
                 let settled = posted::Settled::decode(key, Some(value))?;

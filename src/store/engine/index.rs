@@ -30,12 +30,22 @@ pub(crate) struct Slot {
     pub(crate) last: u64,
 }
 
+impl Slot {
+    /// As `Txn::write_slot` writes it.
+    pub(crate) fn decode(value: &[u8]) -> Option<(ServiceKey, Self)> {
+        let mut take = Take::new(value)?;
+        let slot = Self { number: take.u32()?, low: take.u64()?, last: take.u64()? };
+        Some((ServiceKey::new(take.text()?, take.text()?), slot))
+    }
+}
+
 /// What a commit changes in memory.
 #[derive(Default)]
 pub(crate) struct Effects {
     pub(crate) slots: HashMap<ServiceKey, Slot>,
     pub(crate) peers: HashMap<PeerHost, u32>,
-    pub(crate) sightings: Vec<Sighting>,
+    /// Sightings of one peer each, as they lie on disk.
+    pub(crate) runs: Vec<Vec<Sighting>>,
     pub(crate) queue: Vec<QueueChange>,
     pub(crate) seq: u64,
     pub(crate) death: u64,
@@ -83,7 +93,9 @@ impl Index {
         kv.scan(Space::Seen, &[0; 8], &[0xff; 8], &mut |key, value| {
             self.window.insert(&arrived::read_sightings(key, value)?);
             Ok(true)
-        })
+        })?;
+        self.window.built();
+        Ok(())
     }
 
     fn read_outbox(&mut self, kv: &dyn Kv) -> Result<(), StoreError> {
@@ -118,7 +130,7 @@ impl Index {
         self.window.swept(effects.swept);
         self.slots.extend(effects.slots);
         self.peers.extend(effects.peers);
-        effects.sightings.chunks(arrived::SIGHTINGS).for_each(|run| self.window.insert(run));
+        effects.runs.iter().for_each(|run| self.window.insert(run));
         effects.queue.into_iter().for_each(|change| self.queues.apply(change));
         self.seq = self.seq.max(effects.seq);
         self.death = self.death.max(effects.death);
@@ -158,12 +170,7 @@ fn read_slots(kv: &dyn Kv) -> Result<BTreeMap<ServiceKey, Slot>, StoreError> {
     let mut slots = BTreeMap::new();
     let (from, to) = small_range(Small::Service);
     kv.scan(Space::Small, &from, &to, &mut |key, value| {
-        let read = || {
-            let mut take = Take::new(value)?;
-            let slot = Slot { number: take.u32()?, low: take.u64()?, last: take.u64()? };
-            Some((ServiceKey::new(take.text()?, take.text()?), slot))
-        };
-        let (service, slot) = read().ok_or_else(|| damaged(Space::Small, key))?;
+        let (service, slot) = Slot::decode(value).ok_or_else(|| damaged(Space::Small, key))?;
         slots.insert(service, slot);
         Ok(true)
     })?;

@@ -33,6 +33,8 @@ pub(crate) struct Txn<'a> {
     /// Where in `changes` a key that may be read again was changed last.
     overlay: BTreeMap<(Space, Vec<u8>), usize>,
     marks: HashMap<Mark, u64>,
+    /// Messages that were seen, in order.
+    sightings: Vec<Sighting>,
     /// Messages for inboxes that are not among the changes yet, by the inbox's number, with where they end.
     messages: HashMap<u32, (u64, arrived::Messages)>,
     /// Messages for peers that are not among the changes yet, by the peer's number.
@@ -53,6 +55,7 @@ impl<'a> Txn<'a> {
             changes: Vec::new(),
             overlay: BTreeMap::new(),
             marks: HashMap::new(),
+            sightings: Vec::new(),
             messages: HashMap::new(),
             mail: HashMap::new(),
             checked: 0,
@@ -68,7 +71,8 @@ impl<'a> Txn<'a> {
         for (peer, mail) in &mut self.mail {
             self.changes.extend(mail.close(*peer));
         }
-        self.changes.extend(self.effects.sightings.chunks(arrived::SIGHTINGS).filter_map(arrived::sightings));
+        self.number_sightings();
+        self.changes.extend(self.effects.runs.iter().filter_map(|run| arrived::sightings(run)));
         if !self.changes.is_empty() {
             let stale = self.index.window.stale(CHUNK);
             self.effects.swept = stale.len();
@@ -76,6 +80,18 @@ impl<'a> Txn<'a> {
             self.changes.extend(stale.iter().map(sweep));
         }
         (self.changes, self.effects)
+    }
+
+    /// Those of one peer lie together, so that they leave the window together: in order, since the sort keeps it.
+    fn number_sightings(&mut self) {
+        let mut all = std::mem::take(&mut self.sightings);
+        all.sort_by_key(|seen| seen.peer);
+        for (arrival, seen) in (self.index.window.last_arrival() + 1..).zip(&mut all) {
+            seen.arrival = arrival;
+        }
+        let peers = all.chunk_by(|one, next| one.peer == next.peer);
+        self.effects.runs =
+            peers.flat_map(|peer| peer.chunks(arrived::SIGHTINGS)).map(<[_]>::to_vec).collect();
     }
 
     /// Whether all keys changed since the last check can be written. A name of that length has passed no door; it must
@@ -233,8 +249,8 @@ impl<'a> Txn<'a> {
     //= HT-PKT-15: committed with its message
     /// Remembers a message.
     pub(crate) fn see(&mut self, mark: Mark, peer: u32, received: Wall, content: u64) {
-        let arrival = self.index.window.last_arrival() + self.effects.sightings.len() as u64 + 1;
         self.marks.insert(mark, content);
-        self.effects.sightings.push(Sighting { arrival, mark, peer, received, content });
+        // Numbered at the end, with the others of its peer.
+        self.sightings.push(Sighting { arrival: 0, mark, peer, received, content });
     }
 }

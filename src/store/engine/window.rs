@@ -4,8 +4,9 @@
 //! order of arrival, from which it is built at start. An entry takes about 60 bytes: a keyed 128-bit hash of host and
 //! id, which strangers cannot make collide, a 64-bit hash of the content, and its place in its peer's queue.
 //!
-//! On disk entries lie in runs, as they came with one commit. A run is deleted when all of it has left; until then what has
-//! left of it comes back with a restart, and leaves again by the same bounds.
+//! On disk entries lie in runs: those of one peer that came with one commit. A run is deleted when all of it has left, and since a
+//! peer's entries leave in order, at most one run of each peer has left in part. What has left of it comes back with a restart,
+//! and leaves again by the same bounds.
 //!
 //! Bounds: an age; entries per peer, whose own oldest goes first; entries in all, where the oldest of the peer with the
 //! most entries goes first. So a flood by one peer costs that peer's memory of itself and nobody else's.
@@ -82,12 +83,19 @@ struct Place {
     arrival: u64,
 }
 
-/// Entries that lie together on disk, under the arrival of the last of them.
+/// Entries of a peer that lie together on disk, under the arrival of the last of them.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     last: u64,
-    /// How many of them are in the window.
+    /// How many of them are in the window: they leave in order.
     live: u32,
+}
+
+/// What is known of one peer, oldest first.
+#[derive(Debug, Default)]
+struct Queue {
+    places: VecDeque<Place>,
+    runs: VecDeque<Run>,
 }
 
 /// What is known of a message by its mark.
@@ -122,9 +130,7 @@ pub(crate) struct Window {
     per_peer: usize,
     total: usize,
     contents: HashMap<Mark, Content, BuildHasherDefault<AsItIs>>,
-    /// In order; those that have left stay as long as an older one has not.
-    runs: VecDeque<Run>,
-    queues: HashMap<u32, VecDeque<Place>>,
+    queues: HashMap<u32, Queue>,
     /// Peers by number of entries.
     sizes: BTreeSet<(usize, u32)>,
     /// What arrived from `.0` up to the next mark was received less than `MARK_MS` after `.1`.
@@ -142,7 +148,6 @@ impl Window {
             per_peer: settings.dedupe_per_peer.max(1),
             total: settings.dedupe_total.max(1),
             contents: HashMap::default(),
-            runs: VecDeque::new(),
             queues: HashMap::new(),
             sizes: BTreeSet::new(),
             ages: VecDeque::new(),
@@ -179,12 +184,17 @@ impl Window {
         self.stale.drain(..count.min(self.stale.len()));
     }
 
-    /// Takes a run that is on disk; what exceeds the bounds leaves.
+    /// Takes a run of one peer that is on disk; what exceeds the bounds leaves.
     pub(crate) fn insert(&mut self, run: &[Sighting]) {
-        let Some(last) = run.last().map(|seen| seen.arrival) else { return };
+        let Some((last, peer)) = run.last().map(|seen| (seen.arrival, seen.peer)) else { return };
         let live = u32::try_from(run.len()).unwrap_or(u32::MAX);
-        self.runs.push_back(Run { last, live });
+        self.queues.entry(peer).or_default().runs.push_back(Run { last, live });
         run.iter().for_each(|seen| self.insert_one(seen));
+    }
+
+    /// All that lies on disk has been inserted: what came back and left again was counted when it left first.
+    pub(crate) fn built(&mut self) {
+        self.evicted = 0;
     }
 
     fn insert_one(&mut self, seen: &Sighting) {
@@ -195,7 +205,7 @@ impl Window {
         if seen.received.0 >= newest.0.saturating_add(MARK_MS) || self.ages.is_empty() {
             self.ages.push_back((seen.arrival, seen.received));
         }
-        let queue = self.queues.entry(seen.peer).or_default();
+        let queue = &mut self.queues.entry(seen.peer).or_default().places;
         self.sizes.remove(&(queue.len(), seen.peer));
         queue.push_back(Place { mark: seen.mark, arrival: seen.arrival });
         let size = queue.len();
@@ -217,30 +227,22 @@ impl Window {
 
     fn drop_oldest(&mut self, peer: u32) {
         let Some(queue) = self.queues.get_mut(&peer) else { return };
-        self.sizes.remove(&(queue.len(), peer));
-        let place = queue.pop_front();
-        if queue.is_empty() {
+        self.sizes.remove(&(queue.places.len(), peer));
+        let Some(place) = queue.places.pop_front() else { return };
+        if let Some(run) = queue.runs.front_mut() {
+            run.live = run.live.saturating_sub(1);
+            if run.live == 0 {
+                self.stale.push(run.last);
+                queue.runs.pop_front();
+            }
+        }
+        if queue.places.is_empty() {
             self.queues.remove(&peer);
         } else {
-            self.sizes.insert((queue.len(), peer));
+            self.sizes.insert((queue.places.len(), peer));
         }
-        let Some(place) = place else { return };
         if self.contents.get(&place.mark).is_some_and(|content| content.arrival == place.arrival) {
             self.contents.remove(&place.mark);
-        }
-        self.leave(place.arrival);
-    }
-
-    /// An entry of a run has left.
-    fn leave(&mut self, arrival: u64) {
-        let at = self.runs.partition_point(|run| run.last < arrival);
-        let Some(run) = self.runs.get_mut(at) else { return };
-        run.live = run.live.saturating_sub(1);
-        if run.live == 0 {
-            self.stale.push(run.last);
-        }
-        while self.runs.front().is_some_and(|run| run.live == 0) {
-            self.runs.pop_front();
         }
     }
 
@@ -255,12 +257,12 @@ impl Window {
         let peers: HashSet<u32> = self
             .queues
             .iter()
-            .filter(|(_, q)| q.front().is_some_and(|p| p.arrival < bound))
+            .filter(|(_, queue)| queue.places.front().is_some_and(|place| place.arrival < bound))
             .map(|(peer, _)| *peer)
             .collect();
         for peer in peers {
-            while self.queues.get(&peer).and_then(VecDeque::front).is_some_and(|place| place.arrival < bound)
-            {
+            let oldest = |window: &Self| Some(window.queues.get(&peer)?.places.front()?.arrival);
+            while oldest(self).is_some_and(|arrival| arrival < bound) {
                 self.drop_oldest(peer);
             }
         }
@@ -319,14 +321,29 @@ mod tests {
     #[test]
     fn a_run_is_deleted_when_all_of_it_has_left() {
         let mut window = window(2, 100);
-        window.insert(&[seen(1, 1, 0), seen(2, 2, 0), seen(3, 1, 0)]);
-        window.insert(&[seen(4, 1, 0), seen(5, 1, 0)]);
-        assert_eq!((window.find(&[3, 0]), window.stale(9)), (None, &[][..]), "2 is still there");
-        window.insert(&[seen(6, 1, 0), seen(7, 1, 0)]);
-        assert_eq!(window.stale(9), &[5]);
-        window.insert(&[seen(8, 2, 0), seen(9, 2, 0)]);
-        assert_eq!(window.stale(9), &[5, 3]);
-        assert_eq!(window.runs.len(), 2, "what has left is not kept");
+        window.insert(&[seen(1, 1, 0), seen(2, 1, 0), seen(3, 1, 0)]);
+        assert_eq!((window.find(&[1, 0]), window.stale(9)), (None, &[][..]), "the others are still there");
+        window.insert(&[seen(4, 2, 0)]);
+        window.insert(&[seen(5, 1, 0), seen(6, 1, 0)]);
+        assert_eq!(window.stale(9), &[3]);
+    }
+
+    #[test]
+    fn a_quiet_peer_keeps_nothing_of_a_busy_one() {
+        let mut window = window(10, 100);
+        window.insert(&[seen(1, 1, 0)]);
+        (2..5000).for_each(|arrival| window.insert(&[seen(arrival, 2, 0)]));
+        let runs: usize = window.queues.values().map(|queue| queue.runs.len()).sum();
+        assert_eq!((window.entries(), runs), (11, 11));
+    }
+
+    #[test]
+    fn what_comes_back_at_a_start_is_not_counted_as_evicted_again() {
+        let mut window = window(2, 100);
+        window.insert(&[seen(1, 1, 0), seen(2, 1, 0), seen(3, 1, 0)]);
+        assert_eq!(window.evicted(), 1);
+        window.built();
+        assert_eq!((window.evicted(), window.entries()), (0, 2));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::{
     wire::time::Wall,
 };
 
+/// What a bundle takes at first.
+const FIRST_BYTES: usize = 4 * 1024;
 /// Sightings in a bundle: each stays on disk until the last of them has left the window.
 pub(crate) const SIGHTINGS: usize = 512;
 
@@ -34,7 +36,7 @@ impl Messages {
     /// One more, at the next place.
     pub(crate) fn push(&mut self, arrived: &Arrived<'_>) {
         if self.count == 0 {
-            self.put = Put::bare(Vec::with_capacity(64 + arrived.raw.len()));
+            self.put = Put::bare(Vec::with_capacity(FIRST_BYTES.max(64 + arrived.raw.len())));
             self.put.bytes(&[MANY]);
             self.put.u32(0);
         }
