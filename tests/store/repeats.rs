@@ -263,7 +263,8 @@ fn a_quiet_peer_does_not_keep_what_a_busy_one_has_left_behind() {
         // Handed over together, so that most of them share a commit.
         let busy = Inbox::append(house.store(), packet("busy.test", round * 300, 300)).unwrap();
         let quiet = Inbox::append(house.store(), packet("quiet.test", round, 1)).unwrap();
-        (busy.wait().unwrap(), quiet.wait().unwrap());
+        busy.wait().unwrap();
+        quiet.wait().unwrap();
     }
     assert_eq!(house.store().figures().window_entries, 140);
     assert_eq!(house.store().figures().window_evicted, 40 * 300 - 100);
