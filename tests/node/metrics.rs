@@ -143,9 +143,13 @@ async fn only_listed_peers_have_series_whatever_strangers_do() {
     let (yard, mut node, peer) = listing().await;
     node.app().connect(BETA).await;
     let before = Scrape::of(&node).await;
-    let of_beta = before.series_of_peers();
-    assert_eq!(of_beta.len(), 9);
-    assert!(of_beta.iter().all(|sample| sample.contains(&format!("{{peer=\"{BETA}\"}}"))), "{of_beta:?}");
+    let series = before.series_of_peers();
+    let of = |host: &str| -> Vec<_> {
+        let end = format!("{{peer=\"{host}\"}}");
+        series.iter().filter(|sample| sample.ends_with(&end)).copied().collect()
+    };
+    assert_eq!((of(BETA).len(), of("never-met.test").len(), series.len()), (9, 9, 18), "{series:?}");
+    assert!(of("never-met.test").iter().all(|sample| before.value(sample).abs() < 1e-9));
     assert!((before.value(&format!("ymp_peer_linked{{peer=\"{BETA}\"}}")) - 1.0).abs() < 1e-9);
 
     let other = Peer::start(&yard, GAMMA).await;
