@@ -10,7 +10,10 @@
 //! Each part swaps its settings as a whole and reads them once per call, so that no call sees two configurations and nothing
 //! that is open or under way ends. One task does all of this, so that two readings never cross.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use tokio::{signal::unix::Signal, task::spawn_blocking, time::sleep};
@@ -40,6 +43,8 @@ pub(super) struct Live {
     pub(super) node: Node,
     pub(super) client: Client,
     pub(super) store: Arc<dyn Store>,
+    /// `limits.outbox-messages`, for the metrics.
+    pub(super) outbox_max: Arc<AtomicU64>,
     pub(super) access: Arc<Access>,
     pub(super) peer: PeerApi,
     pub(super) plain: Option<PlainInformation>,
@@ -89,6 +94,7 @@ impl Live {
         }
         self.log.renew(&config.log.filter);
         self.store.bound(config.store.outbox);
+        self.outbox_max.store(config.store.outbox.messages, Ordering::Relaxed);
         let renewed = self.certificates.take(loaded);
         changes.note("certificates changed", renewed.names());
         let calls_otherwise = renewed.roots || config.client != self.config.client;

@@ -16,11 +16,12 @@ use crate::{
     wire::time::Wall,
 };
 
-/// Writes them all; `certificate_expires` is in seconds since 1970.
+/// Writes them all; `certificate_expires` is in seconds since 1970, `outbox_max` is `limits.outbox-messages`.
 pub(super) fn beside(
     node: &Node,
     store: &Arc<dyn Store>,
     certificate_expires: Arc<AtomicU64>,
+    outbox_max: Arc<AtomicU64>,
     started: Wall,
 ) -> ExtraMetrics {
     let (node, store) = (node.clone(), Arc::clone(store));
@@ -32,6 +33,8 @@ pub(super) fn beside(
             ready,
         );
         node.write_metrics(text);
+        let help = "How many may wait in all: `limits.outbox-messages`.";
+        text.gauge("ymp_outbox_limit_messages", help, outbox_max.load(Ordering::Relaxed));
         write_store(text, &store.figures());
         let help = "When the certificate that peers are shown expires, in seconds since 1970.";
         let expires = certificate_expires.load(Ordering::Relaxed);

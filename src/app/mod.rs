@@ -12,7 +12,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -187,9 +187,10 @@ impl App {
         let plain = config.plain_listen.map(|address| bind("peer.plain-listen", address)).transpose()?;
         let (stop, stopping) = stop();
         let access = Arc::new(Access::new(std::mem::take(&mut config.access)));
+        let outbox_max = Arc::new(AtomicU64::new(config.store.outbox.messages));
         let ops = Ops::new(
             Arc::clone(&metrics),
-            metrics::beside(&node, &store, certificates.expires(), clock().wall),
+            metrics::beside(&node, &store, certificates.expires(), Arc::clone(&outbox_max), clock().wall),
         );
         let faces = Faces {
             local: LocalApi::new(node.clone(), access.clone(), ops, Arc::clone(&metrics), stopping.clone()),
@@ -205,6 +206,7 @@ impl App {
             node: node.clone(),
             client,
             store: Arc::clone(&store),
+            outbox_max,
             access,
             peer: faces.peer.clone(),
             plain: faces.plain.clone(),

@@ -7,7 +7,7 @@
 use std::{
     fs,
     io::Write as _,
-    net::{Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,8 @@ use super::{
 use crate::{config::Config, wire::host::OwnHost};
 
 const CONFIG: &str = "ymp.toml";
+/// Where a node is reached that listens on all addresses.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// From one node's ports to the next one's.
 const STEP: u16 = 1000;
 
@@ -44,52 +46,35 @@ impl Neighbour {
                 return Err(CliError::failed(error, "name the folder of a node that `ymp check` finds good"));
             }
         };
-        let (ca, key) = (dir.join("certs/ca.pem"), dir.join("certs/ca.key"));
-        let trusts = config.tls.roots.iter().any(|root| same(root, &ca));
-        let name = config.node.host.clone();
-        let wrong = if name.name() == host.name() {
-            Some((format!("{name} is the host in {} itself", dir.display()), "name another host".to_owned()))
-        } else if config.node.peers.keys().any(|peer| host.is(peer)) {
-            let what = format!("{} has {host} under [[peers]] already", file.display());
-            Some((what, "name another host, or remove that table".to_owned()))
-        } else if !ca.exists() || !key.exists() {
-            let what = format!("{} and its key are not both there", ca.display());
-            Some((
-                what,
-                "set the two up by themselves, as the README says under \"Pair two hosts\"".to_owned(),
-            ))
-        } else if !trusts {
-            let what = format!("{} does not trust {}", file.display(), ca.display());
-            Some((what, "add it to `roots` under [trust]".to_owned()))
-        } else if config.peer_listen.port() == 0 {
-            Some((format!("{} listens on any port", file.display()), "give peer.listen a port".to_owned()))
-        } else {
-            None
-        };
-        if let Some((what, mend)) = wrong {
+        if let Some((what, mend)) = wrong(dir, &config, host) {
             return Err(CliError::failed(what, mend));
         }
         // Such as where its peers are written in one line: then it is for a person.
         let text = fs::read_to_string(&file).map_err(|error| unwritable(&file, &error))?;
-        if let Err(error) = Config::read(&file, &format!("{text}{}", table(host.as_str(), 1)), []) {
+        if let Err(error) = Config::read(&file, &format!("{text}{}", table(host.as_str(), HERE, 1)), []) {
             let mend = format!("write each peer of {} as a table of its own: [[peers]]", file.display());
             return Err(CliError::failed(error, mend));
         }
         Ok(Self { dir: dir.to_owned(), config })
     }
 
-    /// Free ones, above its own; the peers' is the one that the new host's name carries, if it carries one.
+    /// Free ones, equally far above its own two, which none of its peers has either, running or not; the peers' is the one
+    /// that the new host's name carries, if it carries one.
     pub(super) fn ports(&self, named: Option<u16>) -> Result<Ports, CliError> {
-        let above = |own: u16| {
-            let tries = (1..=u16::MAX / STEP).filter_map(|n| own.checked_add(n * STEP));
-            tries.into_iter().find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok())
-        };
-        let peer = named.or_else(|| above(self.config.peer_listen.port()));
-        let local = above(self.config.local_listen.port());
-        match (peer, local) {
-            (Some(peer), Some(local)) => Ok(Ports { peer, local }),
-            _ => Err(CliError::failed("no port is free above the other node's", "give that one lower ports")),
-        }
+        let peers = &self.config.node.peers;
+        let addresses: Vec<_> = peers.values().filter_map(|pin| pin.address.as_ref()).collect();
+        // A peer whose name carries a port took a step, too.
+        let beside =
+            addresses.iter().filter(|address| address.ip().is_some_and(|ip| ip.is_loopback())).count();
+        let ports = (1..=u16::MAX / STEP).skip(beside).find_map(|n| {
+            let above = |own: u16| own.checked_add(n * STEP).filter(|port| is_free(*port));
+            let unused = |port: &u16| addresses.iter().all(|address| address.port() != *port);
+            let peer = named.or_else(|| above(self.config.peer_listen.port()).filter(unused))?;
+            let local = above(self.config.local_listen.port())?;
+            (peer != local).then_some(Ports { peer, local })
+        });
+        let full = || CliError::failed("no port is free above the other node's", "give that one lower ports");
+        ports.ok_or_else(full)
     }
 
     /// A certificate for `host` from its authority, and that authority, in `certs`.
@@ -97,7 +82,7 @@ impl Neighbour {
         let own = self.dir.join("certs");
         rooms::write_development(&own, std::slice::from_ref(host))?;
         fs::create_dir_all(certs).map_err(|error| unwritable(certs, &error))?;
-        let (certificate, key) = (format!("{}.pem", host.name()), format!("{}.key", host.name()));
+        let [certificate, key] = own_files(host);
         for name in ["ca.pem", &certificate, &key] {
             let to = certs.join(name);
             fs::copy(own.join(name), &to).map_err(|error| unwritable(&to, &error))?;
@@ -111,13 +96,15 @@ impl Neighbour {
 
     /// Its table for the new node's file.
     pub(super) fn table(&self) -> String {
-        table(self.config.node.host.as_str(), self.config.peer_listen.port())
+        let listen = self.config.peer_listen;
+        let ip = Some(listen.ip()).filter(|ip| !ip.is_unspecified()).unwrap_or(HERE);
+        table(self.config.node.host.as_str(), ip, listen.port())
     }
 
     /// Adds the new node's table to its file.
     pub(super) fn learn(&self, host: &OwnHost, port: u16) -> Outcome {
         let file = self.file();
-        let added = table(host.as_str(), port);
+        let added = table(host.as_str(), HERE, port);
         let append = || fs::OpenOptions::new().append(true).open(&file)?.write_all(added.as_bytes());
         append().map_err(|error| unwritable(&file, &error))
     }
@@ -133,8 +120,53 @@ impl Neighbour {
     }
 }
 
-fn table(host: &str, port: u16) -> String {
-    format!("\n[[peers]]\nhost = \"{host}\"\naddress = \"127.0.0.1:{port}\"\n")
+/// What stands against putting `host` beside the node in `dir`, and what to do about it.
+fn wrong(dir: &Path, config: &Config, host: &OwnHost) -> Option<(String, String)> {
+    let file = dir.join(CONFIG);
+    let (ca, key) = (dir.join("certs/ca.pem"), dir.join("certs/ca.key"));
+    let trusts = config.tls.roots.iter().any(|root| same(root, &ca));
+    let name = config.node.host.clone();
+    if name.name() == host.name() {
+        Some((format!("{name} is the host in {} itself", dir.display()), "name another host".to_owned()))
+    } else if config.node.peers.keys().any(|peer| host.is(peer)) {
+        let what = format!("{} has {host} under [[peers]] already", file.display());
+        Some((what, "name another host, or remove that table".to_owned()))
+    } else if !ca.exists() || !key.exists() {
+        let what = format!("{} and its key are not both there", ca.display());
+        Some((what, "set the two up by themselves, as the README says under \"Pair two hosts\"".to_owned()))
+    } else if !trusts {
+        let what = format!("{} does not trust {}", file.display(), ca.display());
+        Some((what, "add it to `roots` under [trust]".to_owned()))
+    } else if let Some(there) =
+        own_files(host).map(|file| dir.join("certs").join(file)).iter().find(|file| taken(file))
+    {
+        Some((
+            format!("nothing was written: {} is there already", there.display()),
+            "move it to another folder".to_owned(),
+        ))
+    } else if config.peer_listen.port() == 0 {
+        Some((format!("{} listens on any port", file.display()), "give peer.listen a port".to_owned()))
+    } else {
+        None
+    }
+}
+
+/// Names of the certificate and the key of a host.
+fn own_files(host: &OwnHost) -> [String; 2] {
+    [format!("{}.pem", host.name()), format!("{}.key", host.name())]
+}
+
+fn taken(file: &Path) -> bool {
+    file.symlink_metadata().is_ok()
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+}
+
+fn table(host: &str, ip: IpAddr, port: u16) -> String {
+    let address = SocketAddr::new(ip, port);
+    format!("\n[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\n")
 }
 
 fn same(one: &Path, other: &Path) -> bool {

@@ -57,16 +57,16 @@ impl Init {
         }
         refuse_what_is_there(&written)?;
         let neighbour = self.beside.as_ref().map(|dir| Neighbour::read(dir, &self.host)).transpose()?;
+        let named = Some(self.host.port()).filter(|port| *port != PORT_DEFAULT);
+        let ports = match &neighbour {
+            Some(neighbour) => neighbour.ports(named)?,
+            None => Ports { peer: named.unwrap_or(LISTEN_PORT), local: LOCAL_PORT },
+        };
         fs::create_dir_all(&self.dir).map_err(|error| failed(&self.dir, &error))?;
         let certificates = match &neighbour {
             Some(neighbour) => neighbour.certify(&self.host, &certs)?,
             None if keep => Vec::new(),
             None => rooms::write_development(&certs, std::slice::from_ref(&self.host))?,
-        };
-        let named = Some(self.host.port()).filter(|port| *port != PORT_DEFAULT);
-        let ports = match &neighbour {
-            Some(neighbour) => neighbour.ports(named)?,
-            None => Ports { peer: named.unwrap_or(LISTEN_PORT), local: LOCAL_PORT },
         };
         let token = rooms::fresh_token();
         write_new(&self.dir.join(TOKEN), &format!("{}\n", token.reveal()), 0o600)?;
@@ -93,10 +93,11 @@ impl Init {
     }
 
     fn say_what_comes(&self, out: &mut Out<'_>) -> Outcome {
-        let dir = self.dir.display();
+        let dir = quoted(&self.dir);
         let here = self.dir == Path::new(".");
-        let config = if here { String::new() } else { format!(" --config {dir}/{CONFIG}") };
-        let token = if here { TOKEN.to_owned() } else { format!("{dir}/{TOKEN}") };
+        let config =
+            if here { String::new() } else { format!(" --config {}", quoted(&self.dir.join(CONFIG))) };
+        let token = if here { TOKEN.to_owned() } else { quoted(&self.dir.join(TOKEN)) };
         out.line(format!(
             "\nNext:\n  \
              ymp check{config}\n  \
@@ -114,24 +115,32 @@ impl Init {
     }
 
     fn say_what_comes_beside(&self, out: &mut Out<'_>, neighbour: &Neighbour, ports: Ports) -> Outcome {
-        let dir = self.dir.display();
+        let (config, token) = (quoted(&self.dir.join(CONFIG)), quoted(&self.dir.join(TOKEN)));
         out.line(format!(
-            "added [[peers]] {host} to {other}\n\n\
+            "added [[peers]] {host} to {file}\n\n\
              Next, in one terminal each (a node that runs takes SIGHUP instead):\n  \
              ymp serve --config {other}\n  \
-             ymp serve --config {dir}/{CONFIG}\n\
+             ymp serve --config {config}\n\
              and in a third:\n  \
-             export YMP_LOCAL=http://127.0.0.1:{local} YMP_TOKEN=\"$(cat {dir}/{TOKEN})\"\n  \
+             export YMP_LOCAL=http://127.0.0.1:{local} YMP_TOKEN=\"$(cat {token})\"\n  \
              ymp peer connect {name}\n  \
              ymp send --as example/form --to {name} --action put '{{\"n\":1}}' --wait\n\
              What is wrong between them, this finds:\n  \
-             ymp doctor {name} --config {dir}/{CONFIG}",
+             ymp doctor {name} --config {config}",
             host = self.host,
-            other = neighbour.file().display(),
+            file = neighbour.file().display(),
+            other = quoted(&neighbour.file()),
             local = ports.local,
             name = neighbour.host(),
         ))
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn refuse_what_is_there(files: &[PathBuf]) -> Outcome {

@@ -29,7 +29,7 @@ pub(super) struct Target {
     #[arg(long, value_name = "URL")]
     local: Option<String>,
     /// The token of an app of the node; other users can see arguments, so better [env: YMP_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     token: Option<String>,
 }
 

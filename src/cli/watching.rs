@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use reqwest::{Method, Response};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     events::Events,
@@ -18,6 +18,8 @@ const NEED: &str = "the app needs `admin = true`";
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// What the node told before its answer is on its way when the answer is there.
 const LATE: Duration = Duration::from_millis(300);
+/// By then a node that has been asked for an exchange has begun it.
+const BEGUN: Duration = Duration::from_millis(50);
 
 /// Something that happened.
 #[derive(Deserialize)]
@@ -78,7 +80,7 @@ pub(super) async fn exchange(
     host: &PeerHost,
     mut tell: impl FnMut(&Happened) -> Result<(), CliError>,
 ) -> Result<String, CliError> {
-    let mut watching = Watching::of(remote, host).await?;
+    let mut watching = watched(remote, host).await?;
     let path = ["peers", host.as_str(), "connect"];
     let outcome = remote.text(Call::new(Method::POST, &path, NEED));
     let mut outcome = std::pin::pin!(outcome);
@@ -86,13 +88,16 @@ pub(super) async fn exchange(
     let answer = loop {
         tokio::select! {
             answer = &mut outcome => break answer,
-            event = watching.next(), if listens => match event? {
+            event = next(&mut watching, remote, host), if listens => match event? {
                 Some(event) => tell(&event)?,
                 None => listens = false,
             },
         }
     };
-    while listens && let Ok(event) = timeout(LATE, watching.next()).await {
+    while listens
+        && let Some(watching) = &mut watching
+        && let Ok(event) = timeout(LATE, watching.next()).await
+    {
         let Some(event) = event? else { break };
         let is_last = matches!(&*event.what, "up" | "exchange-failed" | "down");
         tell(&event)?;
@@ -101,4 +106,29 @@ pub(super) async fn exchange(
         }
     }
     answer
+}
+
+/// The link; `None` where the node knows nothing of the host yet.
+async fn watched(remote: &Remote, host: &PeerHost) -> Result<Option<Watching>, CliError> {
+    match Watching::of(remote, host).await {
+        Ok(watching) => Ok(Some(watching)),
+        Err(CliError::Failed { what, .. }) if what.contains("nothing is known of") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What happens next. A link that the node did not know is one as soon as the exchange has begun.
+async fn next(
+    watching: &mut Option<Watching>,
+    remote: &Remote,
+    host: &PeerHost,
+) -> Result<Option<Happened>, CliError> {
+    if watching.is_none() {
+        sleep(BEGUN).await;
+        *watching = watched(remote, host).await?;
+    }
+    match watching {
+        Some(watching) => watching.next().await,
+        None => Ok(None),
+    }
 }

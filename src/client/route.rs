@@ -42,6 +42,15 @@ impl Address {
             Self::Name { .. } => None,
         }
     }
+
+    /// The port to connect to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Socket(socket) => socket.port(),
+            Self::Name { port, .. } => *port,
+        }
+    }
 }
 
 impl FromStr for Address {

@@ -1,16 +1,8 @@
 //! What the node is at this moment, for the metrics: queues, links, grants; and series of single peers, for those alone that the
 //! configuration lists (`metrics.peers`), so that no stranger can make one.
 
-use std::sync::Arc;
-
-use super::{
-    registry::{Slot, Traffic},
-    shell::Shell,
-    showing::sending_state,
-    views::DirectionState,
-};
+use super::{shell::Shell, showing::sending_state, views::DirectionState};
 use crate::{
-    link::peer::Look,
     telemetry::exposition::{Exposition, Kind},
     wire::{
         host::PeerHost,
@@ -73,38 +65,39 @@ fn write_links(shell: &Shell, text: &mut Exposition, now: Now) {
     }
 }
 
-/// A listed peer as it is now.
+/// A listed peer as it is now: nothing but zeros where nothing is known of it yet.
+#[derive(Default)]
 struct Listed {
     host: String,
-    look: Look,
+    linked: bool,
+    held_until: Option<Wall>,
     failures: u32,
     succeeded: Option<Wall>,
     heard: Option<Wall>,
     waiting: Option<Waiting>,
-    slot: Arc<Slot>,
+    messages_in: u64,
+    messages_out: u64,
 }
 
 impl Listed {
-    /// `None` where nothing is known of it yet.
-    fn of(shell: &Shell, host: &PeerHost, now: Now) -> Option<Self> {
-        let slot = shell.registry.find(host)?;
+    fn of(shell: &Shell, host: &PeerHost, now: Now) -> Self {
+        let unknown = Self { host: host.to_string(), ..Self::default() };
+        let Some(slot) = shell.registry.find(host) else { return unknown };
         let (look, health) = {
             let peer = slot.lock();
             (peer.look(now), peer.health().clone())
         };
-        Some(Self {
-            host: host.to_string(),
-            look,
+        Self {
+            linked: sending_state(&look) == DirectionState::Linked,
+            held_until: look.held_until,
             failures: health.failures,
             succeeded: health.succeeded,
             heard: health.heard,
             waiting: shell.store.waiting_for(host),
-            slot,
-        })
-    }
-
-    fn traffic(&self) -> &Traffic {
-        &self.slot.traffic
+            messages_in: slot.traffic.messages_in.value(),
+            messages_out: slot.traffic.messages_out.value(),
+            ..unknown
+        }
     }
 }
 
@@ -113,7 +106,7 @@ type Series = (&'static str, Kind, &'static str, fn(&Listed, Now) -> f64);
 
 const SERIES: &[Series] = &[
     ("ymp_peer_linked", Kind::Gauge, "Whether the peer can be sent to now: 1 or 0.", |peer, _| {
-        f64::from(u8::from(sending_state(&peer.look) == DirectionState::Linked))
+        f64::from(u8::from(peer.linked))
     }),
     ("ymp_peer_outbox_messages", Kind::Gauge, "Messages that wait for the peer.", |peer, _| {
         peer.waiting.as_ref().map_or(0.0, |waiting| number(waiting.messages))
@@ -146,20 +139,19 @@ const SERIES: &[Series] = &[
         "ymp_peer_token_expires_timestamp_seconds",
         Kind::Gauge,
         "When the token that we hold of the peer runs out, in seconds since 1970; 0 without one.",
-        |peer, _| seconds(peer.look.held_until),
+        |peer, _| seconds(peer.held_until),
     ),
     ("ymp_peer_messages_in_total", Kind::Counter, "Messages of the peer that were kept.", |peer, _| {
-        number(peer.traffic().messages_in.value())
+        number(peer.messages_in)
     }),
     ("ymp_peer_messages_out_total", Kind::Counter, "Messages that the peer answered with 204.", |peer, _| {
-        number(peer.traffic().messages_out.value())
+        number(peer.messages_out)
     }),
 ];
 
 fn write_peers(shell: &Shell, text: &mut Exposition, now: Now) {
     let settings = shell.settings();
-    let listed: Vec<_> =
-        settings.metrics_peers.iter().filter_map(|host| Listed::of(shell, host, now)).collect();
+    let listed: Vec<_> = settings.metrics_peers.iter().map(|host| Listed::of(shell, host, now)).collect();
     if listed.is_empty() {
         return;
     }

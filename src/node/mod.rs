@@ -315,9 +315,12 @@ impl Node {
     /// What happens to a link from here on.
     ///
     /// # Errors
-    /// `NotFound` for this host itself.
+    /// `NotFound` for this host itself, and where there is no link and nothing is configured: to watch makes none.
     pub fn watch(&self, host: &PeerHost) -> Result<mpsc::Receiver<LinkEvent>, Error> {
         exchange::foreign(&self.0, host)?;
+        if self.0.registry.find(host).is_none() && self.0.settings().pin(host).is_none() {
+            return Err(Error::NotFound(format!("nothing is known of {host}")));
+        }
         Ok(self.0.slot(host).watchers.watch())
     }
 

@@ -76,13 +76,7 @@ impl Entrance {
                 Arrived::Straight(from, share) => (from, share),
                 Arrived::ByProxy(proxy, unnamed) => {
                     // Dropped where the time is over within the header: counted as any other that took too long.
-                    let from = match proxy::read(&mut stream).await {
-                        Ok(from) => from.unwrap_or(proxy).to_canonical(),
-                        Err(why) => {
-                            self.refuse(proxy, &why.to_string());
-                            return None;
-                        }
-                    };
+                    let from = self.named(&mut stream, proxy).await?;
                     let share = take_one(&self.shares, settings, from, &self.metrics)?;
                     drop::<Share>(unnamed);
                     (from, share)
@@ -103,6 +97,22 @@ impl Entrance {
             debug!(%client, "TLS handshake failed: it took too long");
             None
         })
+    }
+
+    /// Whose connection it is, by its header; `None` where it has none that is taken, or is a health check: the proxy's own,
+    /// which ends before TLS and counts as nothing.
+    async fn named(&self, stream: &mut TcpStream, proxy: IpAddr) -> Option<IpAddr> {
+        match proxy::read(stream).await {
+            Ok(Some(client)) => Some(client.to_canonical()),
+            Ok(None) => {
+                let begins = stream.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0);
+                begins.then(|| proxy.to_canonical())
+            }
+            Err(why) => {
+                self.refuse(proxy, &why.to_string());
+                None
+            }
+        }
     }
 
     fn refuse(&self, address: IpAddr, why: &str) {

@@ -1,6 +1,6 @@
 //! A node of one's own: init, check, serve, and the commands that talk to it.
 
-use std::{fs, net::TcpListener};
+use std::{collections::BTreeSet, fs, net::TcpListener};
 
 use crate::world::World;
 
@@ -76,8 +76,77 @@ fn nothing_is_written_where_a_node_cannot_be_put_beside_another() {
         assert_eq!(fs::read_to_string(&file).unwrap(), changed);
     }
     fs::write(&file, &first).unwrap();
+    for name in ["beta.test.pem", "beta.test.key"] {
+        let own = world.path().join("alpha/certs").join(name);
+        fs::write(&own, "mine").unwrap();
+        refused("beta.test", &format!("alpha/certs/{name} is there already"));
+        assert_eq!(fs::read_to_string(&own).unwrap(), "mine");
+        fs::remove_file(&own).unwrap();
+    }
     fs::remove_file(world.path().join("alpha/certs/ca.key")).unwrap();
     refused("beta.test", "Pair two hosts");
+}
+
+/// What stands in a node's file: the ports that it listens on.
+fn ports(world: &World, dir: &str) -> Vec<String> {
+    let text = fs::read_to_string(world.path().join(dir).join("ymp.toml")).unwrap();
+    let listens = text.lines().filter(|line| line.starts_with("listen = "));
+    listens.map(|line| line.split(['"', ':']).nth(2).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_node_beside_another_has_ports_of_its_own_whether_the_others_run_or_not() {
+    let world = World::new();
+    world.good(&["init", "--host", "alpha.test", "--dir", "alpha"], &[]);
+    for (host, dir) in [("b.test", "b"), ("c.test:17443", "c"), ("d.test:17444", "d"), ("e.test", "e")] {
+        world.good(&["init", "--host", host, "--dir", dir, "--beside", "alpha"], &[]);
+    }
+    let all: Vec<_> = ["alpha", "b", "c", "d", "e"].iter().flat_map(|dir| ports(&world, dir)).collect();
+    let different: BTreeSet<_> = all.iter().collect();
+    assert_eq!((all.len(), different.len()), (10, 10), "{all:?}");
+}
+
+#[test]
+fn a_node_that_listens_on_one_address_is_reached_there() {
+    let world = World::new();
+    world.good(&["init", "--host", "alpha.test", "--dir", "alpha"], &[]);
+    let file = world.path().join("alpha/ymp.toml");
+    let first = fs::read_to_string(&file).unwrap();
+    for (n, (listen, reached)) in
+        [("0.0.0.0", "127.0.0.1"), ("[::]", "127.0.0.1"), ("[::1]", "[::1]"), ("127.0.0.2", "127.0.0.2")]
+            .into_iter()
+            .enumerate()
+    {
+        fs::write(&file, first.replace("0.0.0.0:8443", &format!("{listen}:8443"))).unwrap();
+        let dir = format!("n{n}");
+        world.good(&["init", "--host", &format!("{dir}.test"), "--dir", &dir, "--beside", "alpha"], &[]);
+        let beside = fs::read_to_string(world.path().join(dir).join("ymp.toml")).unwrap();
+        assert!(beside.contains(&format!("address = \"{reached}:8443\"")), "{listen}: {beside}");
+    }
+}
+
+#[test]
+fn nothing_is_written_where_no_port_is_free() {
+    let world = World::new();
+    world.good(&["init", "--host", "alpha.test:65000", "--dir", "alpha"], &[]);
+    let ended = world.run(&["init", "--host", "beta.test", "--dir", "beta", "--beside", "alpha"], &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    assert!(ended.err.contains("no port is free"), "{}", ended.err);
+    assert!(!world.path().join("beta").exists());
+}
+
+#[test]
+fn the_paths_of_printed_commands_are_quoted_for_the_shell() {
+    let world = World::new();
+    let said = world.good(&["init", "--host", "alpha.test", "--dir", "it's a"], &[]);
+    assert!(said.contains(r"ymp serve --config 'it'\''s a/ymp.toml'"), "{said}");
+    assert!(said.contains(r#""$(cat 'it'\''s a/operator.token')""#), "{said}");
+    assert!(said.contains(r"--beside 'it'\''s a'"), "{said}");
+    let said = world.good(&["init", "--host", "beta.test", "--dir", "b b", "--beside", "it's a"], &[]);
+    assert!(said.contains(r"ymp serve --config 'it'\''s a/ymp.toml'"), "{said}");
+    assert!(said.contains("ymp serve --config 'b b/ymp.toml'"), "{said}");
+    assert!(said.contains(r#""$(cat 'b b/operator.token')""#), "{said}");
+    assert!(said.contains("ymp doctor alpha.test --config 'b b/ymp.toml'"), "{said}");
 }
 
 //= NODE-CONF-03

@@ -27,3 +27,11 @@ fn help_and_version_end_with_0() {
     assert!(world.good(&["demo", "--help"], &[]).contains("--messages"));
     assert!(world.good(&["--version"], &[]).starts_with("ymp "));
 }
+
+#[test]
+fn a_token_may_begin_with_a_hyphen() {
+    let world = World::new();
+    let ended = world.run(&["peer", "list", "--token", "-9abc", "--local", "http://127.0.0.1:1"], &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("no node answers"), "{}", ended.err);
+}

@@ -109,6 +109,12 @@ async fn what_happens_to_a_link_can_be_watched_by_admins_as_long_as_they_are_adm
 
     let own = format!("http://{}/v1/peers/{ALPHA}/events", node.local);
     assert_eq!(http.get(&own).bearer_auth(ADMIN).send().await.unwrap().status(), 404);
+    let unknown = own.replace(ALPHA, "unknown.test");
+    assert_eq!(http.get(&unknown).bearer_auth(ADMIN).send().await.unwrap().status(), 404);
+    let listed = node.ymp(&["peer", "list"]).await.1;
+    assert!(!listed.contains("unknown.test"), "to watch makes no link: {listed}");
+    let (code, _, err) = node.ymp(&["peer", "connect", "unknown.test"]).await;
+    assert!(code == 1 && err.contains("step `look-up`"), "what is not known can be connected to: {err}");
     assert_eq!(http.get(&url).bearer_auth(OTHER).send().await.unwrap().status(), 403);
     // It ends with the right to it: the next event finds nobody.
     let config = std::fs::read_to_string(node.config()).unwrap().replace("admin = true", "admin = false");

@@ -55,13 +55,35 @@ fn file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The names in the table of the README.
-fn in_readme() -> BTreeSet<String> {
-    let readme = file("README.md");
+/// The rows of the README's table.
+fn rows(readme: &str) -> impl Iterator<Item = &str> {
     let (_, section) = readme.split_once("\n## Metrics\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.map(|row| row.split(['`', '{']).next().unwrap().to_owned()).collect()
+    section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"))
+}
+
+fn name_of(row: &str) -> String {
+    row.split(['`', '{']).next().unwrap().to_owned()
+}
+
+/// The names in the table.
+fn in_readme() -> BTreeSet<String> {
+    rows(&file("README.md")).map(name_of).collect()
+}
+
+/// Those of metrics with an alarm: the last column says when.
+fn with_alarm() -> BTreeSet<String> {
+    let readme = file("README.md");
+    rows(&readme).filter(|row| !row.rsplit_once('|').unwrap().1.trim().is_empty()).map(name_of).collect()
+}
+
+#[test]
+fn each_alarm_of_the_readme_is_one_of_the_alerts() {
+    let (promised, alerts) = (with_alarm(), file("monitoring/alerts.yml"));
+    assert!(promised.len() > 20, "{promised:?}");
+    let conditions: String = alerts.lines().filter(|line| line.trim_start().starts_with("expr: ")).collect();
+    let missing: Vec<_> = promised.difference(&asked_for(&conditions)).cloned().collect();
+    assert!(missing.is_empty(), "no alert asks for {missing:?}");
 }
 
 /// The metrics that a text asks for.
@@ -124,6 +146,7 @@ async fn counts_and_lengths_are_those_of_what_happened() {
         ("ymp_packet_in_duration_seconds_bucket{le=\"+Inf\"}", 1.0),
         ("ymp_links{state=\"linked\"}", 1.0),
         ("ymp_ready", 1.0),
+        ("ymp_outbox_limit_messages", 1e6),
         ("ymp_outbox_oldest_age_seconds", 0.0),
     ] {
         assert!((scrape.value(sample) - value).abs() < 1e-9, "{sample} {}", scrape.value(sample));
@@ -143,9 +166,13 @@ async fn only_listed_peers_have_series_whatever_strangers_do() {
     let (yard, mut node, peer) = listing().await;
     node.app().connect(BETA).await;
     let before = Scrape::of(&node).await;
-    let of_beta = before.series_of_peers();
-    assert_eq!(of_beta.len(), 9);
-    assert!(of_beta.iter().all(|sample| sample.contains(&format!("{{peer=\"{BETA}\"}}"))), "{of_beta:?}");
+    let series = before.series_of_peers();
+    let of = |host: &str| -> Vec<_> {
+        let end = format!("{{peer=\"{host}\"}}");
+        series.iter().filter(|sample| sample.ends_with(&end)).copied().collect()
+    };
+    assert_eq!((of(BETA).len(), of("never-met.test").len(), series.len()), (9, 9, 18), "{series:?}");
+    assert!(of("never-met.test").iter().all(|sample| before.value(sample).abs() < 1e-9));
     assert!((before.value(&format!("ymp_peer_linked{{peer=\"{BETA}\"}}")) - 1.0).abs() < 1e-9);
 
     let other = Peer::start(&yard, GAMMA).await;

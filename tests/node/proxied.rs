@@ -90,6 +90,27 @@ async fn who_shows_no_header_of_a_known_proxy_is_closed_counted_and_said_seldom(
 }
 
 #[tokio::test]
+async fn a_health_check_of_the_proxy_that_ends_before_tls_counts_as_nothing() {
+    let yard = Yard::new();
+    let node = Node::new(&yard, ALPHA).with("peer", ON).started().await;
+    let mut check = TcpStream::connect(node.peer).await.unwrap();
+    check.write_all(LOCAL).await.unwrap();
+    check.shutdown().await.unwrap();
+    closed(&mut check).await;
+    let counted = || async {
+        let app = node.app();
+        (app.metric("ymp_connections_in_total").await, app.metric("ymp_tls_handshakes_failed_total").await)
+    };
+    assert_eq!(counted().await, (0, 0));
+    let mut client = TcpStream::connect(node.peer).await.unwrap();
+    client.write_all(&header([192, 0, 2, 7])).await.unwrap();
+    client.shutdown().await.unwrap();
+    closed(&mut client).await;
+    assert_eq!(counted().await, (1, 1), "a client that does the same");
+    assert_eq!(answers(&node, LOCAL).await, Some(200));
+}
+
+#[tokio::test]
 async fn a_reload_turns_it_on_and_off_for_connections_that_come() {
     let yard = Yard::new();
     let mut node = Node::new(&yard, ALPHA).started().await;

@@ -164,17 +164,21 @@ fn one(mail: &DeadMail) -> DeadOne<'_> {
 }
 
 async fn retry(call: &Call<'_>) -> Result<Answer, Fault> {
-    let (node, id) = (call.node(), call.part("id").to_owned());
-    visible(&node, call.app, &id)?;
-    carry_on(async move { node.retry_dead(&id).await }).await?;
+    let (node, id) = (call.node(), call.part("id"));
+    visible(&node, call.app, id)?;
+    let dead = id.to_owned();
+    carry_on(async move { node.retry_dead(&dead).await }).await?;
+    tracing::info!(who = %call.app.name, id, what = "retry-dead", "an app queues a dead message again");
     let mut answer = Answer::new(Content::default());
     *answer.status_mut() = StatusCode::ACCEPTED;
     Ok(answer)
 }
 
 async fn delete(call: &Call<'_>) -> Result<Answer, Fault> {
-    let (node, id) = (call.node(), call.part("id").to_owned());
-    visible(&node, call.app, &id)?;
-    carry_on(async move { node.delete_dead(&id).await }).await?;
+    let (node, id) = (call.node(), call.part("id"));
+    visible(&node, call.app, id)?;
+    let dead = id.to_owned();
+    carry_on(async move { node.delete_dead(&dead).await }).await?;
+    tracing::info!(who = %call.app.name, id, what = "drop-dead", "an app deletes a dead message");
     Ok(no_content())
 }
