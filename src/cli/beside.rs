@@ -63,7 +63,7 @@ impl Neighbour {
     pub(super) fn ports(&self, named: Option<u16>) -> Result<Ports, CliError> {
         let peers = &self.config.node.peers;
         let addresses: Vec<_> = peers.values().filter_map(|pin| pin.address.as_ref()).collect();
-        // A peer whose name carries a port took a step, too.
+        // A peer here took a step for its local port, also where its own name carries its peers' port.
         let beside =
             addresses.iter().filter(|address| address.ip().is_some_and(|ip| ip.is_loopback())).count();
         let ports = (1..=u16::MAX / STEP).skip(beside).find_map(|n| {

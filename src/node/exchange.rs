@@ -16,6 +16,7 @@ use super::{
     shell::Shell,
     showing::view,
     views::PeerView,
+    watching::Happened,
 };
 use crate::{
     link::{
@@ -275,7 +276,7 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
 
 //= NODE-API-31: revokes
 /// Forgets a link and revokes what we gave: committed, then answered.
-pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Error> {
+pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<(), Error> {
     let slot =
         shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
     let receipt = {
@@ -297,5 +298,6 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost) -> Result<(), Er
     //= HT-CRASH-05: committed, then answered
     receipt.await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
+    slot.watchers.tell(shell.now().wall, Happened::Steered, format!("`{who}`: forget"));
     Ok(())
 }

@@ -352,12 +352,12 @@ impl Node {
         backup::make(&self.0, dir, who).await
     }
 
-    /// Forgets the link and revokes what we gave. Mail that waits stays.
+    /// Forgets the link and revokes what we gave. Mail that waits stays. Who watches is told that `who` did it.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn forget(&self, host: &PeerHost) -> Result<(), Error> {
-        exchange::forget(&self.0, host).await
+    pub async fn forget(&self, host: &PeerHost, who: &str) -> Result<(), Error> {
+        exchange::forget(&self.0, host, who).await
     }
 
     /// Queues, links and grants, and the peers that the configuration lists.

@@ -79,6 +79,25 @@ async fn a_connect_shows_its_steps_as_they_happen() {
 }
 
 #[tokio::test]
+async fn who_watches_a_link_is_told_who_forgot_it() {
+    let (_yard, node, _peer) = pair().await;
+    node.app().connect(BETA).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/v1/peers/{BETA}/events", node.local);
+    let mut stream = http.get(&url).bearer_auth(ADMIN).send().await.unwrap();
+    assert_eq!(node.ymp(&["peer", "forget", BETA]).await.0, 0);
+    let told = async {
+        let mut text = String::new();
+        while !text.contains("`: forget\"") {
+            text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        text
+    };
+    let text = tokio::time::timeout(PATIENCE, told).await.unwrap();
+    assert!(text.contains("\"what\":\"steered\""), "{text}");
+}
+
+#[tokio::test]
 async fn what_happens_to_a_link_can_be_watched_by_admins_as_long_as_they_are_admins() {
     let (_yard, node, peer) = pair().await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

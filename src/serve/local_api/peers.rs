@@ -236,9 +236,9 @@ async fn refresh(call: &Call<'_>) -> Result<Answer, Fault> {
 }
 
 async fn forget(call: &Call<'_>) -> Result<Answer, Fault> {
-    let (node, host) = (call.node(), named(call)?);
+    let (node, host, who) = (call.node(), named(call)?, call.app.name.clone());
     said(call, &host, "forget");
-    carry_on(async move { node.forget(&host).await }).await?;
+    carry_on(async move { node.forget(&host, &who).await }).await?;
     Ok(no_content())
 }
 
