@@ -302,3 +302,6 @@ impl Store for Memory {
         inner.closed = true;
     }
 }
+
+#[cfg(test)]
+mod tests;
