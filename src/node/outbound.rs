@@ -101,7 +101,7 @@ fn item(
         settings.allowed(&draft.host)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
-    let raw = draft.compose(&settings.host, &id);
+    let raw = draft.compose(&id);
     let most = settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES);
     if raw.len() > most {
         let what = format!("message {index} has {} bytes: a packet holds at most {most}", raw.len());
@@ -114,7 +114,7 @@ fn item(
         own: own.then(|| draft.service.clone()),
         sender: draft.sender.clone(),
         raw,
-        content: draft.content(&settings.host),
+        content: draft.content(),
         expires,
         tries_before,
     })

@@ -35,6 +35,9 @@ pub(crate) enum BodyError {
     Busy,
 }
 
+/// Room for a body on its word: above the size of most, and little for those that announce and do not send.
+const ANNOUNCED_BYTES: usize = 64 * 1024;
+
 /// A request's body, and whether its caller waits for `100 Continue` before it writes.
 #[derive(Debug)]
 pub(crate) struct Incoming<B> {
@@ -114,6 +117,9 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
             first = data;
         } else {
             if all.is_empty() {
+                // What is announced and may come; of a large body no more than a share of it, until it is there.
+                let left = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(limit);
+                all.reserve(first.len() + data.len() + left.min(ANNOUNCED_BYTES));
                 all.extend_from_slice(&first);
                 first = Bytes::new();
             }

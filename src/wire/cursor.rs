@@ -1,5 +1,7 @@
 //! Places in inboxes, and the opaque text that apps are given of them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{packet::ServiceKey, secret::Digest};
@@ -14,7 +16,7 @@ impl Cursor {
     /// The opaque text that apps are given: the place, and a check that it is a place of this inbox.
     #[must_use]
     pub fn encode(self, service: &ServiceKey) -> String {
-        format!("{:x}.{:08x}", self.0, inbox_check(service))
+        Cursors::of(service).text(self).to_string()
     }
 
     /// Reads what `encode` wrote; `None` for any other text and for a place of another inbox.
@@ -26,9 +28,25 @@ impl Cursor {
     }
 }
 
-fn inbox_check(service: &ServiceKey) -> u32 {
-    let digest = Digest::of(service.to_string().as_bytes());
-    digest.as_bytes().iter().take(4).fold(0, |sum, byte| sum << 8 | u32::from(*byte))
+/// Writes many cursors of one inbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursors {
+    check: u32,
+}
+
+impl Cursors {
+    /// Those of this inbox.
+    #[must_use]
+    pub fn of(service: &ServiceKey) -> Self {
+        let digest = Digest::of(service.to_string().as_bytes());
+        let check = digest.as_bytes().iter().take(4).fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+        Self { check }
+    }
+
+    /// As `Cursor::encode`.
+    pub fn text(self, cursor: Cursor) -> impl fmt::Display + use<> {
+        fmt::from_fn(move |f| write!(f, "{:x}.{:08x}", cursor.0, self.check))
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     host::{OwnHost, PeerHost},
     limits::NAME_BYTES_MAX,
+    object::text,
     packet::ServiceKey,
 };
 
@@ -39,25 +40,20 @@ pub struct Draft {
     pub host: PeerHost,
     /// The destination service.
     pub service: ServiceKey,
-    written: Written,
-}
-
-/// The parts as they will be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Written {
-    sender_protocol: String,
-    sender_service: String,
-    sender_others: Vec<(String, String)>,
     reply_to: Option<String>,
-    protocol: String,
-    service: String,
-    action: Option<String>,
-    payload: String,
-    others: Vec<(String, String)>,
+    /// The message as it will be sent, but for its id.
+    written: Vec<u8>,
+    /// Where the id goes.
+    id_at: usize,
 }
 
 /// A JSON object with each value as it stands; a key may stand twice, callers decide.
-struct Properties<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Properties<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+/// A key, borrowed where it holds no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow, deserialize_with = "text")] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Properties<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -70,14 +66,62 @@ impl<'de> Deserialize<'de> for Properties<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    all.push((Cow::Owned(key), map.next_value::<&'de RawValue>().map_err(A::Error::custom)?));
+                let mut all = Vec::with_capacity(PROPERTIES);
+                while let Some(Text(key)) = map.next_key()? {
+                    all.push((key, map.next_value::<&'de RawValue>().map_err(A::Error::custom)?.get()));
                 }
                 Ok(Properties(all))
             }
         }
         deserializer.deserialize_map(Reader)
+    }
+}
+
+/// As many as a message mostly has.
+const PROPERTIES: usize = 8;
+
+/// What a message is written from: names as the app wrote them.
+struct Parts<'a> {
+    /// Protocol and service.
+    sender: [&'a str; 2],
+    sender_others: &'a Properties<'a>,
+    reply_to: Option<&'a str>,
+    host: &'a PeerHost,
+    /// Protocol and service.
+    service: [&'a str; 2],
+    action: Option<&'a str>,
+    payload: &'a str,
+    others: &'a Properties<'a>,
+}
+
+impl Parts<'_> {
+    /// The message without its id, and where that goes. It takes little more than the `length` that it came in.
+    fn write(&self, own: &OwnHost, length: usize) -> (Vec<u8>, usize) {
+        let mut writer = Writer(Vec::with_capacity(length + own.as_str().len() + 64));
+        writer.open();
+        writer.key("sender");
+        writer.open();
+        //= YMP-HOST-07: exactly as our setting
+        writer.text("host", own.as_str());
+        writer.service(self.sender);
+        writer.others(self.sender_others);
+        writer.close();
+        writer.key("id");
+        let id_at = writer.0.len();
+        if let Some(reply_to) = self.reply_to {
+            writer.text("reply-to", reply_to);
+        }
+        writer.text("host", self.host.as_str());
+        writer.service(self.service);
+        if let Some(action) = self.action {
+            writer.text("action", action);
+        }
+        //= YMP-MSG-07: byte for byte
+        writer.raw("payload", self.payload);
+        //= YMP-MSG-08: untouched
+        writer.others(self.others);
+        writer.close();
+        (writer.0, id_at)
     }
 }
 
@@ -87,8 +131,8 @@ impl Draft {
     /// # Errors
     /// `DraftError` names the property at fault.
     pub fn decode(raw: &[u8], own: &OwnHost) -> Result<Self, DraftError> {
-        let mut properties = properties("message", raw)?;
-        let mut sender = properties_of("sender", &properties.required("sender")?)?;
+        let mut properties = Properties::read("message", raw)?;
+        let mut sender = Properties::read("sender", properties.required("sender")?.as_bytes())?;
         let sender_protocol = sender.required_name("sender.protocol")?;
         let sender_service = sender.required_name("sender.service")?;
         //= NODE-API-10: may be left out
@@ -115,72 +159,64 @@ impl Draft {
         if !payload.starts_with('{') {
             return Err(fault("payload", "must be an object"));
         }
+        let host = PeerHost::parse_human(&host).map_err(|error| fault("host", &error.to_string()))?;
+        let parts = Parts {
+            sender: [&sender_protocol, &sender_service],
+            sender_others: &sender,
+            reply_to: reply_to.as_deref(),
+            host: &host,
+            service: [&protocol, &service],
+            action: action.as_deref(),
+            payload,
+            others: &properties,
+        };
+        let (written, id_at) = parts.write(own, raw.len());
         Ok(Self {
             sender: ServiceKey::new(&sender_protocol, &sender_service),
-            id: id.map(Into::into),
-            host: PeerHost::parse_human(&host).map_err(|error| fault("host", &error.to_string()))?,
+            id: id.as_deref().map(Into::into),
+            host,
             service: ServiceKey::new(&protocol, &service),
-            written: Written {
-                sender_protocol,
-                sender_service,
-                sender_others: sender.others(),
-                reply_to,
-                protocol,
-                service,
-                action,
-                payload,
-                others: properties.others(),
-            },
+            reply_to: reply_to.map(Cow::into_owned),
+            written,
+            id_at,
         })
     }
 
     /// Whether it answers another message.
     #[must_use]
     pub fn is_answer(&self) -> bool {
-        self.written.reply_to.is_some()
+        self.reply_to.is_some()
     }
 
     /// The id of the message that it answers.
     #[must_use]
     pub fn reply_to(&self) -> Option<&str> {
-        self.written.reply_to.as_deref()
+        self.reply_to.as_deref()
     }
 
     /// The message as it will be sent: `sender.host` exactly as our `host` setting, hosts in normal form.
     #[must_use]
-    pub fn compose(&self, own: &OwnHost, id: &str) -> Bytes {
-        let written = &self.written;
-        let mut sender = ObjectWriter::new();
-        //= YMP-HOST-07: exactly as our setting
-        sender.text("host", own.as_str());
-        sender.text("protocol", &written.sender_protocol);
-        sender.text("service", &written.sender_service);
-        sender.others(&written.sender_others);
-        let mut message = ObjectWriter::new();
-        message.raw("sender", &sender.end());
-        message.text("id", id);
-        if let Some(reply_to) = &written.reply_to {
-            message.text("reply-to", reply_to);
-        }
-        message.text("host", self.host.as_str());
-        message.text("protocol", &written.protocol);
-        message.text("service", &written.service);
-        if let Some(action) = &written.action {
-            message.text("action", action);
-        }
-        //= YMP-MSG-07: byte for byte
-        message.raw("payload", &written.payload);
-        //= YMP-MSG-08: untouched
-        message.others(&written.others);
-        Bytes::from(message.end())
+    pub fn compose(&self, id: &str) -> Bytes {
+        let (before, after) = self.around_id();
+        let mut message = Vec::with_capacity(self.written.len() + id.len() + 2);
+        message.extend_from_slice(before);
+        quote(&mut message, id);
+        message.extend_from_slice(after);
+        Bytes::from(message)
     }
 
     //= NODE-API-14: byte for byte
     /// Digest of what makes two messages of one id the same: the interpreted strings, the payload and the other
     /// properties, byte for byte.
     #[must_use]
-    pub fn content(&self, own: &OwnHost) -> [u8; 32] {
-        Sha256::digest(self.compose(own, "")).into()
+    pub fn content(&self) -> [u8; 32] {
+        let (before, after) = self.around_id();
+        // As if its id were empty.
+        Sha256::new().chain_update(before).chain_update("\"\"").chain_update(after).finalize().into()
+    }
+
+    fn around_id(&self) -> (&[u8], &[u8]) {
+        self.written.split_at(self.id_at)
     }
 }
 
@@ -188,21 +224,13 @@ fn fault(field: &str, what: &str) -> DraftError {
     DraftError { field: field.to_owned(), what: what.to_owned() }
 }
 
-struct Bag(Vec<(String, String)>);
+impl<'a> Properties<'a> {
+    fn read(field: &str, raw: &'a [u8]) -> Result<Self, DraftError> {
+        serde_json::from_slice(raw).map_err(|error| fault(field, &format!("is not a JSON object: {error}")))
+    }
 
-fn properties(field: &str, raw: &[u8]) -> Result<Bag, DraftError> {
-    let read: Properties<'_> = serde_json::from_slice(raw)
-        .map_err(|error| fault(field, &format!("is not a JSON object: {error}")))?;
-    Ok(Bag(read.0.into_iter().map(|(key, value)| (key.into_owned(), value.get().to_owned())).collect()))
-}
-
-fn properties_of(field: &str, raw: &str) -> Result<Bag, DraftError> {
-    properties(field, raw.as_bytes())
-}
-
-impl Bag {
     /// Takes an interpreted property out; it may stand once.
-    fn take(&mut self, field: &str) -> Result<Option<String>, DraftError> {
+    fn take(&mut self, field: &str) -> Result<Option<&'a str>, DraftError> {
         let key = field.rsplit('.').next().unwrap_or(field);
         let Some(place) = self.0.iter().position(|(name, _)| name == key) else { return Ok(None) };
         let (_, value) = self.0.remove(place);
@@ -212,62 +240,68 @@ impl Bag {
         Ok(Some(value))
     }
 
-    fn required(&mut self, field: &str) -> Result<String, DraftError> {
+    fn required(&mut self, field: &str) -> Result<&'a str, DraftError> {
         self.take(field)?.ok_or_else(|| fault(field, "is missing"))
     }
 
-    fn name(&mut self, field: &str) -> Result<Option<String>, DraftError> {
+    fn name(&mut self, field: &str) -> Result<Option<Cow<'a, str>>, DraftError> {
         let Some(raw) = self.take(field)? else { return Ok(None) };
-        let text: String = serde_json::from_str(&raw).map_err(|_| fault(field, "must be a string"))?;
+        let Text(text) = serde_json::from_str(raw).map_err(|_| fault(field, "must be a string"))?;
         if text.len() > NAME_BYTES_MAX {
             return Err(fault(field, &format!("is longer than {NAME_BYTES_MAX} bytes")));
         }
         Ok(Some(text))
     }
 
-    fn required_name(&mut self, field: &str) -> Result<String, DraftError> {
+    fn required_name(&mut self, field: &str) -> Result<Cow<'a, str>, DraftError> {
         self.name(field)?.ok_or_else(|| fault(field, "is missing"))
-    }
-
-    fn others(self) -> Vec<(String, String)> {
-        self.0
     }
 }
 
-struct ObjectWriter(String);
+/// Writes one JSON object, which may hold another.
+struct Writer(Vec<u8>);
 
-impl ObjectWriter {
-    fn new() -> Self {
-        Self("{".to_owned())
+impl Writer {
+    fn open(&mut self) {
+        self.0.push(b'{');
+    }
+
+    fn close(&mut self) {
+        self.0.push(b'}');
+    }
+
+    fn key(&mut self, key: &str) {
+        // No whole value ends like that.
+        if !self.0.ends_with(b"{") {
+            self.0.push(b',');
+        }
+        quote(&mut self.0, key);
+        self.0.push(b':');
     }
 
     fn raw(&mut self, key: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(&quoted(key));
-        self.0.push(':');
-        self.0.push_str(value);
+        self.key(key);
+        self.0.extend_from_slice(value.as_bytes());
     }
 
     fn text(&mut self, key: &str, value: &str) {
-        self.raw(key, &quoted(value));
+        self.key(key);
+        quote(&mut self.0, value);
     }
 
-    fn others(&mut self, others: &[(String, String)]) {
-        for (key, value) in others {
-            self.raw(key, value);
-        }
+    fn service(&mut self, [protocol, service]: [&str; 2]) {
+        self.text("protocol", protocol);
+        self.text("service", service);
     }
 
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
+    fn others(&mut self, others: &Properties<'_>) {
+        others.0.iter().for_each(|(key, value)| self.raw(key, value));
     }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+fn quote(to: &mut Vec<u8>, text: &str) {
+    // Writing to memory does not fail, nor does a text.
+    let _ = serde_json::to_writer(to, text);
 }
 
 #[cfg(test)]
@@ -286,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_filled_in_and_the_rest_is_carried_byte_for_byte() {
         let draft = Draft::decode(DRAFT.as_bytes(), &own()).unwrap();
-        let text = draft.compose(&own(), "id-1");
+        let text = draft.compose("id-1");
         let want = concat!(
             r#"{"sender":{"host":"a.test:8443","protocol":"P","service":"s","x":1},"id":"id-1","host":"xn--bcher-kva.example","#,
             r#""protocol":"Q","service":"t","action":"go","payload":{ "n":1.00, "n":2 },"extra":[1, 2]}"#
@@ -302,8 +336,10 @@ mod tests {
         let one = Draft::decode(DRAFT.as_bytes(), &own()).unwrap();
         let same = Draft::decode(DRAFT.replacen('{', r#"{"id":"7","#, 1).as_bytes(), &own()).unwrap();
         let other = Draft::decode(DRAFT.replace("1.00", "1.0").as_bytes(), &own()).unwrap();
-        assert_eq!(one.content(&own()), same.content(&own()));
-        assert_ne!(one.content(&own()), other.content(&own()));
+        assert_eq!(one.content(), same.content());
+        assert_ne!(one.content(), other.content());
+        // As it lies in stores since the first version.
+        assert_eq!(one.content(), <[u8; 32]>::from(Sha256::digest(one.compose(""))));
     }
 
     //= YMP-MSG-05, NODE-API-12

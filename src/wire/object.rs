@@ -75,6 +75,26 @@ pub(crate) fn object_of_str<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json
     reader.end().map(|()| value)
 }
 
+/// Reads the object that a text opens with, and how many bytes it takes.
+pub(crate) fn object_at_start<'a, T: Deserialize<'a>>(
+    text: &'a str,
+) -> Option<serde_json::Result<(T, usize)>> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let mut reader = serde_json::Deserializer::from_str(text).into_iter::<Object<T>>();
+    let read = reader.next()?;
+    Some(read.map(|Object(value)| (value, reader.byte_offset())))
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
 /// Whole seconds: a JSON integer, or a string of at most 15 digits (the source's own example shows a string). Anything
 /// that is greater than can be counted is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{
     host::PeerHost,
     limits::NAME_BYTES_MAX,
-    object::{object, object_of_slice, object_of_str, present, text},
+    object::{object, object_at_start, object_of_slice, object_of_str, present, text},
     refusal::Refusal,
 };
 
@@ -132,6 +132,9 @@ impl Packet {
     pub fn decode(body: &Bytes, messages_max: usize) -> Result<Self, Refusal> {
         //= YMP-MSG-13: UTF-8
         let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8", None))?;
+        if let Some(packet) = Self::decode_plain(body, text, messages_max) {
+            return Ok(packet);
+        }
         let packet = object_of_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
         //= HT-PKT-11: 413
         if packet.messages.len() > messages_max {
@@ -148,23 +151,42 @@ impl Packet {
         Ok(Self { messages })
     }
 
+    /// Reads a body that stands as `encode` writes it, each message once and where it stands. `None` for any other, which may
+    /// be as good or at fault: to be read as a whole.
+    fn decode_plain(body: &Bytes, text: &str, messages_max: usize) -> Option<Self> {
+        let plain = text.strip_prefix(PACKET_HEAD)?;
+        let mut rest = plain.strip_suffix(PACKET_TAIL)?;
+        let mut messages = Vec::new();
+        while messages.len() < messages_max {
+            let (read, length) = object_at_start(rest)?.ok()?;
+            let (raw, after) = rest.split_at_checked(length)?;
+            let raw = body.slice_ref(raw.as_bytes());
+            messages.push(Message::check(messages.last(), &read, raw, messages.len()).ok()?);
+            if after.is_empty() {
+                return Some(Self { messages });
+            }
+            rest = after.strip_prefix(',')?;
+        }
+        None
+    }
+
     /// The body of a packet of these messages, each as it is.
     #[must_use]
     pub fn encode<'a>(messages: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-        let mut body = PACKET_HEAD.to_vec();
+        let mut body = PACKET_HEAD.as_bytes().to_vec();
         for (index, message) in messages.enumerate() {
             if index > 0 {
                 body.push(b',');
             }
             body.extend_from_slice(message);
         }
-        body.extend_from_slice(PACKET_TAIL);
+        body.extend_from_slice(PACKET_TAIL.as_bytes());
         body
     }
 }
 
-const PACKET_HEAD: &[u8] = br#"{"packet":{"messages":["#;
-const PACKET_TAIL: &[u8] = b"]}}";
+const PACKET_HEAD: &str = r#"{"packet":{"messages":["#;
+const PACKET_TAIL: &str = "]}}";
 /// What a packet weighs beside its messages and the commas between them.
 pub const PACKET_FRAME_BYTES: usize = PACKET_HEAD.len() + PACKET_TAIL.len();
 
@@ -178,11 +200,15 @@ impl Message {
         Self::decode_after(None, raw, index)
     }
 
-    /// As `decode`. The messages of a packet mostly share their names: those that are written as in the message `before`,
-    /// in normal form, are shared with it.
     fn decode_after(before: Option<&Self>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
+        let read = object_of_slice(&raw).map_err(|error| unread(&error, Some(index)))?;
+        Self::check(before, &read, raw.clone(), index)
+    }
+
+    /// What was read of a message. The messages of a packet mostly share their names: those that are written as in the
+    /// message `before`, in normal form, are shared with it.
+    fn check(before: Option<&Self>, read: &MessageIn<'_>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
         let at = Some(index);
-        let read: MessageIn<'_> = object_of_slice(&raw).map_err(|error| unread(&error, at))?;
         //= YMP-MSG-04: strings
         let names = [
             ("sender.host", &read.sender.host),
@@ -229,7 +255,7 @@ impl Message {
             host: host("host", &read.host, before.map(|before| &before.host))?,
             service: service.cloned().unwrap_or_else(|| ServiceKey::new(&read.protocol, &read.service)),
             //= YMP-MSG-07: byte for byte
-            raw: raw.clone(),
+            raw,
         })
     }
 }
@@ -359,6 +385,30 @@ mod tests {
         let end = MESSAGE[sender..].find('}').unwrap() + sender + 1;
         let text = format!("{}[\"a.test\",\"p\",\"s\"]{}", &MESSAGE[..sender], &MESSAGE[end..]);
         assert!(Message::decode(Bytes::from(text), 0).is_err());
+    }
+
+    #[test]
+    fn a_body_is_read_alike_however_it_is_spaced() {
+        let plain = body(&[MESSAGE, MESSAGE]);
+        for (from, to) in [
+            ("[{", "[ {"),
+            ("}]}}", "}] } }"),
+            (r#"{"packet""#, r#" {"packet""#),
+            ("},{\"sender", "} , {\"sender"),
+        ] {
+            let spaced = Bytes::from(std::str::from_utf8(&plain).unwrap().replacen(from, to, 1));
+            assert_ne!(spaced, plain);
+            assert_eq!(Packet::decode(&spaced, 9), Packet::decode(&plain, 9), "{to}");
+        }
+        for (from, to) in [
+            ("},{\"sender", "},,{\"sender"),
+            ("}]}}", "},]}}"),
+            ("},{\"sender", "} {\"sender"),
+            ("}]}}", "}]]}}"),
+        ] {
+            let broken = Bytes::from(std::str::from_utf8(&plain).unwrap().replacen(from, to, 1));
+            assert_eq!(Packet::decode(&broken, 9).unwrap_err().code(), "malformed", "{to}");
+        }
     }
 
     //= HT-PKT-11

@@ -7,7 +7,7 @@
 //! token by now, and when its reader takes nothing for 30 s: a reader that comes again with the last id that it saw misses
 //! nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Call,
-    inbox::write_entry,
+    inbox::{ENTRY_BYTES, EntryWriter},
     operation::{Operation, Parameter, Reply, Shape, Who},
 };
 use crate::{
@@ -161,11 +161,14 @@ impl Stream {
 
 //= NODE-API-26: the cursor and the entry
 fn events(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
-    let mut text = Vec::new();
+    let length: usize = entries.iter().map(|entry| entry.raw.len() + 2 * ENTRY_BYTES).sum();
+    let (mut text, mut data) = (Vec::with_capacity(length), Vec::new());
+    let mut writer = EntryWriter::new(service);
     for entry in entries {
-        text.extend_from_slice(format!("id: {}\n", entry.cursor.encode(service)).as_bytes());
-        let mut data = Vec::with_capacity(entry.raw.len() + 128);
-        write_entry(&mut data, service, entry);
+        // Writing to memory does not fail.
+        let _ = writeln!(text, "id: {}", writer.cursor(entry));
+        data.clear();
+        writer.write(&mut data, entry);
         // No line break stands inside a JSON string.
         for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
             text.extend_from_slice(b"data: ");

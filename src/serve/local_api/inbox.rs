@@ -6,7 +6,7 @@
 //!
 //! `POST /v1/inbox/{protocol}/{service}/ack` `{"cursor"}`: 204; that message and all before it are done for this app.
 
-use std::time::Duration;
+use std::{fmt, io::Write as _, time::Duration};
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -26,12 +26,13 @@ use crate::{
         respond::{Answer, Fault, json_bytes, no_content},
     },
     wire::{
-        cursor::Cursor,
+        cursor::{Cursor, Cursors},
         limits::{PAGE_MESSAGES, PAGE_MESSAGES_MAX, POLL_TIME_MAX},
         object::object_of_slice,
         packet::ServiceKey,
         record::InboxEntry,
         refusal::Refusal,
+        time::Wall,
     },
 };
 
@@ -98,31 +99,55 @@ async fn read(call: &Call<'_>) -> Result<Answer, Fault> {
     Ok(json_bytes(StatusCode::OK, page(&service, &entries)))
 }
 
-/// Written by hand, because a message is carried byte for byte.
 fn page(service: &ServiceKey, entries: &[InboxEntry]) -> Bytes {
-    let mut body = b"{\"messages\":[".to_vec();
+    let length: usize = entries.iter().map(|entry| entry.raw.len() + ENTRY_BYTES).sum();
+    let mut body = Vec::with_capacity(length + 16);
+    body.extend_from_slice(b"{\"messages\":[");
+    let mut writer = EntryWriter::new(service);
     for (index, entry) in entries.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        write_entry(&mut body, service, entry);
+        writer.write(&mut body, entry);
     }
     body.extend_from_slice(b"]}");
     Bytes::from(body)
 }
 
-/// One entry, its message as it came.
-pub(super) fn write_entry(body: &mut Vec<u8>, service: &ServiceKey, entry: &InboxEntry) {
-    // Neither a cursor, a time nor a host name holds a character that JSON would escape.
-    let cursor = entry.cursor.encode(service);
-    let received = rfc3339_text(entry.received);
-    let head = format!(
-        r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{}","message":"#,
-        entry.from.as_str()
-    );
-    body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(&entry.raw);
-    body.push(b'}');
+/// What an entry mostly takes beside its message.
+pub(super) const ENTRY_BYTES: usize = 160;
+
+/// Writes entries of one inbox, by hand, because a message is carried byte for byte.
+pub(super) struct EntryWriter {
+    cursors: Cursors,
+    /// The last moment that was written: messages of one packet have the same.
+    received: Option<(Wall, String)>,
+}
+
+impl EntryWriter {
+    pub(super) fn new(service: &ServiceKey) -> Self {
+        Self { cursors: Cursors::of(service), received: None }
+    }
+
+    pub(super) fn cursor(&self, entry: &InboxEntry) -> impl fmt::Display + use<> {
+        self.cursors.text(entry.cursor)
+    }
+
+    /// One entry, its message as it came.
+    pub(super) fn write(&mut self, body: &mut Vec<u8>, entry: &InboxEntry) {
+        let at = entry.received;
+        let received = match self.received.take() {
+            Some((last, text)) if last == at => text,
+            Some(_) | None => rfc3339_text(at),
+        };
+        // Neither a cursor, a time nor a host name holds a character that JSON would escape; writing to memory does not fail.
+        let (cursor, from) = (self.cursor(entry), entry.from.as_str());
+        let _ =
+            write!(body, r#"{{"cursor":"{cursor}","received-at":"{received}","from":"{from}","message":"#);
+        body.extend_from_slice(&entry.raw);
+        body.push(b'}');
+        self.received = Some((at, received));
+    }
 }
 
 #[derive(Deserialize)]
@@ -153,7 +178,7 @@ fn cursor(body: &[u8], service: &ServiceKey) -> Result<Cursor, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{host::PeerHost, time::Wall};
+    use crate::wire::host::PeerHost;
 
     fn entry(cursor: u64, raw: &str) -> InboxEntry {
         let from = PeerHost::parse("b.test:8443").unwrap();

@@ -11,7 +11,7 @@ use super::{
     index::{Effects, Index, Slot},
     kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
     seal::Seal,
-    window::{Mark, Sighting},
+    window::{ByMark, Mark, Sighting},
 };
 use crate::{
     store::StoreError,
@@ -30,9 +30,9 @@ pub(crate) struct Txn<'a> {
     pub(crate) index: &'a Index,
     pub(crate) seal: &'a Seal,
     changes: Vec<Change>,
-    /// Where in `changes` a key that may be read again was changed last.
-    overlay: BTreeMap<(Space, Vec<u8>), usize>,
-    marks: HashMap<Mark, u64>,
+    /// Where in `changes` a key that may be read again was changed last, by its space.
+    overlay: [BTreeMap<Vec<u8>, usize>; Space::ALL.len()],
+    marks: ByMark<u64>,
     /// Messages that were seen, in order.
     sightings: Vec<Sighting>,
     /// Messages for inboxes that are not among the changes yet, by the inbox's number, with where they end.
@@ -53,8 +53,8 @@ impl<'a> Txn<'a> {
             index,
             seal,
             changes: Vec::new(),
-            overlay: BTreeMap::new(),
-            marks: HashMap::new(),
+            overlay: Default::default(),
+            marks: ByMark::default(),
             sightings: Vec::new(),
             messages: HashMap::new(),
             mail: HashMap::new(),
@@ -116,14 +116,19 @@ impl<'a> Txn<'a> {
     }
 
     fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.overlay.insert((space, key.clone()), self.changes.len());
+        self.overlay[space as usize].insert(key.clone(), self.changes.len());
         self.changes.push(Change { space, key, value });
+    }
+
+    /// What this commit made of a key last.
+    fn changed(&self, space: Space, key: &[u8]) -> Option<&Change> {
+        self.overlay[space as usize].get(key).and_then(|at| self.changes.get(*at))
     }
 
     /// Reads a key, changes of this commit included.
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.overlay.get(&(space, key.to_vec())) {
-            Some(at) => Ok(self.changes.get(*at).and_then(|change| change.value.clone())),
+        match self.changed(space, key) {
+            Some(change) => Ok(change.value.clone()),
             None => self.kv.get(space, key),
         }
     }
@@ -137,17 +142,15 @@ impl<'a> Txn<'a> {
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         self.kv.scan(space, from, to, &mut |key, value| {
-            let changed = self.overlay.get(&(space, key.to_vec())).and_then(|at| self.changes.get(*at));
-            if changed.is_some_and(|change| change.value.is_none()) { Ok(true) } else { each(key, value) }
+            let removed = self.changed(space, key).is_some_and(|change| change.value.is_none());
+            if removed { Ok(true) } else { each(key, value) }
         })
     }
 
     /// Keys of one kind that this commit has written so far.
     pub(crate) fn added(&self, space: Space, prefix: &[u8]) -> Vec<Vec<u8>> {
-        let start = (space, prefix.to_vec());
-        let ours =
-            self.overlay.range(start..).take_while(|((at, key), _)| *at == space && key.starts_with(prefix));
-        ours.map(|((_, key), _)| key.clone()).collect()
+        let ours = self.overlay[space as usize].range(prefix.to_vec()..);
+        ours.map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)).collect()
     }
 
     /// An inbox that there is.

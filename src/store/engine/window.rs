@@ -14,7 +14,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::codec::{Put, Take};
 use crate::{
@@ -26,7 +26,18 @@ use crate::{
 const MARK_MS: u64 = 1000;
 
 /// Keyed hash of host and id.
-pub(crate) type Mark = [u64; 2];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) [u64; 2]);
+
+impl Hash for Mark {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The half that is not looked at here is compared.
+        state.write_u64(self.0[0]);
+    }
+}
+
+/// What is found by its mark.
+pub(crate) type ByMark<T> = HashMap<Mark, T, BuildHasherDefault<AsItIs>>;
 
 /// One message that came.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +53,14 @@ pub(crate) struct Sighting {
 
 impl Sighting {
     pub(crate) fn write(&self, put: &mut Put) {
-        self.mark.iter().for_each(|half| put.u64(*half));
+        self.mark.0.iter().for_each(|half| put.u64(*half));
         put.u32(self.peer);
         put.u64(self.received.0);
         put.u64(self.content);
     }
 
     pub(crate) fn read(arrival: u64, take: &mut Take<'_>) -> Option<Self> {
-        let mark = [take.u64()?, take.u64()?];
+        let mark = Mark([take.u64()?, take.u64()?]);
         Some(Self { arrival, mark, peer: take.u32()?, received: Wall(take.u64()?), content: take.u64()? })
     }
 }
@@ -67,7 +78,7 @@ impl HashKey {
         hasher.write(&[0]);
         hasher.write(id.as_bytes());
         let hash = hasher.finish128();
-        [hash.h1, hash.h2]
+        Mark([hash.h1, hash.h2])
     }
 
     /// What its content is compared by.
@@ -107,7 +118,7 @@ struct Content {
 
 /// Marks are keyed hashes already.
 #[derive(Clone, Copy, Debug, Default)]
-struct AsItIs(u64);
+pub(crate) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
@@ -115,12 +126,12 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Not called for a mark, which is two numbers.
+        // Not called for a mark, which gives a number.
         bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 
-    fn write_u64(&mut self, half: u64) {
-        self.0 ^= half;
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -129,7 +140,7 @@ pub(crate) struct Window {
     pub(crate) key: HashKey,
     per_peer: usize,
     total: usize,
-    contents: HashMap<Mark, Content, BuildHasherDefault<AsItIs>>,
+    contents: ByMark<Content>,
     queues: HashMap<u32, Queue>,
     /// Peers by number of entries.
     sizes: BTreeSet<(usize, u32)>,
@@ -187,9 +198,20 @@ impl Window {
     /// Takes a run of one peer that is on disk; what exceeds the bounds leaves.
     pub(crate) fn insert(&mut self, run: &[Sighting]) {
         let Some((last, peer)) = run.last().map(|seen| (seen.arrival, seen.peer)) else { return };
-        let live = u32::try_from(run.len()).unwrap_or(u32::MAX);
-        self.queues.entry(peer).or_default().runs.push_back(Run { last, live });
-        run.iter().for_each(|seen| self.insert_one(seen));
+        let queue = self.queues.entry(peer).or_default();
+        let before = queue.places.len();
+        queue.runs.push_back(Run { last, live: u32::try_from(run.len()).unwrap_or(u32::MAX) });
+        queue.places.extend(run.iter().map(|seen| Place { mark: seen.mark, arrival: seen.arrival }));
+        let size = queue.places.len();
+        self.sizes.remove(&(before, peer));
+        self.sizes.insert((size, peer));
+        run.iter().for_each(|seen| self.remember(seen));
+        //= HT-PKT-17: its own oldest first
+        (self.per_peer..size).for_each(|_| self.evict(peer));
+        while self.contents.len() > self.total {
+            let Some(&(_, largest)) = self.sizes.last() else { break };
+            self.evict(largest);
+        }
     }
 
     /// All that lies on disk has been inserted: what came back and left again was counted when it left first.
@@ -197,26 +219,13 @@ impl Window {
         self.evicted = 0;
     }
 
-    fn insert_one(&mut self, seen: &Sighting) {
+    fn remember(&mut self, seen: &Sighting) {
         self.last_arrival = self.last_arrival.max(seen.arrival);
         // Where the message is known it had left before the restart, and came again: the later one counts.
         self.contents.insert(seen.mark, Content { hash: seen.content, arrival: seen.arrival });
         let newest = self.ages.back().map_or(Wall(0), |age| age.1);
         if seen.received.0 >= newest.0.saturating_add(MARK_MS) || self.ages.is_empty() {
             self.ages.push_back((seen.arrival, seen.received));
-        }
-        let queue = &mut self.queues.entry(seen.peer).or_default().places;
-        self.sizes.remove(&(queue.len(), seen.peer));
-        queue.push_back(Place { mark: seen.mark, arrival: seen.arrival });
-        let size = queue.len();
-        self.sizes.insert((size, seen.peer));
-        //= HT-PKT-17: its own oldest first
-        if size > self.per_peer {
-            self.evict(seen.peer);
-        }
-        while self.contents.len() > self.total {
-            let Some(&(_, largest)) = self.sizes.last() else { break };
-            self.evict(largest);
         }
     }
 
@@ -281,7 +290,7 @@ mod tests {
     }
 
     fn seen(arrival: u64, peer: u32, received: u64) -> Sighting {
-        Sighting { arrival, mark: [arrival, 0], peer, received: Wall(received), content: arrival }
+        Sighting { arrival, mark: Mark([arrival, 0]), peer, received: Wall(received), content: arrival }
     }
 
     //= HT-PKT-17
@@ -291,7 +300,7 @@ mod tests {
         for (arrival, peer) in [(1, 1), (2, 2), (3, 1), (4, 1)] {
             window.insert(&[seen(arrival, peer, 0)]);
         }
-        assert_eq!((window.find(&[1, 0]), window.find(&[2, 0])), (None, Some(2)));
+        assert_eq!((window.find(&Mark([1, 0])), window.find(&Mark([2, 0]))), (None, Some(2)));
         assert_eq!((window.stale(9), window.evicted()), (&[1][..], 1));
     }
 
@@ -302,7 +311,10 @@ mod tests {
         for (arrival, peer) in [(1, 1), (2, 2), (3, 2), (4, 2), (5, 1)] {
             window.insert(&[seen(arrival, peer, 0)]);
         }
-        assert_eq!((window.entries(), window.find(&[2, 0]), window.find(&[1, 0])), (4, None, Some(1)));
+        assert_eq!(
+            (window.entries(), window.find(&Mark([2, 0])), window.find(&Mark([1, 0]))),
+            (4, None, Some(1))
+        );
     }
 
     #[test]
@@ -312,7 +324,10 @@ mod tests {
             window.insert(&[seen(arrival, 1, arrival * 2000)]);
         }
         window.expire(Wall(9000));
-        assert_eq!((window.find(&[4, 0]), window.find(&[5, 0]), window.evicted()), (None, Some(5), 0));
+        assert_eq!(
+            (window.find(&Mark([4, 0])), window.find(&Mark([5, 0])), window.evicted()),
+            (None, Some(5), 0)
+        );
         assert_eq!(window.stale(2), &[1, 2]);
         window.swept(2);
         assert_eq!(window.stale(9), &[3, 4]);
@@ -322,7 +337,11 @@ mod tests {
     fn a_run_is_deleted_when_all_of_it_has_left() {
         let mut window = window(2, 100);
         window.insert(&[seen(1, 1, 0), seen(2, 1, 0), seen(3, 1, 0)]);
-        assert_eq!((window.find(&[1, 0]), window.stale(9)), (None, &[][..]), "the others are still there");
+        assert_eq!(
+            (window.find(&Mark([1, 0])), window.stale(9)),
+            (None, &[][..]),
+            "the others are still there"
+        );
         window.insert(&[seen(4, 2, 0)]);
         window.insert(&[seen(5, 1, 0), seen(6, 1, 0)]);
         assert_eq!(window.stale(9), &[3]);
@@ -349,13 +368,13 @@ mod tests {
     #[test]
     fn of_a_message_that_comes_back_twice_the_later_one_counts() {
         let mut window = window(2, 100);
-        let again = Sighting { mark: [1, 0], ..seen(3, 1, 0) };
+        let again = Sighting { mark: Mark([1, 0]), ..seen(3, 1, 0) };
         window.insert(&[seen(1, 1, 0)]);
         window.insert(&[seen(2, 1, 0)]);
         window.insert(&[again]);
-        assert_eq!((window.find(&[1, 0]), window.stale(9)), (Some(3), &[1][..]));
+        assert_eq!((window.find(&Mark([1, 0])), window.stale(9)), (Some(3), &[1][..]));
         window.insert(&[seen(4, 1, 0)]);
         window.insert(&[seen(5, 1, 0)]);
-        assert_eq!(window.find(&[1, 0]), None);
+        assert_eq!(window.find(&Mark([1, 0])), None);
     }
 }

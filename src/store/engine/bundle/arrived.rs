@@ -118,6 +118,7 @@ pub(crate) fn read_sightings(key: &[u8], value: &[u8]) -> Result<Vec<Sighting>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::window::Mark;
 
     fn arrived(raw: &'static [u8]) -> Arrived<'static> {
         Arrived { received: Wall(7), from: "a.test", raw }
@@ -168,19 +169,20 @@ mod tests {
 
     #[test]
     fn sightings_read_back_and_a_value_of_one_as_before() {
-        let seen = |arrival| Sighting { arrival, mark: [arrival, 1], peer: 2, received: Wall(3), content: 4 };
+        let seen =
+            |arrival| Sighting { arrival, mark: Mark([arrival, 1]), peer: 2, received: Wall(3), content: 4 };
         let all: Vec<_> = (5..=9).map(seen).collect();
         let Change { key, value, .. } = sightings(&all).unwrap();
         let value = value.unwrap();
         let back = read_sightings(&key, &value).unwrap();
         assert_eq!(back.iter().map(|seen| seen.arrival).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
-        assert_eq!((back[4].mark, back[4].peer, back[4].content), ([9, 1], 2, 4));
+        assert_eq!((back[4].mark, back[4].peer, back[4].content), (Mark([9, 1]), 2, 4));
         for end in 0..value.len() {
             assert!(read_sightings(&key, &value[..end]).is_err(), "{end}");
         }
         let mut one = Put::new(36);
         seen(6).write(&mut one);
-        assert_eq!(read_sightings(&6u64.to_be_bytes(), &one.0).unwrap()[0].mark, [6, 1]);
+        assert_eq!(read_sightings(&6u64.to_be_bytes(), &one.0).unwrap()[0].mark, Mark([6, 1]));
         assert!(sightings(&[]).is_none());
     }
 }
