@@ -108,8 +108,8 @@ fn http1(settings: &ConnectionSettings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // Its timer runs while a connection is idle, too; `phase` holds the shorter one for a header that has begun.
-        .header_read_timeout(settings.idle_time)
+        // `phase` holds the time of a header, and of a connection without one.
+        .header_read_timeout(None)
         .max_header_size(settings.header_bytes)
         .max_buf_size(settings.header_bytes.max(64 * 1024));
     builder

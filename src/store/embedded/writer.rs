@@ -89,6 +89,8 @@ impl Writer {
         let mut jobs = mem::take(&mut self.unfinished);
         if jobs.is_empty() {
             jobs.push(self.queue.recv().ok()?);
+            // Who else is about to hand something over may do it first: where cores are few a sync saved is worth the turn.
+            thread::yield_now();
         }
         let mut bytes = jobs.iter().map(|job| job.weight()).sum::<usize>();
         while jobs.len() < JOBS_MAX && bytes < BYTES_MAX {
