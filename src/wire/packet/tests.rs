@@ -1,0 +1,143 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const MESSAGE: &str = r#"{"sender":{"host":"a.test","protocol":"p","service":"s"},"id":"1","host":"B.test:443",
+    "protocol":"Form","service":"Main","action":"put","payload":{"n":1.0,"b":2,"b":3,"big":12345678901234567890123}}"#;
+
+fn body(messages: &[&str]) -> Bytes {
+    Bytes::from(Packet::encode(messages.iter().map(|text| text.as_bytes())))
+}
+
+fn refusal(message: &str) -> Refusal {
+    Packet::decode(&body(&[MESSAGE, message]), 10).unwrap_err()
+}
+
+//= YMP-MSG-07, YMP-MSG-10
+#[test]
+fn a_message_is_read_and_carried_byte_for_byte() {
+    let packet = Packet::decode(&body(&[MESSAGE]), 10).unwrap();
+    let message = &packet.messages[0];
+    assert_eq!(message.raw, MESSAGE.as_bytes());
+    assert_eq!(
+        (message.sender_host.as_str(), message.host.as_str(), &*message.id),
+        ("a.test", "b.test", "1")
+    );
+    assert_eq!(message.service, ServiceKey::new("FORM", "Main"));
+    assert_ne!(message.service, ServiceKey::new("form", "main"));
+}
+
+//= HT-PKT-02, YMP-PKT-01
+#[test]
+fn no_message_at_all_is_a_packet() {
+    assert_eq!(Packet::decode(&body(&[]), 10), Ok(Packet::default()));
+}
+
+//= HT-CHK-10
+#[test]
+fn an_interpreted_property_that_stands_twice_is_refused() {
+    for (from, to) in [
+        (r#""id":"1""#, r#""id":"1","id":"1""#),
+        (r#""id":"1""#, r#""id":"1","\u0069d":"2""#),
+        (r#""service":"s"}"#, r#""service":"s","service":"s"}"#),
+        (r#""payload":{"#, r#""payload":{},"payload":{"#),
+        (r#""host":"B.test:443""#, r#""host":"B.test","host":"b.test""#),
+    ] {
+        let refusal = refusal(&MESSAGE.replacen(from, to, 1));
+        assert_eq!((refusal.code(), refusal.index()), ("malformed", Some(1)), "{to}");
+    }
+    assert!(
+        Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[]},"packet":{"messages":[]}}"#), 9)
+            .is_err()
+    );
+    assert!(Packet::decode(&Bytes::from_static(br#"{"packet":{"messages":[],"messages":[]}}"#), 9).is_err());
+    let twice = MESSAGE.replacen(r#""id":"1""#, r#""id":"1","x":1,"x":2"#, 1);
+    assert_eq!(Packet::decode(&body(&[&twice]), 9).unwrap().messages[0].raw, twice.as_bytes());
+}
+
+//= HT-PKT-09, YMP-MSG-01, YMP-MSG-02, YMP-MSG-03, YMP-MSG-04, YMP-MSG-05, YMP-MSG-06, YMP-MSG-12
+#[test]
+fn what_the_table_of_a_message_refuses_is_refused() {
+    let long = format!(r#""id":"{}""#, "x".repeat(513));
+    for (from, to) in [
+        (r#""id":"1""#, r#""id":"""#),
+        (r#""id":"1""#, r#""id":1"#),
+        (r#""id":"1""#, r#""id":null"#),
+        (r#""id":"1""#, &long),
+        (r#""id":"1","#, ""),
+        (r#""action":"put","#, ""),
+        (r#""action":"put","#, r#""action":null,"reply-to":"1","#),
+        (r#""payload":{"#, r#""payload":[],"other":{"#),
+        (r#""payload":{"#, r#""payload":null,"other":{"#),
+        (r#""host":"a.test","#, ""),
+        (r#""host":"a.test","#, r#""host":"a_b","#),
+        (r#""id":"1""#, r#""id":"\ud800""#),
+    ] {
+        let refusal = refusal(&MESSAGE.replacen(from, to, 1));
+        assert_eq!((refusal.code(), refusal.index()), ("malformed", Some(1)), "{to}");
+    }
+    let answer = MESSAGE.replacen(r#""action":"put","#, r#""reply-to":"0","#, 1);
+    assert!(Packet::decode(&body(&[&answer]), 9).is_ok());
+    assert_eq!(refusal("[]").index(), Some(1));
+}
+
+#[test]
+fn an_array_is_no_object_whatever_stands_in_it() {
+    let decode = |text: &str| Packet::decode(&Bytes::copy_from_slice(text.as_bytes()), 9);
+    assert!(decode(r#"[{"messages":[]}]"#).is_err());
+    assert!(decode(r#"{"packet":[[]]}"#).is_err());
+    assert!(decode(r#"{"packet":{"messages":[]}}"#).is_ok());
+    let message = r#"[{"host":"a.test","protocol":"p","service":"s"},"1","0","b.test","p","t","go",{}]"#;
+    assert_eq!(Message::decode(Bytes::from_static(message.as_bytes()), 0).unwrap_err().code(), "malformed");
+    let sender = MESSAGE.find(r#""sender":"#).map(|at| at + 9).unwrap();
+    let end = MESSAGE[sender..].find('}').unwrap() + sender + 1;
+    let text = format!("{}[\"a.test\",\"p\",\"s\"]{}", &MESSAGE[..sender], &MESSAGE[end..]);
+    assert!(Message::decode(Bytes::from(text), 0).is_err());
+}
+
+#[test]
+fn a_body_is_read_alike_however_it_is_spaced() {
+    let plain = body(&[MESSAGE, MESSAGE]);
+    for (from, to) in [
+        ("[{", "[ {"),
+        ("}]}}", "}] } }"),
+        (r#"{"packet""#, r#" {"packet""#),
+        ("},{\"sender", "} , {\"sender"),
+    ] {
+        let spaced = Bytes::from(std::str::from_utf8(&plain).unwrap().replacen(from, to, 1));
+        assert_ne!(spaced, plain);
+        assert_eq!(Packet::decode(&spaced, 9), Packet::decode(&plain, 9), "{to}");
+    }
+    for (from, to) in [
+        ("},{\"sender", "},,{\"sender"),
+        ("}]}}", "},]}}"),
+        ("},{\"sender", "} {\"sender"),
+        ("}]}}", "}]]}}"),
+    ] {
+        let broken = Bytes::from(std::str::from_utf8(&plain).unwrap().replacen(from, to, 1));
+        assert_eq!(Packet::decode(&broken, 9).unwrap_err().code(), "malformed", "{to}");
+    }
+}
+
+//= HT-PKT-11
+#[test]
+fn more_messages_than_the_limit_are_too_large() {
+    assert_eq!(Packet::decode(&body(&["{}", "{}"]), 1).unwrap_err().code(), "too-large");
+}
+
+proptest! {
+    #[test]
+    fn reading_never_panics(text in "\\PC{0,200}") {
+        let _ = Packet::decode(&Bytes::from(text.clone()), 10);
+        let _ = Message::decode(Bytes::from(text), 0);
+    }
+
+    //= YMP-MSG-07
+    #[test]
+    fn any_payload_comes_through_byte_for_byte(key in "[a-z\"\\\\]{0,4}", number in any::<f64>(), space in "[ \n\t]{0,3}") {
+        let payload = format!("{{{space}{}:{space}{}}}", serde_json::json!(key), serde_json::json!(number));
+        let text = MESSAGE.replacen(r#""payload":{"#, &format!(r#""payload":{payload},"x":{{"#), 1);
+        let packet = Packet::decode(&body(&[MESSAGE, &text]), 9).unwrap();
+        prop_assert_eq!(&packet.messages[1].raw[..], text.as_bytes());
+    }
+}
