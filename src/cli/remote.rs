@@ -243,6 +243,9 @@ async fn refused(response: Response, need: &str) -> CliError {
             "`policy` and `deny` under [federation] of the node's configuration say who is let in",
         ),
         403 => CliError::failed(what, need),
+        404 if problem.r#type.as_deref() == Some("urn:ymp:problem:not-found") => {
+            CliError::Unknown { what, mend: mend(404).to_owned() }
+        }
         409 if problem.r#type.as_deref() == Some("urn:ymp:problem:backup") => {
             CliError::failed(what, "the node writes the folder itself, on its own machine: name another")
         }

@@ -112,7 +112,7 @@ pub(super) async fn exchange(
 async fn watched(remote: &Remote, host: &PeerHost) -> Result<Option<Watching>, CliError> {
     match Watching::of(remote, host).await {
         Ok(watching) => Ok(Some(watching)),
-        Err(CliError::Failed { what, .. }) if what.contains("nothing is known of") => Ok(None),
+        Err(CliError::Unknown { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

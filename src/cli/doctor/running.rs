@@ -55,7 +55,11 @@ fn told(outcome: Result<(), CliError>) -> Vec<Step> {
             let mend = mend(&step).to_owned();
             (step, reason, mend)
         }
-        Err(CliError::Failed { what, mend } | CliError::Away { what, mend }) => (String::new(), what, mend),
+        Err(
+            CliError::Failed { what, mend }
+            | CliError::Unknown { what, mend }
+            | CliError::Away { what, mend },
+        ) => (String::new(), what, mend),
         Err(CliError::Said | CliError::Output(_)) => return Vec::new(),
     };
     let Some(place) = STEPS.iter().position(|(name, _)| *name == failed) else {
@@ -102,9 +106,7 @@ pub(super) async fn link(remote: Option<&Remote>, host: &PeerHost, good: bool) -
     {
         Ok(steps) => steps,
         Err(CliError::Away { what, .. }) => vec![Step::skipped(LINK, what)],
-        Err(CliError::Failed { what, .. }) if what.contains("nothing is known of") => {
-            vec![Step::ok(LINK, "the node has not met this peer yet")]
-        }
+        Err(CliError::Unknown { .. }) => vec![Step::ok(LINK, "the node has not met this peer yet")],
         Err(CliError::Failed { what, mend } | CliError::Peer { what, mend, .. }) => {
             vec![Step::note(LINK, what).mended_by(mend)]
         }

@@ -36,20 +36,29 @@ impl Task for Append {
         let mut answer = Appended::default();
         if let Some(from) = &self.0.from {
             let peer = if self.0.items.is_empty() { 0 } else { txn.peer(from) };
-            let key = txn.index.window.key;
-            for (at, item) in self.0.items.iter().enumerate() {
-                let (mark, content) = (key.mark(from, &item.id), key.content(&item.raw));
-                if let Some(first) = txn.seen(&mark) {
-                    answer.repeats += 1;
-                    if first != content {
-                        answer.altered.push(at);
+            let (key, received) = (txn.index.window.key, self.0.received);
+            let mut fresh = Vec::with_capacity(self.0.items.len());
+            let mut at = 0..;
+            // Most packets are for one service.
+            for items in self.0.items.chunk_by(|one, next| one.service == next.service) {
+                for (item, at) in items.iter().zip(&mut at) {
+                    let (mark, content) = (key.mark(from, &item.id), key.content(&item.raw));
+                    match txn.seen(&mark) {
+                        Some(first) => {
+                            answer.repeats += 1;
+                            answer.altered.extend((first != content).then_some(at));
+                        }
+                        None => {
+                            txn.see(mark, peer, received, content);
+                            fresh.push(Arrived { received, from: from.as_str(), raw: &item.raw });
+                        }
                     }
-                    continue;
                 }
-                let received = self.0.received;
-                txn.see(mark, peer, received, content);
-                txn.deliver(&item.service, &Arrived { received, from: from.as_str(), raw: &item.raw });
-                answer.kept += 1;
+                answer.kept += fresh.len();
+                if let Some(first) = items.first().filter(|_| !fresh.is_empty()) {
+                    txn.deliver(&first.service, &fresh);
+                    fresh.clear();
+                }
             }
         }
         vault::write(txn, &self.0.marks)?;

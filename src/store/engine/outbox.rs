@@ -91,7 +91,7 @@ fn keep(txn: &mut Txn<'_>, item: &OutboxItem, queued: Wall) {
         },
     };
     if let Some(service) = &item.own {
-        txn.deliver(service, &Arrived { received: queued, from: item.host.as_str(), raw: &item.raw });
+        txn.deliver(service, &[Arrived { received: queued, from: item.host.as_str(), raw: &item.raw }]);
         known.status.ended = Some(queued);
         note_end(txn, queued, ended_key(queued, &item.id), &[]);
     } else {

@@ -200,8 +200,8 @@ impl<'a> Txn<'a> {
         self.effects.peers.get(host).or_else(|| self.index.peers.get(host)).copied()
     }
 
-    /// Puts a message at the end of an inbox.
-    pub(crate) fn deliver(&mut self, service: &ServiceKey, arrived: &codec::Arrived<'_>) {
+    /// Puts messages at the end of an inbox.
+    pub(crate) fn deliver(&mut self, service: &ServiceKey, all: &[codec::Arrived<'_>]) {
         let slot = match self.effects.slots.get_mut(service) {
             Some(slot) => slot,
             None => {
@@ -209,12 +209,15 @@ impl<'a> Txn<'a> {
                 self.effects.slots.entry(service.clone()).or_insert(slot)
             }
         };
-        slot.last += 1;
         let (last, messages) = self.messages.entry(slot.number).or_default();
-        *last = slot.last;
-        messages.push(arrived);
-        if messages.is_full() {
-            self.changes.extend(messages.close(slot.number, slot.last));
+        messages.expect(all);
+        for arrived in all {
+            slot.last += 1;
+            *last = slot.last;
+            messages.push(arrived);
+            if messages.is_full() {
+                self.changes.extend(messages.close(slot.number, slot.last));
+            }
         }
     }
 

@@ -22,6 +22,8 @@ use crate::{
 
 /// What a bundle takes at first.
 const FIRST_BYTES: usize = 4 * 1024;
+/// What a bundle mostly takes when it is full: the last message goes beyond.
+const FULL_BYTES: usize = super::BYTES + 4 * 1024;
 /// Sightings in a bundle: each stays on disk until the last of them has left the window.
 pub(crate) const SIGHTINGS: usize = 512;
 
@@ -33,10 +35,16 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
+    /// These come next: they, or as many of them as it takes, find their room at once.
+    pub(crate) fn expect(&mut self, all: &[Arrived<'_>]) {
+        let bytes: usize = all.iter().map(|arrived| 16 + arrived.from.len() + arrived.raw.len()).sum();
+        self.put.0.reserve(bytes.min(FULL_BYTES.saturating_sub(self.put.0.len())));
+    }
+
     /// One more, at the next place.
     pub(crate) fn push(&mut self, arrived: &Arrived<'_>) {
         if self.count == 0 {
-            self.put = Put::bare(Vec::with_capacity(FIRST_BYTES.max(64 + arrived.raw.len())));
+            self.put.0.reserve(FIRST_BYTES.max(64 + arrived.raw.len()));
             self.put.bytes(&[MANY]);
             self.put.u32(0);
         }
