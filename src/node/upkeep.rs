@@ -75,7 +75,12 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
             Some(_) if family.offered => {
                 offers.push(VaultWrite::DropFamily { subject: family.subject, id: family.id });
             }
-            Some(Subject::Peer(host)) => families.entry(host).or_default().push(family),
+            Some(Subject::Peer(host)) => {
+                // Most hosts have one, and what is read here stays.
+                let own = families.entry(host).or_default();
+                own.reserve_exact(1);
+                own.push(family);
+            }
             None => {
                 tracing::warn!(subject = %family.subject, "tokens of an unknown kind of subject are left alone")
             }
@@ -84,25 +89,29 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
     if !offers.is_empty() {
         drop(shell.store.commit(offers)?);
     }
-    let mut links: HashMap<PeerHost, LinkRecord> =
-        contents.links.into_iter().map(|link| (link.host.clone(), link)).collect();
-    for host in families.keys() {
-        links.entry(host.clone()).or_insert_with(|| LinkRecord::new(host.clone()));
+    for link in contents.links {
+        let own = families.remove(&link.host).unwrap_or_default();
+        stand(shell, link, own);
     }
-    for (host, link) in links {
-        let own = families.remove(&host).unwrap_or_default();
-        if let Some(published) = link.published.clone() {
-            shell.directory.seed(&host, published);
-        }
-        let found = shell.directory.current(&host, &shell.settings().pins(&host));
-        let settings = shell.link();
-        let slot = shell
-            .registry
-            .slot(&host, || Peer::from_record(link, found, own.into_iter(), settings, &mut Shell::dice()));
-        let peer = slot.lock();
-        shell.registry.reindex(&slot, &peer);
+    // Tokens are there, and no history of the link.
+    for (host, own) in families {
+        stand(shell, LinkRecord::new(host), own);
     }
     Ok(())
+}
+
+/// Makes a machine of what is kept of its link.
+fn stand(shell: &Arc<Shell>, link: LinkRecord, families: Vec<FamilyRecord>) {
+    let host = link.host.clone();
+    if let Some(published) = link.published.clone() {
+        shell.directory.seed(&host, published);
+    }
+    let found = shell.directory.current(&host, &shell.settings().pins(&host));
+    let settings = shell.link();
+    let make = || Peer::from_record(link, found, families.into_iter(), settings, &mut Shell::dice());
+    let slot = shell.registry.slot(&host, make);
+    let peer = slot.lock();
+    shell.registry.reindex(&slot, &peer);
 }
 
 /// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
