@@ -75,7 +75,7 @@ fn draw_lines(out: &mut String, x: &str, lines: &[Line], log: bool, goal: Option
     let all = || lines.iter().flat_map(|line| &line.points);
     let across = Scale::over(all().map(|point| point.0), Some(1.15), (LEFT, RIGHT));
     let heights = all().map(|point| point.1).chain(goal.map(|goal| goal.1));
-    let up = Scale::over(heights, log.then_some(1.8), (BOTTOM, TOP));
+    let up = Scale::over(heights, log.then_some(3.0), (BOTTOM, TOP));
     for mark in up.marks() {
         let y = up.place(mark);
         stroke(out, "grid", &[(LEFT, y), (RIGHT, y)]);
@@ -107,14 +107,16 @@ fn draw_lines(out: &mut String, x: &str, lines: &[Line], log: bool, goal: Option
     }
 }
 
-/// The values of the first and the last point: above the line that is higher there, below the lower.
+/// The values of the first and the last point: above the line that is higher there, below the lower where there is room.
 fn label_ends(out: &mut String, lines: &[Line], place: usize, points: &[(f64, f64)]) {
     let line = &lines[place].points;
     for (nth, anchor) in [(0, "start"), (points.len() - 1, "end")] {
         let higher = |other: &Line| other.points.get(nth).is_some_and(|point| point.1 > line[nth].1);
         let (x, y) = points[nth];
         let y = if lines.iter().any(higher) { y + 15.0 } else { y - 7.0 };
-        *out += &text(x, y, "value", anchor, &short(line[nth].1));
+        if y < BOTTOM {
+            *out += &text(x, y, "value", anchor, &short(line[nth].1));
+        }
     }
 }
 
