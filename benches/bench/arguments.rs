@@ -20,6 +20,12 @@ pub(crate) struct Arguments {
     /// Where the table goes as JSON; the folder of scratch files unless said otherwise
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Where a picture of the curves goes, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picture: Option<PathBuf>,
+    /// Draws what is in this JSON and measures nothing; may be given several times
+    #[arg(long, value_name = "FILE", requires = "picture")]
+    pub(crate) from: Vec<PathBuf>,
     /// Measures curves instead of the table
     #[arg(long)]
     pub(crate) curves: bool,

@@ -1,7 +1,7 @@
 //! The benchmark: ratios of the node against bare baselines, measured side by side on this machine.
 //!
 //! ```text
-//! benches/run [--quick] [--curves] [--only NAME].. [--runs N] [--json FILE]
+//! benches/run [--quick] [--curves] [--only NAME].. [--runs N] [--json FILE] [--picture FILE [--from JSON]..]
 //! ```
 //!
 //! A figure alone holds for one machine and one hour; a ratio of two neighbours holds elsewhere too. So every row has two
@@ -12,7 +12,7 @@
 //! - `rows`: what is measured; each file says how. `curves`: how figures go as something grows.
 //! - `load`: the generator, `node`: the node under test, `bare`: what it is held against.
 //! - `machine`, `process`, `ground`: cores, CPU time, the folder with its certificates.
-//! - `figures`, `report`: medians, the table, the JSON.
+//! - `figures`, `report`, `picture`: medians, the table, the JSON, the curves as SVG.
 
 mod arguments;
 mod bare;
@@ -25,11 +25,17 @@ mod load;
 mod machine;
 mod node;
 mod outcome;
+mod picture;
 mod process;
 mod report;
 mod rows;
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use clap::Parser as _;
 use serde_json::{Value, json};
@@ -51,6 +57,7 @@ const SYNCS: usize = 4000;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.part.as_slice() {
+        [] if !arguments.from.is_empty() => redraw(&arguments),
         [] => run(arguments),
         part => play(part),
     };
@@ -123,7 +130,23 @@ async fn curves(stage: &Stage, began: Instant, facts: Value) -> Outcome<()> {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    keep(stage, seconds, &json!({"machine": facts, "seconds": seconds, "points": points}))
+    let document = json!({"machine": facts, "seconds": seconds, "points": points});
+    keep(stage, seconds, &document)?;
+    draw(&stage.arguments, &[document])
+}
+
+/// The picture of runs that were kept.
+fn redraw(arguments: &Arguments) -> Outcome<()> {
+    let read = |path: &PathBuf| -> Outcome<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let documents = arguments.from.iter().map(read).collect::<Outcome<Vec<_>>>()?;
+    draw(arguments, &documents)
+}
+
+fn draw(arguments: &Arguments, documents: &[Value]) -> Outcome<()> {
+    let Some(path) = &arguments.picture else { return Ok(()) };
+    fs::write(path, picture::picture(documents)?)?;
+    report::line(&format!("as a picture: {}", path.display()));
+    Ok(())
 }
 
 fn keep(stage: &Stage, seconds: f64, document: &Value) -> Outcome<()> {

@@ -32,6 +32,7 @@ mod answering;
 mod backup;
 pub mod clock;
 mod courier;
+mod crowd;
 mod directory;
 mod error;
 mod exchange;

@@ -6,9 +6,13 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
-
-use super::{Settings, courier::drive, granting, lookup, shell::Shell, upkeep::START_PACE};
+use super::{
+    Settings,
+    courier::{drive, drive_in_turn},
+    crowd::Crowd,
+    granting, lookup,
+    shell::Shell,
+};
 use crate::{link::event::Event, wire::host::PeerHost};
 
 /// Goes on under other settings.
@@ -39,6 +43,7 @@ pub(super) fn try_all(shell: &Arc<Shell>) {
     let rests = shell.registry.slots().into_iter().filter(|slot| slot.lock().rests_until().is_some());
     let (slots, shell_then): (Vec<_>, _) = (rests.collect(), Arc::clone(shell));
     shell.spawn(async move {
+        let crowd = Crowd::default();
         for slot in slots {
             let host = slot.lock().host().clone();
             if shell_then.is_draining() {
@@ -46,8 +51,8 @@ pub(super) fn try_all(shell: &Arc<Shell>) {
             }
             if shell_then.settings().policy.allows(&host) {
                 shell_then.directory.forgive(&host);
-                drive(&shell_then, &slot, Event::RetryWanted);
-                sleep(START_PACE).await;
+                drive_in_turn(&shell_then, &slot, Event::RetryWanted, Some(crowd.turn()));
+                crowd.pace().await;
             }
         }
     });

@@ -11,7 +11,15 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text};
+use super::{
+    courier::{drive, drive_in_turn},
+    crowd::Crowd,
+    granting,
+    registry::Slot,
+    shell::Shell,
+    timer::Alarm,
+    views::rfc3339_text,
+};
 use crate::{
     link::{
         event::Event,
@@ -27,8 +35,6 @@ use crate::{
     },
 };
 
-/// Peers that become due together start at this pace (`https-token`, "Sending": 50 a second).
-pub(super) const START_PACE: Duration = Duration::from_millis(20);
 const DUE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Messages whose time is over that are looked for at once.
@@ -75,7 +81,12 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
             Some(_) if family.offered => {
                 offers.push(VaultWrite::DropFamily { subject: family.subject, id: family.id });
             }
-            Some(Subject::Peer(host)) => families.entry(host).or_default().push(family),
+            Some(Subject::Peer(host)) => {
+                // Most hosts have one, and what is read here stays.
+                let own = families.entry(host).or_default();
+                own.reserve_exact(1);
+                own.push(family);
+            }
             None => {
                 tracing::warn!(subject = %family.subject, "tokens of an unknown kind of subject are left alone")
             }
@@ -84,35 +95,40 @@ pub(super) fn recover(shell: &Arc<Shell>) -> Result<(), StoreError> {
     if !offers.is_empty() {
         drop(shell.store.commit(offers)?);
     }
-    let mut links: HashMap<PeerHost, LinkRecord> =
-        contents.links.into_iter().map(|link| (link.host.clone(), link)).collect();
-    for host in families.keys() {
-        links.entry(host.clone()).or_insert_with(|| LinkRecord::new(host.clone()));
+    for link in contents.links {
+        let own = families.remove(&link.host).unwrap_or_default();
+        stand(shell, link, own);
     }
-    for (host, link) in links {
-        let own = families.remove(&host).unwrap_or_default();
-        if let Some(published) = link.published.clone() {
-            shell.directory.seed(&host, published);
-        }
-        let found = shell.directory.current(&host, &shell.settings().pins(&host));
-        let settings = shell.link();
-        let slot = shell
-            .registry
-            .slot(&host, || Peer::from_record(link, found, own.into_iter(), settings, &mut Shell::dice()));
-        let peer = slot.lock();
-        shell.registry.reindex(&slot, &peer);
+    // Tokens are there, and no history of the link.
+    for (host, own) in families {
+        stand(shell, LinkRecord::new(host), own);
     }
     Ok(())
 }
 
-/// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
+/// Makes a machine of what is kept of its link.
+fn stand(shell: &Arc<Shell>, link: LinkRecord, families: Vec<FamilyRecord>) {
+    let host = link.host.clone();
+    if let Some(published) = link.published.clone() {
+        shell.directory.seed(&host, published);
+    }
+    let found = shell.directory.current(&host, &shell.settings().pins(&host));
+    let settings = shell.link();
+    let make = || Peer::from_record(link, found, families.into_iter(), settings, &mut Shell::dice());
+    let slot = shell.registry.slot(&host, make);
+    let peer = slot.lock();
+    shell.registry.reindex(&slot, &peer);
+}
+
+/// Wakes the peers that have mail, as a crowd; then sweeps until the node drains.
 pub(super) async fn run(shell: Arc<Shell>) {
     let started = AtomicBool::new(false);
-    //= HT-SEND-25: 50 a second after a restart
+    //= HT-SEND-25: at 50 a second after a restart, and faster as they answer
     let start = async {
+        let crowd = Crowd::default();
         for waiting in shell.store.waiting() {
-            drive(&shell, &shell.slot(&waiting.host), Event::MailQueued);
-            tokio::time::sleep(START_PACE).await;
+            drive_in_turn(&shell, &shell.slot(&waiting.host), Event::MailQueued, Some(crowd.turn()));
+            crowd.pace().await;
         }
         started.store(true, Ordering::Relaxed);
         std::future::pending::<()>().await;
@@ -176,11 +192,15 @@ pub(super) async fn wake(shell: Arc<Shell>) {
             }
         }
     };
-    //= HT-SEND-25: 50 a second after an outage
+    //= HT-SEND-25: at 50 a second after an outage, and faster as they answer
     let paced = async {
+        let mut crowd = Crowd::default();
         while let Some(slot) = waiting.recv().await {
-            drive(&shell, &slot, Event::Woken);
-            tokio::time::sleep(START_PACE).await;
+            drive_in_turn(&shell, &slot, Event::Woken, Some(crowd.turn()));
+            crowd.pace().await;
+            if waiting.is_empty() {
+                crowd = Crowd::default();
+            }
         }
     };
     tokio::select! {

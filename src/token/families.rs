@@ -37,6 +37,7 @@ impl Families {
     pub fn from_records(subject: Subject, records: impl Iterator<Item = FamilyRecord>) -> Self {
         let mut open: Vec<_> = records.filter(|record| !record.offered).map(Family::from_record).collect();
         open.sort_by_key(|family| (family.opened(), family.id()));
+        open.shrink_to_fit();
         Self { subject, open }
     }
 
@@ -65,6 +66,8 @@ impl Families {
         if room.fits && self.open.iter().all(|family| family.id() != id) {
             let family = Family::open(&self.subject, id, pair, now);
             changes.put.push(family.to_record());
+            // Most have one: a vector that grows by itself would have room for four.
+            self.open.reserve_exact(1);
             self.open.push(family);
         }
         changes
@@ -226,6 +229,16 @@ mod tests {
         assert!(all.admit(&digest("a1"), Wall(under_way.0 - 1)).is_some());
         assert!(all.admit(&digest("a1"), under_way).is_none());
         assert!(all.admit(&digest("a2"), under_way).is_some());
+    }
+
+    #[test]
+    fn a_single_family_has_room_for_itself_alone() {
+        let mut all = families();
+        all.open(1, pair("1"), T0);
+        assert_eq!(all.open.capacity(), 1);
+        let records = all.iter().map(Family::to_record).collect::<Vec<_>>();
+        let roomy = records.into_iter().chain(std::iter::empty());
+        assert_eq!(Families::from_records(all.subject.clone(), roomy).open.capacity(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - `links`: memory, start and the cost of a packet's token, from one link to 100,000.
 //! - `queue`: mail that waits at a start, for one peer and for 1,000; and a peer among 1,000 that takes calls and never
 //!   answers.
+//! - `readers`: 1 to 100 long polls or streams on an inbox that a peer sends to.
 //! - `shape`: message size, requests at once, two cores against one.
 
 use serde_json::{Value, json};
@@ -11,10 +12,12 @@ use crate::{outcome::Outcome, rows::Stage};
 
 mod links;
 mod queue;
+mod readers;
 mod shape;
 
 /// The curves, in the order in which they run.
-pub(crate) const CURVES: &[&str] = &["links", "queue", "slow-peer", "size", "concurrency", "cores"];
+pub(crate) const CURVES: &[&str] =
+    &["links", "queue", "slow-peer", "readers", "size", "concurrency", "cores"];
 
 /// One point of a curve.
 #[derive(Clone, Debug)]
@@ -71,6 +74,7 @@ pub(crate) async fn curve(stage: &Stage, name: &str) -> Outcome<Vec<Point>> {
         "links" => links::points(stage).await,
         "queue" => queue::points(stage).await,
         "slow-peer" => queue::slow_peer(stage).await,
+        "readers" => readers::points(stage).await,
         "size" => shape::sizes(stage).await,
         "concurrency" => shape::concurrency(stage).await,
         "cores" => shape::cores(stage).await,

@@ -8,7 +8,8 @@ use crate::{
     outcome::{Outcome, failed},
 };
 
-const READ: &str = "/v1/inbox/example/form";
+/// Where it is read.
+pub(crate) const READ: &str = "/v1/inbox/example/form";
 const ID: &str = "\"id\":\"m";
 const CURSOR: &str = "\"cursor\":\"";
 
@@ -42,9 +43,8 @@ impl Seen {
     /// # Errors
     /// One came already.
     pub(super) fn take_all(&mut self, text: &str) -> Outcome<()> {
-        for (at, _) in text.match_indices(ID) {
-            let digits = text.get(at + ID.len()..at + ID.len() + DIGITS).unwrap_or_default();
-            self.take(digits.parse()?)?;
+        for number in numbers(text) {
+            self.take(number?)?;
         }
         Ok(())
     }
@@ -71,6 +71,30 @@ impl Seen {
     }
 }
 
+/// The numbers of the messages that stand in a text.
+pub(crate) fn numbers(text: &str) -> impl Iterator<Item = Outcome<u64>> + '_ {
+    text.match_indices(ID).map(|(at, _)| {
+        let digits = text.get(at + ID.len()..at + ID.len() + DIGITS).unwrap_or_default();
+        Ok(digits.parse()?)
+    })
+}
+
+/// The cursor of the last message in a page or a stream.
+pub(crate) fn last_cursor(text: &str) -> Option<&str> {
+    let at = text.rfind(CURSOR)?;
+    text[at + CURSOR.len()..].split('"').next()
+}
+
+/// Acknowledges all up to this message.
+///
+/// # Errors
+/// The call fails.
+pub(crate) async fn acknowledge(local: &mut Local, cursor: &str) -> Outcome<()> {
+    let ack = format!("{{\"cursor\":\"{cursor}\"}}");
+    local.call(Method::POST, &format!("{READ}/ack"), ack, 204).await?;
+    Ok(())
+}
+
 /// Reads one page of at most `max` and acknowledges it: how many it held.
 ///
 /// # Errors
@@ -81,10 +105,8 @@ pub(crate) async fn page(local: &mut Local, seen: &mut Seen, max: u64, wait: &st
     let text = str::from_utf8(&body)?;
     let before = seen.count();
     seen.take_all(text)?;
-    if let Some(at) = text.rfind(CURSOR) {
-        let cursor = text[at + CURSOR.len()..].split('"').next().unwrap_or_default();
-        let ack = format!("{{\"cursor\":\"{cursor}\"}}");
-        local.call(Method::POST, &format!("{READ}/ack"), ack, 204).await?;
+    if let Some(cursor) = last_cursor(text) {
+        acknowledge(local, cursor).await?;
     }
     Ok(seen.count() - before)
 }

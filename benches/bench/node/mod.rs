@@ -44,6 +44,7 @@ pub(crate) struct Host {
     /// Where peers reach it.
     pub(crate) peer: SocketAddr,
     local: SocketAddr,
+    readers: usize,
 }
 
 impl Host {
@@ -52,7 +53,12 @@ impl Host {
     /// # Errors
     /// None is free.
     pub(crate) fn new(name: &str) -> Outcome<Self> {
-        Ok(Self { name: name.to_owned(), peer: free_port()?, local: free_port()? })
+        Ok(Self { name: name.to_owned(), peer: free_port()?, local: free_port()?, readers: 0 })
+    }
+
+    /// With so many apps beside the one, each with its own place in the inbox.
+    pub(crate) fn with_readers(self, readers: usize) -> Self {
+        Self { readers, ..self }
     }
 
     /// Starts its node with an empty store; else as `resume`.
@@ -111,7 +117,7 @@ impl Host {
     }
 
     fn config<'a>(&self, peers: impl IntoIterator<Item = (&'a str, SocketAddr)>) -> String {
-        let Self { name, peer, local } = self;
+        let Self { name, peer, local, readers } = self;
         let mut text = format!(
             "host = \"{name}\"\ndata-dir = \"{name}.data\"\n\n[peer]\nlisten = \"{peer}\"\n\n\
              [local]\nlisten = \"{local}\"\n\n[trust]\nweb-pki = false\nroots = [\"certs/ca.pem\"]\n\n\
@@ -120,8 +126,15 @@ impl Host {
              [[services]]\nprotocol = \"example\"\nversion = \"1.0.0\"\nservices = [\"form\"]\n\n\
              [[apps]]\nname = \"app\"\ntoken = \"{TOKEN}\"\nservices = [\"example/form\"]\nadmin = true\n\n"
         );
+        // Writing to a string does not fail.
+        for place in 0..*readers {
+            let token = reader_token(place);
+            let _ = write!(
+                text,
+                "[[apps]]\nname = \"reader-{place}\"\ntoken = \"{token}\"\nservices = [\"example/form\"]\n\n"
+            );
+        }
         for (host, address) in peers {
-            // Writing to a string does not fail.
             let _ = write!(
                 text,
                 "[[peers]]\nhost = \"{host}\"\naddress = \"{address}\"\nrequest-path = \"/request\"\n\
@@ -130,6 +143,10 @@ impl Host {
         }
         text
     }
+}
+
+fn reader_token(place: usize) -> String {
+    format!("token-of-reader-{place}-of-the-benchmark")
 }
 
 /// A node that runs. Killed when dropped.
@@ -182,7 +199,15 @@ impl Node {
     /// # Errors
     /// It takes none.
     pub(crate) async fn local(&self) -> Outcome<Local> {
-        Local::open(self.host.local).await
+        Local::open(self.host.local, TOKEN).await
+    }
+
+    /// The same as the reader of this place.
+    ///
+    /// # Errors
+    /// It takes none.
+    pub(crate) async fn reader(&self, place: usize) -> Outcome<Local> {
+        Local::open(self.host.local, &reader_token(place)).await
     }
 
     /// Ends the node, deletes its store, and refuses a log that holds an error.

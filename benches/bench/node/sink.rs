@@ -1,6 +1,7 @@
 //! All hosts under `*.many.test` on one listener: each packet is answered 204 and its messages are counted.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -30,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Default)]
 struct Taken {
     seen: Seen,
+    /// Hosts that took a packet, and when the last of them took its first.
+    hosts: HashSet<String>,
+    all: Option<Instant>,
     first: Option<Instant>,
     last: Option<Instant>,
     fault: Option<String>,
@@ -91,6 +95,13 @@ impl Sink {
     }
 }
 
+impl Sink {
+    /// When the last of the hosts that took packets took its first.
+    pub(crate) fn reached(&self) -> Option<Instant> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
 impl Drop for Sink {
     fn drop(&mut self) {
         self.listener.abort();
@@ -126,6 +137,7 @@ async fn answer(
     taken: &Mutex<Taken>,
     mute: bool,
 ) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+    let host = request.uri().host().unwrap_or_default().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
     if mute {
         std::future::pending::<()>().await;
@@ -134,6 +146,9 @@ async fn answer(
     let now = clock::now();
     taken.first.get_or_insert(now);
     taken.last = Some(now);
+    if taken.hosts.insert(host) {
+        taken.all = Some(now);
+    }
     if let Err(fault) = taken.seen.take_all(&String::from_utf8_lossy(&body)) {
         taken.fault = Some(fault.to_string());
     }

@@ -31,7 +31,7 @@ pub(crate) use receive::Receiver;
 /// The node that packets are sent to.
 const NODE: &str = "node.test";
 /// The host that sends them.
-const PEER: &str = "load.test";
+pub(crate) const PEER: &str = "load.test";
 
 /// The groups, in the order in which they run.
 pub(crate) const GROUPS: &[&str] =
