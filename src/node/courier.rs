@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{crowd::Turn, facts, lookup, registry::Slot, shell::Shell, timer::Alarm, watching::Happened};
+use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm, watching::Happened};
 use crate::{
     link::{
         event::{Action, Ask, Change, Event},
@@ -31,11 +31,6 @@ use crate::{
 
 /// One event for one machine, and all that follows from it.
 pub(super) fn drive(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event) {
-    drive_in_turn(shell, slot, event, None);
-}
-
-/// The same for one of many peers that are due together: its turn goes with what is called.
-pub(super) fn drive_in_turn(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event, mut turn: Option<Turn>) {
     let now = shell.now();
     let mut peer = slot.lock();
     // Families change when something is kept, asks by their version: else the index stands.
@@ -46,20 +41,24 @@ pub(super) fn drive_in_turn(shell: &Arc<Shell>, slot: &Arc<Slot>, event: Event, 
         shell.registry.reindex(slot, &peer);
     }
     for action in peer.actions() {
-        perform(shell, slot, &mut peer, action, &mut turn);
+        perform(shell, slot, &mut peer, action);
     }
     shell.timer.set(Alarm::Peer(peer.host().clone()), peer.wake_at(now));
 }
 
 /// Starts one action.
-fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action, turn: &mut Option<Turn>) {
+fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action) {
     let host = peer.host().clone();
     match action {
-        Action::LookUp => call(shell, slot, turn.take(), |shell, _| async move {
-            Event::Found(lookup::look_up(&shell, &host, false).await)
-        }),
+        Action::LookUp => {
+            call(
+                shell,
+                slot,
+                |shell, _| async move { Event::Found(lookup::look_up(&shell, &host, false).await) },
+            )
+        }
         Action::Ask(request) => {
-            call(shell, slot, turn.take(), |shell, slot| async move {
+            call(shell, slot, |shell, slot| async move {
                 let reply = ask(&shell, &slot, &host, &request).await;
                 if let Ok(answer) = &reply {
                     slot.heard_over(answer);
@@ -69,7 +68,7 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
         }
         Action::Untaken { family } => slot.settle_take(family, Took::NoPlace),
         Action::Refresh(token) => {
-            call(shell, slot, turn.take(), |shell, slot| async move {
+            call(shell, slot, |shell, slot| async move {
                 let reply = refresh(&shell, &host, &token).await;
                 if let Refreshed::Answered(answer) = &reply {
                     slot.heard_over(answer);
@@ -78,12 +77,14 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
             });
         }
         Action::LoadMail { after, messages, bytes } => {
-            call(shell, slot, turn.take(), move |shell, _| async move {
-                load(&shell, host, after, messages, bytes).await
-            });
+            call(
+                shell,
+                slot,
+                move |shell, _| async move { load(&shell, host, after, messages, bytes).await },
+            );
         }
         Action::Send { token, mail } => {
-            call(shell, slot, turn.take(), |shell, slot| async move {
+            call(shell, slot, |shell, slot| async move {
                 let reply = send(&shell, &host, &token, &mail).await;
                 if let Ok(answer) = &reply {
                     slot.heard_over(answer);
@@ -111,12 +112,8 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
 }
 
 /// A call of its own; none is begun once the node drains.
-fn call<F>(
-    shell: &Arc<Shell>,
-    slot: &Arc<Slot>,
-    turn: Option<Turn>,
-    work: impl FnOnce(Arc<Shell>, Arc<Slot>) -> F,
-) where
+fn call<F>(shell: &Arc<Shell>, slot: &Arc<Slot>, work: impl FnOnce(Arc<Shell>, Arc<Slot>) -> F)
+where
     F: Future<Output = Event> + Send + 'static,
 {
     if shell.is_draining() {
@@ -126,8 +123,7 @@ fn call<F>(
     let work = work(Arc::clone(shell), Arc::clone(slot));
     shell.spawn(async move {
         let event = work.await;
-        let turn = turn.and_then(|turn| turn.after(&event));
-        drive_in_turn(&shell_then, &slot_then, event, turn);
+        drive(&shell_then, &slot_then, event);
     });
 }
 

@@ -32,7 +32,6 @@ mod answering;
 mod backup;
 pub mod clock;
 mod courier;
-mod crowd;
 mod directory;
 mod error;
 mod exchange;

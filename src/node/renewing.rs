@@ -6,13 +6,9 @@
 
 use std::sync::Arc;
 
-use super::{
-    Settings,
-    courier::{drive, drive_in_turn},
-    crowd::Crowd,
-    granting, lookup,
-    shell::Shell,
-};
+use tokio::time::sleep;
+
+use super::{Settings, courier::drive, granting, lookup, shell::Shell, upkeep::START_PACE};
 use crate::{link::event::Event, wire::host::PeerHost};
 
 /// Goes on under other settings.
@@ -43,7 +39,6 @@ pub(super) fn try_all(shell: &Arc<Shell>) {
     let rests = shell.registry.slots().into_iter().filter(|slot| slot.lock().rests_until().is_some());
     let (slots, shell_then): (Vec<_>, _) = (rests.collect(), Arc::clone(shell));
     shell.spawn(async move {
-        let crowd = Crowd::default();
         for slot in slots {
             let host = slot.lock().host().clone();
             if shell_then.is_draining() {
@@ -51,8 +46,8 @@ pub(super) fn try_all(shell: &Arc<Shell>) {
             }
             if shell_then.settings().policy.allows(&host) {
                 shell_then.directory.forgive(&host);
-                drive_in_turn(&shell_then, &slot, Event::RetryWanted, Some(crowd.turn()));
-                crowd.pace().await;
+                drive(&shell_then, &slot, Event::RetryWanted);
+                sleep(START_PACE).await;
             }
         }
     });

@@ -11,15 +11,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{
-    courier::{drive, drive_in_turn},
-    crowd::Crowd,
-    granting,
-    registry::Slot,
-    shell::Shell,
-    timer::Alarm,
-    views::rfc3339_text,
-};
+use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text};
 use crate::{
     link::{
         event::Event,
@@ -35,6 +27,8 @@ use crate::{
     },
 };
 
+/// Peers that become due together start at this pace (`https-token`, "Sending": 50 a second).
+pub(super) const START_PACE: Duration = Duration::from_millis(20);
 const DUE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Messages whose time is over that are looked for at once.
@@ -120,15 +114,14 @@ fn stand(shell: &Arc<Shell>, link: LinkRecord, families: Vec<FamilyRecord>) {
     shell.registry.reindex(&slot, &peer);
 }
 
-/// Wakes the peers that have mail, as a crowd; then sweeps until the node drains.
+/// Wakes the peers that have mail, at a pace; then sweeps until the node drains.
 pub(super) async fn run(shell: Arc<Shell>) {
     let started = AtomicBool::new(false);
-    //= HT-SEND-25: at 50 a second after a restart, and faster as they answer
+    //= HT-SEND-25: 50 a second after a restart
     let start = async {
-        let crowd = Crowd::default();
         for waiting in shell.store.waiting() {
-            drive_in_turn(&shell, &shell.slot(&waiting.host), Event::MailQueued, Some(crowd.turn()));
-            crowd.pace().await;
+            drive(&shell, &shell.slot(&waiting.host), Event::MailQueued);
+            tokio::time::sleep(START_PACE).await;
         }
         started.store(true, Ordering::Relaxed);
         std::future::pending::<()>().await;
@@ -192,15 +185,11 @@ pub(super) async fn wake(shell: Arc<Shell>) {
             }
         }
     };
-    //= HT-SEND-25: at 50 a second after an outage, and faster as they answer
+    //= HT-SEND-25: 50 a second after an outage
     let paced = async {
-        let mut crowd = Crowd::default();
         while let Some(slot) = waiting.recv().await {
-            drive_in_turn(&shell, &slot, Event::Woken, Some(crowd.turn()));
-            crowd.pace().await;
-            if waiting.is_empty() {
-                crowd = Crowd::default();
-            }
+            drive(&shell, &slot, Event::Woken);
+            tokio::time::sleep(START_PACE).await;
         }
     };
     tokio::select! {

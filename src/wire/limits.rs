@@ -115,8 +115,6 @@ pub const REQUESTS_WAITING: usize = 10_000;
 pub const METRICS_PEERS_MAX: usize = 1000;
 /// Names of services that do not run here and that peers send to: further ones are counted without their names.
 pub const IGNORED_SERVICES: usize = 256;
-/// Peers that became due together and start because others answered: so many without an answer at once. As many as grants.
-pub const CROWD_UNDER_WAY: usize = 64;
 /// When the node stops, requests in hand and calls to peers have this long; what is not done then is dropped.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// ... and callers who have no request in hand have this long for the last of their answers and for closing.

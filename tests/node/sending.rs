@@ -413,32 +413,6 @@ async fn after_a_restart_peers_with_mail_start_at_50_a_second() {
 
 //= HT-SEND-25
 #[tokio::test]
-async fn after_a_restart_peers_that_answer_do_not_wait_for_the_pace() {
-    let yard = Yard::new();
-    let mut peers = Vec::new();
-    for n in 0..150 {
-        peers.push(Peer::start(&yard, &format!("p{n}.test")).await);
-    }
-    let node = peers.iter().fold(Node::new(&yard, ALPHA), |node, peer| node.pin(peer));
-    let mut node = node
-        .with("delivery", "retry-min = \"10m\"\nretry-max = \"10m\"\nretry-max-silent = \"10m\"")
-        .started()
-        .await;
-    peers.iter().for_each(|peer| peer.always(Kind::Request, Does::status(503)));
-    let to = |(n, peer): (usize, &Peer)| message(ALPHA, &peer.name, &format!("to-{n}"), &json!({}));
-    let mail: Vec<_> = peers.iter().enumerate().map(to).collect();
-    node.app().submit(&mail).await;
-    node.app().counts("ymp_exchanges_started_total", 150).await;
-    node.kill().await;
-    peers.iter().for_each(|peer| peer.always(Kind::Request, Does::status(204)));
-    node.start().await;
-    let start = now();
-    node.app().counts("ymp_exchanges_started_total", 150).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "the pace alone takes 3 s: {:?}", start.elapsed());
-}
-
-//= HT-SEND-25
-#[tokio::test]
 async fn after_an_outage_peers_come_back_at_50_a_second() {
     let yard = Yard::new();
     let nobody = super::harness::yard::free_port();
