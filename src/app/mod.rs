@@ -235,7 +235,7 @@ impl App {
             Arc::clone(&metrics),
             stopping.clone(),
         );
-        let information = async {
+        let information = async move {
             match (plain, faces.plain) {
                 (Some(listener), Some(face)) => {
                     listener::serve_local(listener, face, faces.connections, metrics, stopping).await
@@ -257,8 +257,14 @@ impl App {
             stop.now();
             node.drain(DRAIN_TIME).await
         };
-        let (peers, apps, information, (), calls) =
-            tokio::join!(peers, apps, information, node.run(), stopped);
+        let running = node.clone();
+        let (peers, apps, information, (), calls) = tokio::join!(
+            among_workers(peers),
+            among_workers(apps),
+            among_workers(information),
+            among_workers(async move { running.run().await }),
+            stopped,
+        );
         // What is left must end with the store, not with an answer that nobody hears.
         ending.leaves(Left::Store);
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
@@ -268,6 +274,15 @@ impl App {
         ending.leaves(Left::Nothing);
         said_at_the_end(peers + information, apps, calls);
         Ok(())
+    }
+}
+
+/// Runs a part among the runtime's workers: what it waits for comes to a worker, and a thread that it would have to wake for
+/// each connection and each alarm costs more than what is done then. Its panic is ours.
+async fn among_workers<T: Send + 'static>(part: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(part).await {
+        Ok(done) => done,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
     }
 }
 

@@ -185,27 +185,40 @@ pub(super) fn keep_families(
             Err(error) => Err(error),
         };
         if kept.is_err() {
-            let again = Arc::clone(&shell);
-            tokio::spawn(async move { write_again(&again, &slot).await });
+            tokio::spawn(async move { write_again(&shell, &slot).await });
         }
         Ok(kept?)
     })
+}
+
+/// Writes all families of a peer, of which a change was not kept with what it came with.
+pub(super) async fn keep_all_families(shell: &Arc<Shell>, slot: &Arc<Slot>) {
+    if !write_all(shell, slot).await {
+        let (shell, slot) = (Arc::clone(shell), Arc::clone(slot));
+        tokio::spawn(async move { write_again(&shell, &slot).await });
+    }
 }
 
 /// Writes all families of a peer until the store takes them.
 async fn write_again(shell: &Arc<Shell>, slot: &Arc<Slot>) {
     while !shell.is_draining() {
         tokio::time::sleep(WRITE_AGAIN).await;
-        let receipt = {
-            let peer = slot.lock();
-            let put = peer.families().iter().map(Family::to_record).collect();
-            shell.store.commit(family_writes(peer.families(), Changes { put, dropped: Vec::new() }))
-        };
-        if let Ok(receipt) = receipt
-            && receipt.await.is_ok()
-        {
+        if write_all(shell, slot).await {
             return;
         }
+    }
+}
+
+/// Whether the store took them.
+async fn write_all(shell: &Arc<Shell>, slot: &Arc<Slot>) -> bool {
+    let receipt = {
+        let peer = slot.lock();
+        let put = peer.families().iter().map(Family::to_record).collect();
+        shell.store.commit(family_writes(peer.families(), Changes { put, dropped: Vec::new() }))
+    };
+    match receipt {
+        Ok(receipt) => receipt.await.is_ok(),
+        Err(_) => false,
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{
     Error,
     courier::drive,
-    exchange::{keep_families, opened, say_denied},
+    exchange::{keep_all_families, keep_families, opened, say_denied},
     registry::{At, Slot},
     shell::Shell,
     views::Caller,
@@ -22,8 +22,9 @@ use crate::{
     link::{
         admission::{self, Bucket},
         event::Event,
+        peer::family_writes,
     },
-    store::{Inbox, Receipt},
+    store::{Inbox, Receipt, StoreError},
     token::family::Family,
     wire::{
         host::PeerHost,
@@ -39,33 +40,56 @@ use crate::{
 const HEARD_EVERY: Duration = Duration::from_secs(1);
 
 //= HT-PKT-01: the bearer names the peer
-/// Who shows this bearer. The mark of a token's first use is on disk when this ends.
+/// Who shows this bearer. It is used with the packet; where none comes, `used` says so.
 pub(super) async fn recognise(shell: &Arc<Shell>, from: IpAddr, bearer: ShownToken) -> Result<Caller, Error> {
-    let slot = opened(shell, At::Access, bearer.digest()).await?;
+    let bearer = bearer.digest();
+    let slot = opened(shell, At::Access, bearer).await?;
     let now = shell.now();
-    let (host, first_use, heard) = {
-        let mut peer = slot.lock();
+    let (host, heard) = {
+        let peer = slot.lock();
         //= HT-PKT-05: unknown, expired, revoked
-        let changes = peer.families_mut().admit(&bearer.digest(), now.wall).ok_or(Refusal::TokenUnknown)?;
+        if !peer.families().admits(&bearer, now.wall) {
+            return Err(Refusal::TokenUnknown.into());
+        }
         let news = peer.rests_until().is_some()
             || peer.health().heard.is_none_or(|at| now.wall.since(at) >= HEARD_EVERY);
-        (peer.host().clone(), keep_families(shell, &slot, &peer, changes), news)
+        (peer.host().clone(), news)
     };
-    //= HT-REF-08: committed before the answer
-    if let Some(kept) = first_use {
-        kept.await?;
-        if slot.lock().families().iter().any(Family::is_single) {
-            // Before, its 204 for our grant proved nothing.
-            tracing::info!(peer = %host, "the peer shows the token that we gave: it may send");
-        }
-    }
+    let caller = Caller { host, from, bearer };
     //= HT-CHK-05: 429 after 401, before the body
-    take_turn(shell, &slot, now)?;
+    if let Err(refusal) = take_turn(shell, &slot, now) {
+        used(shell, &caller).await?;
+        return Err(refusal.into());
+    }
     slot.saw(from, now.mono);
     if heard {
         drive(shell, &slot, Event::Heard);
     }
-    Ok(Caller { host, from, bearer: bearer.digest() })
+    Ok(caller)
+}
+
+//= HT-REF-08: committed before the answer
+/// The token was shown and no packet is kept: the mark of its first use is on disk when this ends.
+pub(super) async fn used(shell: &Arc<Shell>, caller: &Caller) -> Result<(), Error> {
+    let Some(slot) = shell.registry.find(&caller.host) else { return Ok(()) };
+    let kept = {
+        let mut peer = slot.lock();
+        // Revoked meanwhile: there is nothing to mark.
+        let changes = peer.families_mut().admit(&caller.bearer, shell.now().wall).unwrap_or_default();
+        keep_families(shell, &slot, &peer, changes)
+    };
+    if let Some(kept) = kept {
+        kept.await?;
+        say_used(&slot, &caller.host);
+    }
+    Ok(())
+}
+
+fn say_used(slot: &Slot, host: &PeerHost) {
+    if slot.lock().families().iter().any(Family::is_single) {
+        // Before, its 204 for our grant proved nothing.
+        tracing::info!(peer = %host, "the peer shows the token that we gave: it may send");
+    }
 }
 
 fn take_turn(shell: &Shell, slot: &Slot, now: Now) -> Result<(), Refusal> {
@@ -87,9 +111,18 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     let received = shell.now().wall;
     let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
     let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;
-    let Some(receipt) = hand_over(shell, &slot, &caller, batch)? else { return Ok(()) };
+    let Some((receipt, marked)) = hand_over(shell, &slot, &caller, batch)? else { return Ok(()) };
     //= HT-PKT-02: on stable storage, then 204
-    let appended = receipt.await?;
+    let appended = match receipt {
+        Ok(receipt) => receipt.await,
+        Err(error) => Err(error),
+    };
+    if marked && appended.is_ok() {
+        say_used(&slot, &caller.host);
+    } else if marked {
+        keep_all_families(shell, &slot).await;
+    }
+    let appended = appended?;
     shell.metrics.messages_in.add(appended.kept as u64);
     slot.traffic.messages_in.add(appended.kept as u64);
     shell.metrics.messages_repeated.add(appended.repeats as u64);
@@ -167,20 +200,30 @@ fn services(items: &[InboxItem]) -> HashSet<ServiceKey> {
         .collect()
 }
 
+/// A packet on its way to the disk, and whether the mark of its token's first use goes with it.
+type HandedOver = (Result<Receipt<Appended>, StoreError>, bool);
+
 //= HT-CRASH-07: asked again under the lock
-/// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured.
+//= HT-REF-08: with the packet
+/// Hands a packet over while its token still opens: one that was revoked while the body came is not honoured. Where it is
+/// the first that shows the token, the mark is of the same commit. `None`: there is nothing to keep.
 fn hand_over(
     shell: &Shell,
-    slot: &Slot,
+    slot: &Arc<Slot>,
     caller: &Caller,
-    batch: InboxBatch,
-) -> Result<Option<Receipt<Appended>>, Error> {
+    mut batch: InboxBatch,
+) -> Result<Option<HandedOver>, Error> {
     let mut peer = slot.lock();
-    peer.families_mut().admit(&caller.bearer, batch.received).ok_or(Refusal::TokenUnknown)?;
-    if batch.items.is_empty() {
+    let changes = peer.families_mut().admit(&caller.bearer, batch.received).ok_or(Refusal::TokenUnknown)?;
+    batch.marks = family_writes(peer.families(), changes);
+    let marked = !batch.marks.is_empty();
+    if batch.items.is_empty() && !marked {
         return Ok(None);
     }
-    Ok(Some(Inbox::append(&*shell.store, batch)?))
+    if marked {
+        shell.registry.reindex(slot, &peer);
+    }
+    Ok(Some((Inbox::append(&*shell.store, batch), marked)))
 }
 
 /// A peer's word in a log line: its start only. It is written quoted, so that it cannot break the line.

@@ -164,6 +164,15 @@ impl Node {
         inbound::recognise(&self.0, from, bearer).await
     }
 
+    /// A packet of this caller was refused before it came to `packet`, or by it: that its token was shown is on disk when
+    /// this ends.
+    ///
+    /// # Errors
+    /// `Unavailable` when storage cannot take it.
+    pub async fn used(&self, caller: &Caller) -> Result<(), Error> {
+        inbound::used(&self.0, caller).await
+    }
+
     /// A packet, answered with 204 when this returns `Ok`: on stable storage by then. Goes on when its future is dropped.
     ///
     /// # Errors

@@ -266,10 +266,12 @@ impl PeerApi {
         let bearer = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;
         //= HT-CHK-04: 401 before the body
         let caller = self.0.node.recognise(call.from, bearer).await?;
-        let peer = caller.host.clone();
-        self.packet_of(call, caller)
-            .await
-            .inspect_err(|fault| debug!(%peer, "packet not taken: {}", fault.detail()))
+        let taken = self.packet_of(call, caller.clone()).await;
+        if let Err(fault) = &taken {
+            debug!(peer = %caller.host, "packet not taken: {}", fault.detail());
+            self.0.node.used(&caller).await?;
+        }
+        taken
     }
 
     async fn packet_of(&self, mut call: Call<'_>, caller: Caller) -> Result<Answer, Fault> {

@@ -30,6 +30,7 @@ use crate::wire::{host::OwnHost, time::Wall};
 pub mod authority;
 mod error;
 mod sight;
+mod suites;
 #[cfg(test)]
 mod tests;
 
@@ -151,7 +152,7 @@ impl Settings {
 /// `Unusable` holds everything that is wrong. That the certificate does not cover `host` is a warning in
 /// `CertificateFacts`: peers will refuse it, but an operator may be about to change either.
 pub fn load(settings: &Settings, host: &OwnHost, now: Wall) -> Result<Identity, Unusable> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = suites::provider();
     let own = own(settings, &provider, host, now);
     let trusted = roots(settings).and_then(|roots| {
         let client = client(Arc::clone(&roots), provider).map_err(|error| vec![error])?;
@@ -200,7 +201,7 @@ fn own(
 /// As `load`, for `trust`.
 pub fn trust(settings: &Settings) -> Result<Arc<ClientConfig>, Unusable> {
     let roots = roots(settings).map_err(Unusable)?;
-    let client = client(roots, Arc::new(aws_lc_rs::default_provider()));
+    let client = client(roots, suites::provider());
     client.map(Arc::new).map_err(|error| Unusable(vec![error]))
 }
 
@@ -239,6 +240,8 @@ fn server(
     })?;
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(library)?;
+    // Its use brings the next.
+    config.send_tls13_tickets = 1;
     Ok(config)
 }
 

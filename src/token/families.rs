@@ -101,6 +101,12 @@ impl Families {
             || self.open.iter().any(|family| yields(family, now))
     }
 
+    /// Whether an access token opens, without showing it.
+    #[must_use]
+    pub fn admits(&self, shown: &Digest, now: Wall) -> bool {
+        self.open.iter().any(|family| family.admit(shown, now) != Admitted::Unknown)
+    }
+
     //= HT-ASK-16: every unexpired one
     /// Shows an access token: `None` where it opens nothing, else what has to be committed with the call.
     pub fn admit(&mut self, shown: &Digest, now: Wall) -> Option<Changes> {

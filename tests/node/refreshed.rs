@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{harness::*, pair};
 
@@ -197,12 +197,23 @@ async fn every_secret_opens_its_own_door_only() {
 #[tokio::test]
 async fn the_mark_of_a_first_use_is_on_disk_when_the_call_is_answered() {
     let (_yard, mut node, peer) = pair().await;
-    peer.link(&node).await;
-    let (_, refresh) = peer.held();
-    let new = refreshed(&node, &peer, &refresh).await;
-    assert_eq!(peer.send_with(&node, &text(&new, "token"), &[]).await.status, 204);
-    node.kill().await;
-    node.start().await;
-    assert_eq!(peer.refresh_with(&node, &refresh).await.status, 401, "spent, as the node still knows");
-    assert_eq!(peer.send_with(&node, &text(&new, "token"), &[]).await.status, 401, "so it was a replay");
+    for first in ["none at all", "a message", "no JSON", "for another host"] {
+        peer.link(&node).await;
+        let (_, refresh) = peer.held();
+        let new = text(&refreshed(&node, &peer, &refresh).await, "token");
+        let answer = match first {
+            "none at all" => peer.send_with(&node, &new, &[]).await.status,
+            "a message" => peer.send_with(&node, &new, &[peer.message(&node, "first")]).await.status,
+            "no JSON" => peer.post(&node, "/packet").bearer(&new).text("{").send().await.status,
+            _ => peer.send_with(&node, &new, &[message(BETA, BETA, "x", &json!({}))]).await.status,
+        };
+        let kept = ["none at all", "a message"].contains(&first);
+        assert_eq!(answer == 204, kept, "{first}: {answer}");
+        node.kill().await;
+        node.start().await;
+        let again = peer.refresh_with(&node, &refresh).await.status;
+        assert_eq!(again, 401, "{first}: spent, as the node still knows");
+        assert_eq!(peer.send_with(&node, &new, &[]).await.status, 401, "{first}: so it was a replay");
+    }
+    assert_eq!(node.app().ids().await, ["first"]);
 }

@@ -32,9 +32,10 @@ const NODES_QUICK: usize = 12;
 /// Rounds before the first that counts.
 const WARM_UP: usize = 3;
 const BARE_EXCHANGES: u64 = 60;
-/// A round is looked at after this, and again until all has arrived.
-const SETTLE: Duration = Duration::from_millis(150);
-const LOOKS: usize = 40;
+/// Nodes are at rest that use no more than `STILL`, in microseconds, beyond what they use at rest in this time.
+const SETTLE: Duration = Duration::from_millis(100);
+const STILL: f64 = 1000.0;
+const LOOKS: usize = 60;
 /// How long nodes are looked at that do nothing.
 const REST: Duration = Duration::from_millis(600);
 
@@ -57,11 +58,15 @@ impl Tournament {
     async fn start(stage: &Stage, count: usize) -> Outcome<Self> {
         let hosts =
             (0..count).map(|at| Host::new(&format!("cold-{at}.test"))).collect::<Outcome<Vec<_>>>()?;
-        let mut players = Vec::with_capacity(count);
+        let mut nodes = Vec::with_capacity(count);
         for host in &hosts {
             let others = hosts.iter().filter(|other| other.name != host.name);
             let pins = others.map(|other| (other.name.as_str(), other.peer));
-            let node = host.start(&stage.ground, stage.cores, pins)?;
+            nodes.push(host.start(&stage.ground, stage.cores, pins)?);
+        }
+        let mut players = Vec::with_capacity(count);
+        // Not before all run: a node closes a connection on which nothing is asked for long.
+        for node in nodes {
             let local = node.local().await?;
             players.push(Player { node, local, seen: Seen::default(), sent: 0 });
         }
@@ -103,13 +108,29 @@ impl Tournament {
             self.players[*from].local.call(Method::POST, "/v1/messages", message, 202).await?;
         }
         for _ in 0..LOOKS {
-            tokio::time::sleep(SETTLE).await;
+            self.settled().await?;
             let used = self.cpu()? - before - self.rest * began.elapsed().as_secs_f64();
             if self.all_there(pairs).await? {
                 return Ok(used / figure(pairs.len() as u64));
             }
         }
         failed("a message of a cold exchange did not arrive")
+    }
+
+    /// Waits until the nodes do nothing more: reading an inbox is the app's wish and no part of the exchange, so that nobody
+    /// looks into one while there is work.
+    async fn settled(&self) -> Outcome<()> {
+        let mut before = self.cpu()?;
+        for _ in 0..LOOKS {
+            let began = clock::now();
+            tokio::time::sleep(SETTLE).await;
+            let now = self.cpu()?;
+            if now - before - self.rest * began.elapsed().as_secs_f64() < STILL {
+                return Ok(());
+            }
+            before = now;
+        }
+        failed("the nodes do not come to rest")
     }
 
     async fn all_there(&mut self, pairs: &[(usize, usize)]) -> Outcome<bool> {
