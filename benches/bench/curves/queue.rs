@@ -1,7 +1,7 @@
 //! Mail that waits when a node starts, written into its store before: start, first packet, and how fast it goes out.
 //!
 //! The peers are names on one listener of the benchmark, which answers 204 and counts messages. All are counted to the last.
-//! A start wakes its peers as they answer, 50 a second at least. A slow peer is looked at later, when all are awake:
+//! A start wakes 50 peers a second, which bounds the rate where mail waits for a thousand. So a slow peer is looked at later:
 //! each peer has had a message when the messages that count are submitted, 1,000 in a call, by turns for all of them.
 
 use std::time::{Duration, Instant};
