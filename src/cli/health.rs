@@ -46,7 +46,7 @@ impl Health {
 fn in_json(answer: Outcome, out: &mut Out<'_>) -> Outcome {
     match answer {
         Ok(()) => out.line(json!({"ready": true})),
-        Err(CliError::Failed { what, .. } | CliError::Away { what, .. }) => {
+        Err(CliError::Failed { what, .. } | CliError::Unknown { what, .. } | CliError::Away { what, .. }) => {
             out.line(json!({"ready": false, "reason": what}))?;
             Err(CliError::Said)
         }

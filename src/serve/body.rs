@@ -35,8 +35,8 @@ pub(crate) enum BodyError {
     Busy,
 }
 
-/// Room for a body on its word: above the size of most, and little for those that announce and do not send.
-const ANNOUNCED_BYTES: usize = 64 * 1024;
+/// Room for a body on its word, in sizes of its first two frames.
+const ANNOUNCED_TIMES: usize = 3;
 
 /// A request's body, and whether its caller waits for `100 Continue` before it writes.
 #[derive(Debug)]
@@ -117,9 +117,10 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
             first = data;
         } else {
             if all.is_empty() {
-                // What is announced and may come; of a large body no more than a share of it, until it is there.
+                // What is announced, as far as what has come makes it likely: nobody holds memory by announcing alone.
+                let come = first.len() + data.len();
                 let left = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(limit);
-                all.reserve(first.len() + data.len() + left.min(ANNOUNCED_BYTES));
+                all.reserve(come + left.min(ANNOUNCED_TIMES * come));
                 all.extend_from_slice(&first);
                 first = Bytes::new();
             }

@@ -91,7 +91,9 @@ where
     C: GracefulConnection,
 {
     let mut connection = pin!(connection);
+    // The connection first: what it has just read or answered has begun a phase before the deadline is asked.
     let linger = tokio::select! {
+        biased;
         _ended = connection.as_mut() => return,
         () = activity.overdue(settings.header_time, settings.idle_time) => settings.header_time,
         () = stopping.asked() => settings.header_time.min(LINGER_TIME),
@@ -99,6 +101,7 @@ where
     connection.as_mut().graceful_shutdown();
     // `overdue` waits as long as a request is in hand; then the caller has this long to take its answer.
     tokio::select! {
+        biased;
         _ended = connection.as_mut() => {}
         () = activity.overdue(linger, linger) => {}
     }

@@ -115,6 +115,8 @@ struct Call<'a> {
     body: &'a mut Option<Incoming<body::Incoming>>,
     /// What it holds of memory, until it is answered.
     share: Share,
+    /// Its place among the requests in hand.
+    place: Arc<Share>,
 }
 
 impl Call<'_> {
@@ -136,12 +138,15 @@ impl Handler for PeerApi {
         let admitted = admit(&request, &settings);
         let (head, body) = request.into_parts();
         let mut body = Some(Incoming::new(&head.headers, body));
-        let mut in_hand = self.0.requests.open(from);
+        let mut place = self.0.requests.open(from);
+        let is_one_too_many = admitted.is_ok() && place.grow(1).is_err();
+        let place = Arc::new(place);
         let (route, result) = match admitted {
-            Ok(route) if in_hand.grow(1).is_err() => (Some(route), self.too_many(route, from)),
+            Ok(route) if is_one_too_many => (Some(route), self.too_many(route, from)),
             Ok(route) => {
-                let share = self.bodies(route).open(from);
-                let call = Call { settings: &settings, from, headers: &head.headers, body: &mut body, share };
+                let (share, place) = (self.bodies(route).open(from), Arc::clone(&place));
+                let (settings, headers, body) = (&*settings, &head.headers, &mut body);
+                let call = Call { settings, from, headers, body, share, place };
                 (Some(route), self.route(route, call).await)
             }
             Err(fault) => (None, Err(fault)),
@@ -269,7 +274,8 @@ impl PeerApi {
         let taken = self.packet_of(call, caller.clone()).await;
         if let Err(fault) = &taken {
             debug!(peer = %caller.host, "packet not taken: {}", fault.detail());
-            self.0.node.used(&caller).await?;
+            let node = self.0.node.clone();
+            carry_on(async move { node.used(&caller).await }).await?;
         }
         taken
     }
@@ -281,7 +287,8 @@ impl PeerApi {
         let bytes = call.read(settings.packet_bytes, settings.body_time).await?;
         let packet = Packet::decode(&bytes, settings.packet_messages)?;
         let size = bytes.len() as u64;
-        let (node, held) = (self.0.node.clone(), call.share);
+        // Also where the caller goes away, it is in hand until it is kept.
+        let (node, held) = (self.0.node.clone(), (call.share, call.place));
         let kept = async move {
             let kept = node.packet(caller, packet).await;
             drop(held);

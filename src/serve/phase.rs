@@ -7,7 +7,7 @@
 //!
 //! A new phase starts its timer; bytes within one phase do not move it, so a header that comes byte by byte is late all the
 //! same. Bytes of an HTTP/2 connection say nothing (they may be PINGs), so there only requests count. An answer that the
-//! caller does not read counts as idle.
+//! caller does not read counts as idle, and so does the start of a header that came with the request before.
 
 use std::{
     io,

@@ -61,7 +61,7 @@ impl Stopwatch {
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "it measures for the metrics, and nothing is decided by it"
+        reason = "it measures for the metrics, and how long a connection does nothing: no other machine sees it"
     )]
     pub fn start() -> Self {
         Self(Instant::now())

@@ -32,7 +32,9 @@ impl<'a> Points<'a> {
     fn line(&self, curve: &str, word: &str, name: &str, figure: impl Fn(&Value) -> Option<f64>) -> Line {
         let at = |point: &Value| point["at"].as_str()?.split(' ').next()?.parse::<f64>().ok();
         let points = self.among(curve, word).into_iter();
-        let points = points.filter_map(|point| Some((at(point)?, figure(&point["figures"])?))).collect();
+        let points = points.filter_map(|point| Some((at(point)?, figure(&point["figures"])?)));
+        // Nothing has no place on an axis of powers.
+        let points = points.filter(|(_, value)| *value > 0.0).collect();
         Line { name: name.to_owned(), points }
     }
 

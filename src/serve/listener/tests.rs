@@ -220,6 +220,26 @@ async fn a_header_that_comes_byte_by_byte_is_late_also_on_a_used_connection() {
 }
 
 #[tokio::test]
+async fn a_header_that_stops_is_late_by_its_own_time_whatever_was_looked_at_first() {
+    let (header_time, idle_time) = (Duration::from_secs(1), Duration::from_secs(60));
+    let server = start(ConnectionSettings { header_time, idle_time, ..short() });
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let mut stream = server.connect(b"http/1.1").await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+        callers.spawn(async move {
+            sleep(Duration::from_millis(300)).await;
+            stream.write_all(b"GET /v").await.unwrap();
+            timeout(header_time * 3 / 2, stream.read(&mut [0; 64])).await
+        });
+    }
+    for closed in callers.join_all().await {
+        assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_request_in_hand_is_not() {
     let server = start(short());
     let (mut one, mut two) = (server.http1().await, server.http2().await);
