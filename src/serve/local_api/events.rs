@@ -95,8 +95,10 @@ fn open(call: &Call<'_>) -> Result<Answer, Fault> {
         Stream { node: call.node(), access, token, app: call.app.name.clone(), service, after, reader };
     tokio::spawn(async move {
         tokio::select! {
-            () = stream.run() => {}
+            biased;
+            // First: a wait that ends with the node is no sign of life.
             () = stopping.asked() => {}
+            () = stream.run() => {}
         }
     });
     Ok(answer)
