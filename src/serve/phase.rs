@@ -119,7 +119,8 @@ impl Activity {
     /// shortest phase may last.
     pub(crate) async fn overdue(&self, header: Duration, idle: Duration) {
         let tick = header.min(idle);
-        let mut watch = Watch { activity: self, header, idle, seen: self.now(), since: Stopwatch::start() };
+        let mut watch =
+            Watch { activity: self, header, idle, number: self.now().number, since: Stopwatch::start() };
         let mut timer = std::pin::pin!(sleep(tick));
         std::future::poll_fn(|cx| watch.poll(cx, timer.as_mut(), tick)).await;
     }
@@ -130,7 +131,8 @@ struct Watch<'a> {
     activity: &'a Activity,
     header: Duration,
     idle: Duration,
-    seen: Now,
+    /// The phase that was seen last, and since when.
+    number: u32,
     since: Stopwatch,
 }
 
@@ -138,8 +140,8 @@ impl Watch<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, tick: Duration) -> Poll<()> {
         loop {
             let now = self.activity.now();
-            if now.number != self.seen.number {
-                (self.seen, self.since) = (now, Stopwatch::start());
+            if now.number != self.number {
+                (self.number, self.since) = (now.number, Stopwatch::start());
             }
             std::task::ready!(timer.as_mut().poll(cx));
             let most = match now.phase {

@@ -50,7 +50,7 @@ pub struct Draft {
 /// A JSON object with each value as it stands; a key may stand twice, callers decide.
 struct Properties<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
-/// A key, borrowed where it holds no escapes.
+/// A key or a name, borrowed where it holds no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow, deserialize_with = "text")] Cow<'a, str>);

@@ -67,7 +67,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 pub const CALL_TIME: Duration = Duration::from_secs(60);
 /// Batches that wait for the disk; the next is a 503. More than all that peers' requests in hand and apps' connections can
 /// hand over: who waits for a slow disk waits, and is not sent away while others are let in.
-pub const STORE_QUEUE_BATCHES: usize = 6 * 1024;
+pub const STORE_QUEUE_BATCHES: usize = REQUESTS_IN_HAND + LOCAL_CONNECTIONS + 1024;
 /// Messages that wait in the outbox in all; the next is a 503 to the app.
 pub const OUTBOX_MESSAGES: u64 = 1_000_000;
 /// Messages that wait in the outbox for one peer; the next is a 503 to the app.
