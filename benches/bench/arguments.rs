@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 
 /// Measures the node against bare baselines, side by side on this machine, and prints ratios.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench", disable_help_subcommand = true)]
+#[command(group = ArgGroup::new("drawn").args(["curves", "from"]).multiple(true))]
 pub(crate) struct Arguments {
     /// Only these groups or curves; may be given several times
     #[arg(long, value_name = "NAME")]
@@ -21,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Where a picture of the curves goes, as SVG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "drawn")]
     pub(crate) picture: Option<PathBuf>,
     /// Draws what is in this JSON and measures nothing; may be given several times
     #[arg(long, value_name = "FILE", requires = "picture")]

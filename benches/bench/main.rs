@@ -137,7 +137,11 @@ async fn curves(stage: &Stage, began: Instant, facts: Value) -> Outcome<()> {
 
 /// The picture of runs that were kept.
 fn redraw(arguments: &Arguments) -> Outcome<()> {
-    let read = |path: &PathBuf| -> Outcome<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let read = |path: &PathBuf| -> Outcome<Value> {
+        let named = |why: String| format!("{}: {why}", path.display());
+        let text = fs::read(path).map_err(|error| named(error.to_string()))?;
+        Ok(serde_json::from_slice(&text).map_err(|error| named(error.to_string()))?)
+    };
     let documents = arguments.from.iter().map(read).collect::<Outcome<Vec<_>>>()?;
     draw(arguments, &documents)
 }

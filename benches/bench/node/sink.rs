@@ -93,9 +93,7 @@ impl Sink {
             tokio::time::sleep(LOOK).await;
         }
     }
-}
 
-impl Sink {
     /// When the last of the hosts that took packets took its first.
     pub(crate) fn reached(&self) -> Option<Instant> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).all
