@@ -21,9 +21,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    disk::{Disk, caught},
+    disk::Disk,
     folder::{Folder, free_bytes},
     shared::Shared,
+    tables::caught,
 };
 use crate::store::{
     Backup, StoreError,
@@ -111,7 +112,7 @@ fn fill(shared: &Shared, dir: &Path, staging: &Path, go_on: &dyn Fn() -> bool) -
     let key = shared.folder.seal_key()?;
     let at_target = |error| at_target(dir, error);
     let mut folder = Folder::begin_copy(staging, &key).map_err(at_target)?;
-    let target = Disk::open(&folder.database()).map_err(at_target)?;
+    let target = Disk::open(&folder.paths()).map_err(at_target)?;
     let mut copy = Copy {
         shared,
         dir,

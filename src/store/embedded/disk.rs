@@ -1,197 +1,202 @@
-//! The keys in fjall: one keyspace for each space, one batch and one fdatasync for each commit.
-//!
-//! fjall writes a batch to its journal with a checksum, syncs the journal, and only then shows the batch to readers; so
-//! a reader sees nothing that a crash could take back. What it is asked for may panic in it where files are damaged;
-//! that is caught here and told as an error.
+//! Keys and values on disk: the log, the tables behind it, and messages read from where they lie.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    thread,
-    time::Duration,
+    fs::{DirBuilder, File},
+    os::unix::fs::DirBuilderExt as _,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
-
-use super::journal::{self, Cut};
+use super::{
+    folder::Paths,
+    journal,
+    log::{
+        messages::Messages,
+        record::{Entry, Place},
+        segment::{self, SHAPE, Shape},
+        tail::writing,
+    },
+    pen::{self, Pen},
+    reclaim::Reclaim,
+    tables::{Tables, mending},
+};
 use crate::store::{
     StoreError,
-    engine::kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
+    engine::{
+        codec::{self, damaged},
+        kv::{Change, Each, Kv, Space},
+    },
 };
 
-/// Blocks that are kept for reading: a small node's busy end of the queues.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-/// What a space gathers in memory before it is written in order: bounds memory and the time of a restart.
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
-/// Journals that may wait until what they hold is written in order; the least that fjall allows is 64 MiB.
-const JOURNAL_BYTES: u64 = 96 * 1024 * 1024;
-/// It writes out and merges. Of several, fjall keeps one for writing out, which throws each merge that it meets back into the
-/// queue, without a pause, as long as the others are busy: a whole core for the length of each merge.
-const WORKERS: usize = 1;
-/// Open files that are kept.
-const FILES: usize = 200;
-/// Writes that wait for the workers; beyond it fjall would wait without looking whether they still live.
-const FLUSHES_MAX: usize = 2;
+/// How often a message that lies elsewhere by now is looked for again.
+const LOOKS: usize = 8;
 
-/// The database.
+/// See above.
 pub(super) struct Disk {
-    spaces: Vec<Keyspace>,
-    db: Database,
+    tables: Tables,
+    messages: Messages,
+    writing: Mutex<(Pen, Reclaim)>,
+    /// Pictures that are read.
+    held: Arc<AtomicUsize>,
 }
 
-fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
-    move |cause| {
-        if let fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) = cause {
-            return StoreError::Io { what: what.into(), cause: cause.to_string().into() };
-        }
-        StoreError::Damaged(format!("{what}: {cause:?}").into())
+/// All keys as they were between two commits.
+pub(super) struct Picture {
+    tables: fjall::Snapshot,
+    held: Arc<AtomicUsize>,
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        self.held.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-fn mending(cause: std::io::Error) -> StoreError {
-    StoreError::Io { what: "mending the journal".into(), cause: cause.to_string().into() }
-}
-
-/// Why the database did not open.
-enum Refusal {
-    /// A commit in the journal is wrong.
-    Torn(StoreError),
-    Other(StoreError),
-}
-
-/// Runs what may panic in the database.
-pub(super) fn caught<T>(
-    what: &'static str,
-    run: impl FnOnce() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|_| Err(StoreError::Damaged(format!("{what}: the database gave up").into())))
 }
 
 impl Disk {
-    /// Opens or makes it. Takes off a last commit that a power cut has left wrong, of which nobody was told.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        journal::restore(path).map_err(mending)?;
-        let torn = match Self::try_open(path) {
-            Err(Refusal::Torn(torn)) => torn,
-            Err(Refusal::Other(error)) => return Err(error),
-            Ok(disk) => return Ok(disk),
-        };
-        let Some(cut) = Cut::make(path).map_err(mending)? else { return Err(torn) };
-        match Self::try_open(path) {
-            Ok(disk) => {
-                tracing::warn!(bytes = cut.bytes, "took off a last commit that was torn when the power went");
-                cut.keep().map_err(mending)?;
-                Ok(disk)
-            }
-            Err(_) => {
-                cut.undo().map_err(mending)?;
-                Err(torn)
-            }
-        }
-    }
-
-    fn try_open(path: &Path) -> Result<Self, Refusal> {
-        let mut torn = false;
-        let opened = caught("opening the database", || {
-            let db = Database::builder(path)
-                .cache_size(CACHE_BYTES)
-                .max_journaling_size(JOURNAL_BYTES)
-                .worker_threads(WORKERS)
-                .max_cached_files(Some(FILES))
-                .manual_journal_persist(true)
-                .open()
-                .map_err(|cause| {
-                    torn = matches!(cause, fjall::Error::JournalRecovery(_));
-                    if matches!(cause, fjall::Error::Locked) {
-                        return StoreError::Locked(path.display().to_string().into());
-                    }
-                    trouble("opening the database")(cause)
-                })?;
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-            let spaces = Space::ALL.iter().map(|space| db.keyspace(space.name(), options));
-            let spaces = spaces.collect::<Result<_, _>>().map_err(trouble("opening the database"))?;
-            Ok(Self { spaces, db })
-        });
-        opened.map_err(|error| if torn { Refusal::Torn(error) } else { Refusal::Other(error) })
+    /// Opens or makes them. Takes off a last commit that a power cut has left torn, of which nobody was told.
+    pub(super) fn open(paths: &Paths) -> Result<Self, StoreError> {
+        Self::open_as(paths, SHAPE)
     }
 
     /// As `open`, after a failed commit: what is read must first be on the disk.
-    pub(super) fn reopen(path: &Path) -> Result<Self, StoreError> {
-        journal::rewrite(path).map_err(mending)?;
-        Self::open(path)
+    pub(super) fn reopen(paths: &Paths) -> Result<Self, StoreError> {
+        Self::reopen_as(paths, SHAPE)
     }
 
-    fn space(&self, space: Space) -> Result<&Keyspace, StoreError> {
-        self.spaces.get(space as usize).ok_or_else(|| StoreError::Damaged("a keyspace is missing".into()))
+    fn reopen_as(paths: &Paths, shape: Shape) -> Result<Self, StoreError> {
+        journal::rewrite(&paths.tables).map_err(mending)?;
+        Self::open_as(paths, shape)
     }
 
-    /// All keys as they are now, between two commits.
-    pub(super) fn picture(&self) -> fjall::Snapshot {
-        self.db.snapshot()
+    fn open_as(paths: &Paths, shape: Shape) -> Result<Self, StoreError> {
+        journal::restore(&paths.tables).map_err(mending)?;
+        let make = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&paths.log)?;
+            paths.log.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())?;
+            segment::list(&paths.log)
+        };
+        let has_log = !make().map_err(writing(&paths.log))?.is_empty();
+        let (tables, cut) = Tables::open(&paths.tables)?;
+        // Where the log has what was taken off, it brings it again; else only what nobody was told of may go.
+        let opened = match &cut {
+            Some(cut) if !cut.last && !has_log => Err(cut.refused()),
+            _ => Pen::open(&tables, &paths.log, shape),
+        };
+        match (opened, cut) {
+            (Ok(pen), cut) => {
+                if let Some(cut) = cut {
+                    tracing::warn!(
+                        bytes = cut.bytes,
+                        "took off the end of a journal that was torn when the power went"
+                    );
+                    cut.keep().map_err(mending)?;
+                }
+                let writing = Mutex::new((pen, Reclaim::default()));
+                Ok(Self { tables, messages: Messages::new(&paths.log, shape), writing, held: Arc::default() })
+            }
+            (Err(error), cut) => {
+                drop(tables);
+                cut.map_or(Ok(()), |cut| cut.undo()).map_err(mending)?;
+                Err(error)
+            }
+        }
     }
 
-    /// Each key of a space as it is in the picture, in order.
+    fn writing(&self) -> MutexGuard<'_, (Pen, Reclaim)> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All keys as they are now, between two commits; what it shows stays readable until it is dropped.
+    pub(super) fn picture(&self) -> Picture {
+        let _still = self.writing();
+        self.held.fetch_add(1, Ordering::AcqRel);
+        Picture { tables: self.tables.picture(), held: self.held.clone() }
+    }
+
+    /// Each key of a space as it is in the picture, in order, but those of our own house-keeping.
     pub(super) fn scan_picture(
         &self,
-        picture: &fjall::Snapshot,
+        picture: &Picture,
         space: Space,
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        for guard in picture.iter(self.space(space)?) {
-            let (key, value) = guard.into_inner().map_err(trouble("reading"))?;
-            if !each(&key, &value)? {
-                break;
+        self.tables.scan_picture(&picture.tables, space, &mut |key, value| {
+            if space == Space::Small && codec::is_of_the_log(key) {
+                return Ok(true);
             }
-        }
-        Ok(())
+            match Place::decode(value).filter(|_| space.is_bulk()) {
+                None => each(key, value),
+                Some(place) => each(key, &self.messages.read(place)?.ok_or_else(|| damaged(space, key))?),
+            }
+        })
     }
 
-    /// Waits while the workers are behind, and no longer than they live.
-    fn keep_pace(&self) -> Result<(), StoreError> {
-        while self.db.outstanding_flushes() > FLUSHES_MAX {
-            self.db.persist(PersistMode::Buffer).map_err(trouble("writing"))?;
-            thread::sleep(Duration::from_millis(5));
+    /// House-keeping between two commits.
+    ///
+    /// # Errors
+    /// As a commit.
+    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+        let (pen, reclaim) = &mut *self.writing();
+        pen.keep_up(&self.tables)?;
+        reclaim.step(pen, &self.tables, &self.messages, self.held.load(Ordering::Acquire) > 0)
+    }
+
+    /// The value of a key for which the tables have this.
+    fn value(&self, space: Space, key: &[u8], found: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(mut place) = Place::decode(found) else { return Ok(Some(found.to_vec())) };
+        for _ in 0..LOOKS {
+            if let Some(value) = self.messages.read(place)? {
+                return Ok(Some(value));
+            }
+            // Moved to the end of the log, or removed, since the tables were asked.
+            let Some(found) = self.tables.get(space, key)? else { return Ok(None) };
+            match Place::decode(&found) {
+                Some(next) if next != place => place = next,
+                _ => break,
+            }
         }
-        Ok(())
+        Err(damaged(space, key))
     }
 }
 
 impl Kv for Disk {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if key.len() > KEY_BYTES_MAX {
-            // None such was ever written, and fjall panics on it.
-            return Ok(None);
+        match self.tables.get(space, key)? {
+            Some(found) if space.is_bulk() => self.value(space, key, &found),
+            found => Ok(found),
         }
-        let value = self.space(space)?.get(key).map_err(trouble("reading"))?;
-        Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, space: Space, from: &[u8], to: &[u8], each: Each<'_>) -> Result<(), StoreError> {
-        for guard in self.space(space)?.range(from..=to) {
-            let (key, value) = guard.into_inner().map_err(trouble("reading"))?;
-            if !each(&key, &value)? {
-                break;
-            }
+        if !space.is_bulk() {
+            return self.tables.scan(space, from, to, each);
         }
-        Ok(())
+        self.tables.scan(space, from, to, &mut |key, found| match self.value(space, key, found)? {
+            Some(value) => each(key, &value),
+            None => Ok(true),
+        })
     }
 
     fn last(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(guard) = self.space(space)?.range(from..=to).next_back() else { return Ok(None) };
-        guard.key().map(|key| Some(key.to_vec())).map_err(trouble("reading"))
+        self.tables.last(space, from, to)
     }
 
     fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.keep_pace()?;
-        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), changes.len())
-            .durability(Some(PersistMode::SyncData));
-        for Change { space, key, value } in changes {
-            match value {
-                Some(value) => batch.insert(self.space(space)?, key, value),
-                None => batch.remove(self.space(space)?, key),
-            }
-        }
-        batch.commit().map_err(trouble("writing"))
+        self.tables.keep_pace()?;
+        let entry = |Change { space, key, value }| {
+            let frees = match &value {
+                None if space.is_bulk() => pen::freed(&self.tables, space, &key)?,
+                _ => None,
+            };
+            Ok(Entry { space, key, value, frees })
+        };
+        let (pen, _) = &mut *self.writing();
+        let entries = changes.into_iter().map(entry).collect::<Result<Vec<_>, StoreError>>()?;
+        pen.write(&self.tables, entries)
     }
 }
+
+#[cfg(test)]
+mod tests;

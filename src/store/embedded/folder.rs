@@ -6,7 +6,8 @@
 //!   format           the number of the format, written last when the folder is made
 //!   backup           there where the folder is a backup that no node has taken over yet
 //!   seal.key         32 random bytes that seal held tokens; without it they cannot be read again
-//!   db/              the database
+//!   log/             every commit, and the messages
+//!   db/              the tables behind it
 //! ```
 //!
 //! Every file is 0600: the process's umask is set when the folder is opened, since the database makes files by itself at
@@ -24,13 +25,20 @@ use rustix::{fs::Mode, process::umask};
 use crate::store::StoreError;
 
 /// The newest format that this program reads, and the one that it writes: 2 has several messages under one key
-/// (`engine::bundle`), and reads what 1 wrote.
-const FORMAT: u32 = 2;
+/// (`engine::bundle`), 3 has messages in a log (`log`), and reads what 1 and 2 wrote.
+const FORMAT: u32 = 3;
 
 /// What a `format` says while a copy is being written: no version reads it.
 const UNFINISHED: &[u8] = b"an unfinished backup\n";
 /// Marks a backup that no node has taken over yet.
 const BACKUP: &str = "backup";
+
+/// Where the parts of a store lie.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    pub(super) tables: PathBuf,
+    pub(super) log: PathBuf,
+}
 
 /// The folder, held until dropped.
 #[derive(Debug)]
@@ -103,9 +111,9 @@ impl Folder {
         &self.path
     }
 
-    /// Where the database lies.
-    pub(super) fn database(&self) -> PathBuf {
-        self.path.join("db")
+    /// Where the store lies.
+    pub(super) fn paths(&self) -> Paths {
+        Paths { tables: self.path.join("db"), log: self.path.join("log") }
     }
 
     /// The key that seals tokens; made where the folder is new.
@@ -153,7 +161,7 @@ impl Folder {
 
     /// Makes every file below 0600 and every folder below 0700.
     fn mend_modes(&self) -> Result<(), StoreError> {
-        for name in ["lock", "format", "seal.key", BACKUP, "db"] {
+        for name in ["lock", "format", "seal.key", BACKUP, "db", "log"] {
             let path = self.path.join(name);
             if path.exists() {
                 mend(&path).map_err(io("setting the modes of", &path))?;

@@ -3,10 +3,10 @@
 //! **After a failed sync** the system may show bytes that never reached the disk, and a later sync may call them clean.
 //! So what is read again must first be written anew: `rewrite` copies the journals into fresh files and syncs those.
 //!
-//! **After a power cut** the last commit, which nobody was told of, may be whole in form and wrong in content, since
-//! pages reach the disk in any order. fjall cuts off a tail that ends early, but refuses this one: `Cut` takes off the
-//! last commit, and puts it back when that was not what was wrong, for then something older is damaged. Its journal is
-//! there at every moment, old or new: the whole one gets a second name, and the cut one takes its place in one step.
+//! **After a power cut** commits that were not synced may be whole in form and wrong in content, since pages reach the disk in
+//! any order. fjall cuts off a tail that ends early, but refuses this one: `Cut` takes off the first commit that is wrong and
+//! all after it, and puts them back when the caller finds that they were needed. The journal is there at every moment, old or
+//! new: the whole one gets a second name, and the cut one takes its place in one step.
 //!
 //! Earlier versions moved the whole one away first and could leave none; `restore` puts that one back before anything
 //! is read, since the database would begin an empty journal and forget.
@@ -21,6 +21,10 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::store::StoreError;
 
 const BLOCK: usize = 64 * 1024;
 /// What a whole journal is called while it is set aside.
@@ -96,27 +100,35 @@ fn copy(from: &Path, to: &Path, length: u64) -> io::Result<()> {
     target.sync_all()
 }
 
-/// The newest journal without its last commit; the whole one is kept aside until it is known which is right.
+/// The newest journal up to the first commit that is wrong; the whole one is kept aside until it is known which is right.
 #[derive(Debug)]
 pub(super) struct Cut {
     journal: PathBuf,
     whole: PathBuf,
     /// Bytes that were taken off.
     pub(super) bytes: u64,
+    /// Whether it was the last commit that was wrong.
+    pub(super) last: bool,
 }
 
 impl Cut {
-    /// Takes it off. `None` where there is no commit to take off.
+    /// Takes it off. `None` where none is wrong.
     pub(super) fn make(database: &Path) -> io::Result<Option<Self>> {
         let Some(journal) = journals(database)?.pop() else { return Ok(None) };
-        let Some(start) = last_commit(&journal)? else { return Ok(None) };
-        let Some(whole) = set_aside(database, &journal)? else { return Ok(None) };
+        let Some((start, last)) = first_wrong(&journal)? else { return Ok(None) };
+        let Some(whole) = set_aside(database, &journal)? else { return Self::make(database) };
         let draft = journal.with_extension("new");
         let bytes = fs::metadata(&journal)?.len().saturating_sub(start);
         copy(&journal, &draft, start)?;
         fs::rename(&draft, &journal)?;
         sync_folder(database)?;
-        Ok(Some(Self { journal, whole, bytes }))
+        Ok(Some(Self { journal, whole, bytes, last }))
+    }
+
+    /// Why it may not be kept.
+    pub(super) fn refused(&self) -> StoreError {
+        let journal = self.journal.display();
+        StoreError::Damaged(format!("{journal}: a commit cannot be read, and others follow").into())
     }
 
     /// That was it.
@@ -132,8 +144,8 @@ impl Cut {
 }
 
 /// Gives the journal a second name, on the disk when this returns. `None` where an earlier cut of it was never decided
-/// on: since it cannot be read, that cut was not what was wrong, and is put back; a second one would take what was
-/// acknowledged.
+/// on: since it cannot be read, that cut was not what was wrong, and is put back; a second one would hide what the first
+/// took.
 fn set_aside(database: &Path, journal: &Path) -> io::Result<Option<PathBuf>> {
     let (mut whole, mut more) = (journal.with_extension(WHOLE), 0u32);
     while whole.try_exists()? {
@@ -176,47 +188,69 @@ fn begins_with(file: &Path, start: &Path) -> io::Result<bool> {
     }
 }
 
-/// Where the last commit begins that is whole in form.
-fn last_commit(journal: &Path) -> io::Result<Option<u64>> {
+/// Where the first commit begins that is wrong or has no end, and whether it is the last. For journals that fjall refuses.
+fn first_wrong(journal: &Path) -> io::Result<Option<(u64, bool)>> {
     let mut file = BufReader::new(File::open(journal)?);
-    let (mut start, mut last) = (None, None);
-    while let Some((tag, at)) = next_entry(&mut file)? {
-        match tag {
-            1 => start = Some(at),
-            3 => last = start.take().or(last),
-            _ => {}
+    // Where a commit that is read begins, and how many entries it still has.
+    let mut open: Option<(u64, u32)> = None;
+    let mut wrong: Option<(u64, bool)> = None;
+    let mut sum = Xxh3::new();
+    while let Some((at, bytes)) = next_entry(&mut file)? {
+        match (bytes.first(), &mut open) {
+            (Some(1), _) => {
+                let count =
+                    bytes.get(1..5).and_then(|count| count.try_into().ok()).map_or(0, u32::from_le_bytes);
+                (open, sum) = (Some((at, count)), Xxh3::new());
+                wrong = wrong.map(|(first, _)| (first, false));
+            }
+            (Some(3), Some((start, left))) => {
+                if (*left > 0 || bytes.get(1..9) != Some(&sum.digest().to_le_bytes())) && wrong.is_none() {
+                    wrong = Some((*start, true));
+                }
+                open = None;
+            }
+            (Some(2 | 4), Some((start, left))) => {
+                sum.update(&bytes);
+                match left.checked_sub(1) {
+                    Some(less) => *left = less,
+                    None => wrong = wrong.or(Some((*start, true))),
+                }
+            }
+            // Out of order: fjall ends here, too.
+            _ => break,
         }
     }
-    Ok(last)
+    // One that does not end may hold what fjall gives up at.
+    Ok(wrong.or(open.map(|(start, _)| (start, true))))
 }
 
-/// The next entry's tag and place; `None` where there is none that is whole in form.
-fn next_entry(file: &mut BufReader<File>) -> io::Result<Option<(u8, u64)>> {
+/// The next entry and its place; `None` where there is none that is whole in form.
+fn next_entry(file: &mut BufReader<File>) -> io::Result<Option<(u64, Vec<u8>)>> {
     let at = file.stream_position()?;
-    let (tag, mut head) = (take(file, 1)?, Vec::new());
-    let Some(&[tag]) = tag.as_deref() else { return Ok(None) };
-    let fixed = match tag {
-        1 | 3 => 12,
-        2 => 20,
-        4 => 8,
+    let mut bytes = Vec::new();
+    if !take(file, 1, &mut bytes)? {
+        return Ok(None);
+    }
+    let fixed = match bytes.first() {
+        Some(1 | 3) => 12,
+        Some(2) => 20,
+        Some(4) => 8,
         _ => return Ok(None),
     };
-    match take(file, fixed)? {
-        Some(bytes) => head.extend(bytes),
-        None => return Ok(None),
+    if !take(file, fixed, &mut bytes)? {
+        return Ok(None);
     }
-    if let (2, [.., k0, k1, _, _, _, _, s0, s1, s2, s3]) = (tag, &head[..]) {
-        let key = u64::from(u16::from_le_bytes([*k0, *k1]));
-        let stored = u64::from(u32::from_le_bytes([*s0, *s1, *s2, *s3]));
-        if take(file, key + stored)?.is_none() {
+    if let [2, .., k0, k1, _, _, _, _, s0, s1, s2, s3] = bytes[..] {
+        let key = u64::from(u16::from_le_bytes([k0, k1]));
+        let stored = u64::from(u32::from_le_bytes([s0, s1, s2, s3]));
+        if !take(file, key + stored, &mut bytes)? {
             return Ok(None);
         }
     }
-    Ok(Some((tag, at)))
+    Ok(Some((at, bytes)))
 }
 
-fn take(file: &mut BufReader<File>, length: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    let read = file.by_ref().take(length).read_to_end(&mut bytes)?;
-    Ok((read as u64 == length).then_some(bytes))
+/// Reads so many bytes more; `false` where there are fewer.
+fn take(file: &mut BufReader<File>, length: u64, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    Ok(file.by_ref().take(length).read_to_end(bytes)? as u64 == length)
 }

@@ -1,5 +1,6 @@
-//! The engine on disk, the default: fjall below, one writer thread above it.
+//! The engine on disk, the default: a log with tables behind it, one writer thread above them.
 //!
+//! - A commit is a record in a log of our own, and so are messages; keys and small state lie in fjall (`log`, `tables`, `disk`).
 //! - A batch is handed to a bounded queue; the writer makes one commit of what waits, syncs it once and then answers.
 //! - Messages lie in order by inbox and by peer; the window of repeats is in memory and on disk only a list.
 //! - Readers go to the database beside the writer and see what is committed.
@@ -13,7 +14,11 @@ mod clock;
 mod disk;
 mod folder;
 mod journal;
+mod log;
+mod pen;
+mod reclaim;
 mod shared;
+mod tables;
 mod writer;
 
 use std::{
@@ -29,9 +34,10 @@ use std::{
 
 use self::{
     clock::Clock,
-    disk::{Disk, caught},
+    disk::Disk,
     folder::Folder,
     shared::{FAULT_KEPT, FAULT_LOST, Shared, State},
+    tables::caught,
     writer::Writer,
 };
 use super::{
@@ -75,7 +81,7 @@ impl Embedded {
         let mut folder = Folder::open(dir)?;
         let seal =
             Seal::new(&folder.seal_key()?).map_err(|_| StoreError::Damaged("seal.key is no key".into()))?;
-        let disk = Disk::open(&folder.database())?;
+        let disk = Disk::open(&folder.paths())?;
         let (key, mut index, last_seen) = caught("reading", || {
             let key = hash_key(&disk)?;
             Ok((key, Index::build(&disk, &settings, key)?, clock::read(&disk)?))

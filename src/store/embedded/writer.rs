@@ -22,8 +22,9 @@ use std::{
 
 use super::{
     clock::{self, Clock},
-    disk::{Disk, caught},
+    disk::Disk,
     shared::{FAULT_LOST, Shared},
+    tables::caught,
 };
 use crate::{
     store::{
@@ -66,7 +67,9 @@ impl Writer {
     /// Until the queue is closed and empty; then keeps the time.
     pub(super) fn run(mut self) {
         while let Some(jobs) = self.gather() {
-            if let Err((jobs, cause)) = self.commit(jobs) {
+            let kept = self.commit(jobs);
+            if let Err((jobs, cause)) = kept.and_then(|()| self.tidy().map_err(|cause| (Jobs::new(), cause)))
+            {
                 self.doubt(jobs, &cause);
             }
         }
@@ -150,6 +153,12 @@ impl Writer {
         Ok(())
     }
 
+    /// House-keeping, when all are answered.
+    fn tidy(&self) -> Result<(), StoreError> {
+        let disk = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).disk.clone();
+        disk.map_or(Ok(()), |disk| caught("tidying", || disk.tidy()))
+    }
+
     fn doubt(&mut self, jobs: Jobs, cause: &StoreError) {
         let why: Arc<str> = cause.to_string().into();
         tracing::error!(%cause, "a commit failed: nothing more is taken until the store has read itself again");
@@ -197,7 +206,7 @@ impl Writer {
         let shared = self.shared.clone();
         let old = shared.state.write().unwrap_or_else(PoisonError::into_inner).disk.take();
         release(old);
-        let disk = Disk::reopen(&shared.folder.database())?;
+        let disk = Disk::reopen(&shared.folder.paths())?;
         let mut index = caught("reading", || Index::build(&disk, &shared.settings, shared.key))?;
         self.clock.tick((shared.now)());
         if let Some(now) = self.clock.believed() {

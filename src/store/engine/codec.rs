@@ -56,6 +56,16 @@ pub(crate) const HASH_KEY: &[u8] = b"ohash";
 /// Key of the last wall time that was seen and believed.
 pub(crate) const CLOCK_KEY: &[u8] = b"oclock";
 
+/// Key of how far the tables have the log.
+pub(crate) const REACH_KEY: &[u8] = b"oreach";
+/// Begins the keys of how many bytes are live in a segment of the log.
+pub(crate) const LIVE_KEY: &[u8] = b"olive";
+
+/// Whether a small key is one of these two, which say nothing outside of the folder that they lie in.
+pub(crate) fn is_of_the_log(key: &[u8]) -> bool {
+    key == REACH_KEY || key.starts_with(LIVE_KEY)
+}
+
 /// A key of number and place: inbox and outbox.
 pub(crate) fn place(number: u32, at: u64) -> Vec<u8> {
     [&number.to_be_bytes()[..], &at.to_be_bytes()].concat()
@@ -174,6 +184,11 @@ impl<'a> Take<'a> {
     pub(crate) fn of(value: &'a [u8], layout: u8) -> Option<Self> {
         let (version, rest) = value.split_first()?;
         (*version == layout).then_some(Self(rest))
+    }
+
+    /// Of a value that opens with these bytes.
+    pub(crate) fn of_magic(value: &'a [u8], magic: &[u8]) -> Option<Self> {
+        value.strip_prefix(magic).map(Self)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -39,6 +39,11 @@ impl Space {
         Self::Small,
     ];
 
+    /// Whether its values may be large, and each is written once under a key of its own until the key is removed.
+    pub(crate) fn is_bulk(self) -> bool {
+        matches!(self, Self::Inbox | Self::Outbox)
+    }
+
     /// Its name, on disk and in errors.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,0 +1,162 @@
+//! Crashes at every commit, torn in every way that a disk may tear, beside a plain model.
+
+use std::{fs, ops::Range, os::unix::fs::FileExt as _, path::Path};
+
+use tempfile::TempDir;
+
+use super::{Model, SMALL, all, copy, journal_of, live_is_right, open, paths, put};
+use crate::store::{
+    embedded::{disk::Disk, log::segment},
+    engine::kv::{Change, Kv as _, Space},
+};
+
+/// What a disk writes whole.
+const SECTOR: u64 = 512;
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+/// What was torn is gone.
+fn nothing_follows(disk: &Disk) {
+    let tail = &disk.writing().0.tail;
+    let end = (tail.reach.end / SMALL.segment == tail.number).then_some(tail.reach.end % SMALL.segment);
+    let mut rest = vec![0; 3 * SMALL.segment as usize];
+    let read = tail.file.read_at(&mut rest, end.unwrap_or(segment::HEADER)).unwrap();
+    assert!(rest[..read].iter().all(|byte| *byte == 0));
+}
+
+/// Some sectors of a part of a file are as they were before it was written: `old` bytes.
+fn tear(file: &Path, part: Range<u64>, old: u8, dice: &mut Dice) -> bool {
+    let target = fs::OpenOptions::new().write(true).open(file).unwrap();
+    let (mut at, mut torn) = (part.start, false);
+    let many = 1 + dice.roll(4);
+    while at < part.end {
+        let next = (at / SECTOR + 1) * SECTOR;
+        if dice.roll(many) == 0 {
+            target.write_all_at(&vec![old; (next.min(part.end) - at) as usize], at).unwrap();
+            torn = true;
+        }
+        at = next;
+    }
+    torn
+}
+
+/// A store with a model of what it must have.
+struct Walk {
+    dice: Dice,
+    disk: Disk,
+    dir: TempDir,
+    model: Model,
+    /// Before the last commit.
+    before: Model,
+    next: u64,
+    /// What of the tables' journal is on the disk.
+    synced: u64,
+}
+
+impl Walk {
+    fn begin(seed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = open(dir.path()).unwrap();
+        let synced = journal_of(dir.path()).1;
+        Self { dice: Dice(seed), disk, dir, model: Model::new(), before: Model::new(), next: 1, synced }
+    }
+
+    fn commit(&mut self) {
+        let mut changes = Vec::new();
+        for _ in 0..=self.dice.roll(4) {
+            let bulk = [Space::Inbox, Space::Outbox][self.dice.roll(2) as usize];
+            self.next += 1;
+            let value = vec![self.dice.roll(256) as u8; self.dice.roll(3000) as usize + 1];
+            changes.push(put(bulk, self.next, &value));
+            changes.push(put(Space::Small, self.dice.roll(40), &self.next.to_be_bytes()));
+        }
+        let mut gone: Vec<_> = self.model.keys().filter(|_| self.dice.roll(9) == 0).cloned().collect();
+        gone.truncate(6);
+        changes.retain(|change| !gone.contains(&(change.space, change.key.clone())));
+        changes.extend(gone.into_iter().map(|(space, key)| Change { space, key, value: None }));
+        self.before = self.model.clone();
+        for Change { space, key, value } in changes.clone() {
+            match value {
+                Some(value) => drop(self.model.insert((space, key), value)),
+                None => drop(self.model.remove(&(space, key))),
+            }
+        }
+        self.disk.commit(changes).unwrap();
+    }
+
+    fn tidy(&mut self) {
+        let before = self.disk.writing().0.safe;
+        self.disk.tidy().unwrap();
+        if self.disk.writing().0.safe != before {
+            self.synced = journal_of(self.dir.path()).1;
+        }
+    }
+
+    /// What a crash leaves right now: the last commit torn or not, of the tables what was synced and any part of the rest.
+    fn crash(&mut self, torn: bool) {
+        let image = tempfile::tempdir().unwrap();
+        copy(self.dir.path(), image.path());
+        let (journal, used) = journal_of(image.path());
+        let reach = self.disk.writing().0.tail.reach;
+        if self.dice.roll(3) > 0 && used > self.synced {
+            // fjall looks no further where a commit begins with what is none.
+            tear(&journal, self.synced..used, 0, &mut self.dice);
+        }
+        let mut expected = &self.model;
+        if torn {
+            // The tables get a commit when it is on the disk.
+            fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(self.synced).unwrap();
+            let log = segment::path(&paths(image.path()).log, reach.last / SMALL.segment);
+            let start = reach.last / SMALL.segment * SMALL.segment;
+            if tear(&log, reach.last - start..reach.end - start, 0, &mut self.dice) {
+                expected = &self.before;
+            }
+        }
+        let disk = open(image.path()).unwrap();
+        assert_eq!(all(&disk), *expected);
+        live_is_right(&disk, image.path());
+        nothing_follows(&disk);
+        // It goes on from there, and opens again.
+        let more = [put(Space::Outbox, u64::MAX, &[7; 5000]), put(Space::Small, 1, b"after")];
+        disk.commit(more.to_vec()).unwrap();
+        disk.tidy().unwrap();
+        let after = all(&disk);
+        assert_eq!(
+            after.len(),
+            expected.len()
+                + 1
+                + usize::from(!expected.contains_key(&(Space::Small, 1u64.to_be_bytes().to_vec())))
+        );
+        drop(disk);
+        let disk = open(image.path()).unwrap();
+        assert_eq!(all(&disk), after);
+        live_is_right(&disk, image.path());
+    }
+}
+
+#[test]
+fn whatever_of_it_a_crash_leaves_all_that_was_promised_is_there_and_nothing_by_half() {
+    for seed in 0..12 {
+        let mut walk = Walk::begin(seed);
+        for round in 0..40 {
+            walk.commit();
+            let torn = walk.dice.roll(2) == 0;
+            if round % 3 == 0 || torn {
+                walk.crash(torn);
+            }
+            walk.tidy();
+            if walk.dice.roll(4) == 0 {
+                walk.crash(false);
+            }
+        }
+        assert_eq!(all(&walk.disk), walk.model);
+        live_is_right(&walk.disk, walk.dir.path());
+    }
+}

@@ -1,0 +1,200 @@
+//! What can only be told, and what looks like damage and is none.
+
+use std::{
+    fs,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{SMALL, all, copy, journal_of, open, paths, put, remove, why};
+use crate::store::{
+    embedded::{
+        disk::Disk,
+        log::{replay::Reader, segment},
+        tables::Tables,
+    },
+    engine::kv::{Kv as _, Space},
+};
+
+/// Gets the folder, the file that the commit before the last lies in, and where it begins there.
+type Spoil<'a> = &'a dyn Fn(&Path, &Path, u64);
+
+/// Some commits over some segments, closed in good order; which file the commit before the last lies in, and where.
+fn closed(dir: &Path) -> (PathBuf, u64) {
+    let disk = open(dir).unwrap();
+    let mut spot = (PathBuf::new(), 0);
+    for key in 0..50u64 {
+        disk.commit(vec![put(Space::Inbox, key, &[key as u8; 1500])]).unwrap();
+        if key == 48 {
+            let last = disk.writing().0.tail.reach.last;
+            spot = (segment::path(&paths(dir).log, last / SMALL.segment), last % SMALL.segment);
+        }
+    }
+    spot
+}
+
+fn turn(path: &Path, at: u64) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at as usize] ^= 0x40;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_log_that_lost_what_it_had_is_damaged_and_names_the_file() {
+    let spoil: [(&str, Spoil<'_>); 5] = [
+        ("log: the log is missing", &|dir, _, _| fs::remove_dir_all(paths(dir).log).unwrap()),
+        ("0000000000.log is missing", &|dir, _, _| {
+            fs::remove_file(segment::path(&paths(dir).log, 0)).unwrap()
+        }),
+        ("its last commit cannot be read", &|_, file, at| {
+            fs::OpenOptions::new().write(true).open(file).unwrap().set_len(at + 1600).unwrap();
+        }),
+        ("its beginning cannot be read", &|_, file, _| turn(file, 9)),
+        ("it is missing", &|_, file, _| fs::remove_file(file).unwrap()),
+    ];
+    for (what, spoil) in spoil {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, at) = closed(dir.path());
+        spoil(dir.path(), &file, at);
+        assert!(why(dir.path()).contains(what), "{what}: {}", why(dir.path()));
+    }
+}
+
+#[test]
+fn a_commit_that_cannot_be_read_and_has_others_after_it_is_damage_and_nothing_is_taken_off() {
+    // Of the head, of its end, of the value.
+    for byte in [0, 5, 20, 60, 90, 1000] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let image = tempfile::tempdir().unwrap();
+        copy(dir.path(), image.path());
+        let (file, at) = closed(dir.path());
+        // The tables are as they were at first: all comes from the log.
+        fs::remove_dir_all(paths(image.path()).log).unwrap();
+        copy(&paths(dir.path()).log, &paths(image.path()).log);
+        let file = paths(image.path()).log.join(file.file_name().unwrap());
+        turn(&file, at + byte);
+        let before = fs::read(&file).unwrap();
+        assert!(why(image.path()).contains("cannot be read, and others follow"), "{byte}");
+        assert!(fs::read(&file).unwrap() == before);
+        turn(&file, at + byte);
+        assert_eq!(all(&open(image.path()).unwrap()).len(), 50, "{byte}");
+    }
+}
+
+#[test]
+fn a_segment_that_ends_before_the_next_one_begins_is_damage() {
+    let (dir, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(open(dir.path()).unwrap());
+    copy(dir.path(), image.path());
+    closed(dir.path());
+    let first = segment::path(&paths(image.path()).log, 0);
+    fs::remove_dir_all(paths(image.path()).log).unwrap();
+    copy(&paths(dir.path()).log, &paths(image.path()).log);
+    let mut reader = Reader::open(&paths(image.path()).log, SMALL, 0, segment::HEADER).unwrap();
+    let mut last = reader.at;
+    while let (at, Some(_)) = (reader.at, reader.next(&mut |_, _| ()).unwrap()) {
+        last = at;
+    }
+    let length = fs::metadata(&first).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&first).unwrap();
+    file.write_all_at(&vec![0; (length - last) as usize], last).unwrap();
+    assert!(why(image.path()).contains("a commit is missing"), "{}", why(image.path()));
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_damage_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, at) = closed(dir.path());
+    turn(&file, at + 1000);
+    let disk = open(dir.path()).unwrap();
+    let get = |key: u64| disk.get(Space::Inbox, &key.to_be_bytes());
+    let error = get(48).unwrap_err();
+    assert!(error.to_string().contains(".log: what lies at byte"), "{error}");
+    assert_eq!(get(49).unwrap(), Some(vec![49; 1500]));
+}
+
+#[test]
+fn a_segment_that_a_crash_left_unfinished_or_empty_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    closed(dir.path());
+    let log = paths(dir.path()).log;
+    let newest = *segment::list(&log).unwrap().last().unwrap();
+    fs::write(log.join(format!("{:010}.new", newest + 1)), b"half").unwrap();
+    assert_eq!(all(&open(dir.path()).unwrap()).len(), 50);
+    assert!(!log.join(format!("{:010}.new", newest + 1)).exists());
+    segment::make(&log, newest + 1, SMALL, 77).unwrap();
+    let disk = open(dir.path()).unwrap();
+    assert_eq!(disk.writing().0.tail.number, newest + 1);
+    disk.commit(vec![put(Space::Inbox, 50, b"more")]).unwrap();
+    drop(disk);
+    assert_eq!(all(&open(dir.path()).unwrap()).len(), 51);
+}
+
+#[test]
+fn a_commit_that_no_segment_takes_is_refused_and_the_store_is_as_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path()).unwrap();
+    disk.commit(vec![put(Space::Inbox, 1, b"one")]).unwrap();
+    let error = disk.commit(vec![put(Space::Inbox, 2, &vec![1; SMALL.segment as usize])]).unwrap_err();
+    assert!(error.to_string().contains("more than the log takes"), "{error}");
+    drop(disk);
+    let disk = open(dir.path()).unwrap();
+    disk.commit(vec![put(Space::Inbox, 2, &vec![1; SMALL.segment as usize / 2])]).unwrap();
+    assert_eq!(all(&disk).len(), 2);
+}
+
+#[test]
+fn after_a_failed_write_nothing_more_is_written_until_it_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path()).unwrap();
+    disk.commit(vec![put(Space::Inbox, 1, b"one")]).unwrap();
+    // As after a failed sync: what is on the disk is not known.
+    disk.writing().0.sound = false;
+    assert!(disk.commit(vec![put(Space::Inbox, 2, b"two")]).is_err());
+    disk.tidy().unwrap();
+    assert_eq!(all(&disk).len(), 1);
+    drop(disk);
+    let disk = Disk::reopen_as(&paths(dir.path()), SMALL).unwrap();
+    disk.commit(vec![put(Space::Inbox, 2, b"two")]).unwrap();
+    assert_eq!(all(&disk).len(), 2);
+}
+
+/// A store as it was before there was a log: a synced journal, values beside their keys.
+fn of_an_earlier_version(dir: &Path, commits: u64) -> Vec<u64> {
+    fs::create_dir_all(dir).unwrap();
+    let (tables, _) = Tables::open(&paths(dir).tables).unwrap();
+    let mut ends = vec![];
+    for key in 0..commits {
+        tables.apply(vec![put(Space::Inbox, key, &[1; 700]), put(Space::Small, key, b"s")]).unwrap();
+        tables.persist().unwrap();
+        ends.push(journal_of(dir).1);
+    }
+    ends
+}
+
+#[test]
+fn a_store_of_an_earlier_version_reads_on_and_its_last_commit_alone_may_be_torn() {
+    let fresh = |commits| {
+        let dir = tempfile::tempdir().unwrap();
+        let ends = of_an_earlier_version(dir.path(), commits);
+        (dir, ends)
+    };
+    let (dir, _) = fresh(3);
+    let disk = open(dir.path()).unwrap();
+    assert_eq!(all(&disk).len(), 6);
+    disk.commit(vec![remove(Space::Inbox, 0), put(Space::Inbox, 9, b"new")]).unwrap();
+    drop(disk);
+    assert_eq!(all(&open(dir.path()).unwrap()).len(), 6);
+
+    let (dir, ends) = fresh(3);
+    turn(&journal_of(dir.path()).0, ends[1] + 300);
+    assert_eq!(all(&open(dir.path()).unwrap()).len(), 4);
+
+    let (dir, ends) = fresh(3);
+    let journal = journal_of(dir.path()).0;
+    turn(&journal, ends[0] + 300);
+    let before = fs::read(&journal).unwrap();
+    assert!(why(dir.path()).contains("others follow"), "{}", why(dir.path()));
+    assert!(fs::read(&journal).unwrap() == before);
+}

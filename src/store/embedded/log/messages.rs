@@ -1,0 +1,82 @@
+//! Values that lie in the log, read by their places.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    record::Place,
+    segment::{self, Shape},
+};
+use crate::store::StoreError;
+
+/// Files that are kept open for reading.
+const FILES: usize = 16;
+
+/// See above.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    folder: PathBuf,
+    shape: Shape,
+    /// By segment, the one that was used last at the end.
+    files: Mutex<Vec<(u64, Arc<File>)>>,
+}
+
+impl Messages {
+    pub(crate) fn new(folder: &Path, shape: Shape) -> Self {
+        Self { folder: folder.to_owned(), shape, files: Mutex::default() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The value at a place; `None` where its segment has gone, since it is not needed any more or lies elsewhere now.
+    pub(crate) fn read(&self, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
+        let number = place.at / self.shape.segment;
+        let mut value = vec![0; usize::try_from(place.length).unwrap_or(usize::MAX)];
+        let mut read = || self.file(number)?.read_exact_at(&mut value, place.at % self.shape.segment);
+        let path = || segment::path(&self.folder, number);
+        match read() {
+            Ok(()) if place.is(&value) => Ok(Some(value)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(StoreError::Io {
+                what: format!("reading {}", path().display()).into(),
+                cause: cause.to_string().into(),
+            }),
+            _ => Err(StoreError::Damaged(
+                format!(
+                    "{}: what lies at byte {} cannot be read",
+                    path().display(),
+                    place.at % self.shape.segment
+                )
+                .into(),
+            )),
+        }
+    }
+
+    fn file(&self, number: u64) -> io::Result<Arc<File>> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = files.iter().rposition(|(found, _)| *found == number) {
+            let last = files.len() - 1;
+            files.swap(found, last);
+            return files.last().map(|(_, file)| file.clone()).ok_or_else(|| io::ErrorKind::NotFound.into());
+        }
+        let file = Arc::new(File::open(segment::path(&self.folder, number))?);
+        if files.len() >= FILES {
+            files.remove(0);
+        }
+        files.push((number, file.clone()));
+        Ok(file)
+    }
+
+    /// Removes a segment: nothing in it is needed.
+    pub(crate) fn remove(&self, number: u64) -> io::Result<()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).retain(|(found, _)| *found != number);
+        std::fs::remove_file(segment::path(&self.folder, number))
+    }
+}
