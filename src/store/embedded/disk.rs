@@ -93,8 +93,9 @@ impl Disk {
                     );
                     cut.keep().map_err(mending)?;
                 }
+                let messages = Messages::new(&paths.log, shape, pen.tail.recent.clone());
                 let writing = Mutex::new((pen, Reclaim::default()));
-                Ok(Self { tables, messages: Messages::new(&paths.log, shape), writing, held: Arc::default() })
+                Ok(Self { tables, messages, writing, held: Arc::default() })
             }
             (Err(error), cut) => {
                 drop(tables);

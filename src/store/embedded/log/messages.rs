@@ -9,6 +9,8 @@ use std::{
 };
 
 use super::{
+    blocks::Blocks,
+    recent::Recent,
     record::Place,
     segment::{self, Shape},
 };
@@ -22,13 +24,14 @@ const FILES: usize = 16;
 pub(crate) struct Messages {
     folder: PathBuf,
     shape: Shape,
+    recent: Arc<Recent>,
     /// By segment, the one that was used last at the end.
     files: Mutex<Vec<(u64, Arc<File>)>>,
 }
 
 impl Messages {
-    pub(crate) fn new(folder: &Path, shape: Shape) -> Self {
-        Self { folder: folder.to_owned(), shape, files: Mutex::default() }
+    pub(crate) fn new(folder: &Path, shape: Shape, recent: Arc<Recent>) -> Self {
+        Self { folder: folder.to_owned(), shape, recent, files: Mutex::default() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -37,25 +40,32 @@ impl Messages {
 
     /// The value at a place; `None` where its segment has gone, since it is not needed any more or lies elsewhere now.
     pub(crate) fn read(&self, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
-        let number = place.at / self.shape.segment;
-        let mut value = vec![0; usize::try_from(place.length).unwrap_or(usize::MAX)];
-        let mut read = || self.file(number)?.read_exact_at(&mut value, place.at % self.shape.segment);
-        let path = || segment::path(&self.folder, number);
+        if let Some(value) = self.recent.read(place) {
+            return Ok(Some(value));
+        }
+        let (number, at) = (place.at / self.shape.segment, place.at % self.shape.segment);
+        let path = segment::path(&self.folder, number);
+        let damaged = || {
+            StoreError::Damaged(format!("{}: what lies at byte {at} cannot be read", path.display()).into())
+        };
+        let length = usize::try_from(place.length).map_err(|_| damaged())?;
+        let read = || -> io::Result<_> {
+            let mut value = vec![0; length];
+            self.file(number)?.read_exact_at(&mut value, at)?;
+            if !place.is(&value) {
+                // What the page cache has may be older than what was written past it.
+                value = Blocks::open(&path)?.read(at, length)?;
+            }
+            Ok(value)
+        };
         match read() {
-            Ok(()) if place.is(&value) => Ok(Some(value)),
+            Ok(value) if place.is(&value) => Ok(Some(value)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(StoreError::Io {
-                what: format!("reading {}", path().display()).into(),
+                what: format!("reading {}", path.display()).into(),
                 cause: cause.to_string().into(),
             }),
-            _ => Err(StoreError::Damaged(
-                format!(
-                    "{}: what lies at byte {} cannot be read",
-                    path().display(),
-                    place.at % self.shape.segment
-                )
-                .into(),
-            )),
+            _ => Err(damaged()),
         }
     }
 

@@ -11,10 +11,13 @@
 //! Only the last record may be torn, since a record is written when the one before is synced; it is taken off, as nobody was told
 //! of it. A record that cannot be read and has others after it is damage.
 //!
-//! - `record`: one commit. `segment`: the files.
-//! - `tail`: the end, where records are written. `replay`: what lies after a place. `messages`: what lies at a place.
+//! - `record`: one commit. `segment`: the files. `blocks`: how they are written and read.
+//! - `tail`: the end, where records are written. `replay`: what lies after a place. `messages`: what lies at a place,
+//!   `recent`: the newest of it.
 
+pub(super) mod blocks;
 pub(super) mod messages;
+pub(super) mod recent;
 pub(super) mod record;
 pub(super) mod replay;
 pub(super) mod segment;

@@ -1,21 +1,18 @@
 //! What the log has after a place: brought to the tables at an opening, up to the last record that is whole.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, Read, Seek as _, SeekFrom},
-    os::unix::fs::FileExt as _,
+    io::{self, Read},
     path::Path,
     sync::Arc,
 };
 
 use super::{
+    blocks::{Blocks, Stream},
     record::{self, FIXED, Head, Logged, Noted},
     segment::{self, HEADER, Shape},
-    tail::{Reach, Tail, writing},
+    tail::{Reach, Tail},
 };
 use crate::store::StoreError;
-
-const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Takes what a record holds, and how far the log reaches with it.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(Vec<Logged>, Reach) -> Result<(), StoreError>;
@@ -34,8 +31,8 @@ pub(crate) struct Reader {
     number: u64,
     start: u64,
     seed: u64,
-    file: Arc<File>,
-    stream: BufReader<File>,
+    blocks: Arc<Blocks>,
+    stream: Stream,
     /// Bytes of the file.
     length: u64,
     /// Where the next record begins, or would.
@@ -47,15 +44,13 @@ impl Reader {
     pub(crate) fn open(folder: &Path, shape: Shape, number: u64, at: u64) -> Result<Self, StoreError> {
         let path = segment::path(folder, number);
         let open = || {
-            let file = File::options().read(true).write(true).open(&path)?;
-            Ok((file.metadata()?.len(), segment::seed(&file, number, shape)?, file.try_clone()?, file))
+            let blocks = Blocks::open(&path)?;
+            Ok((blocks.length()?, segment::seed(&blocks, number, shape)?, Arc::new(blocks)))
         };
-        let (length, seed, stream, file) = open().map_err(reading(&path))?;
+        let (length, seed, blocks) = open().map_err(reading(&path))?;
         let seed = seed.ok_or_else(|| damaged(&path, "its beginning cannot be read"))?;
         let start = number * shape.segment;
-        let mut stream = BufReader::with_capacity(BUFFER_BYTES, stream);
-        stream.seek(SeekFrom::Start(at - start)).map_err(reading(&path))?;
-        Ok(Self { number, start, seed, file: Arc::new(file), stream, length, at })
+        Ok(Self { number, start, seed, stream: Stream::new(blocks.clone(), at - start), blocks, length, at })
     }
 
     /// The next record, where a whole one follows.
@@ -98,19 +93,9 @@ impl Reader {
 
     /// What follows `at` in the file, without the zeros at its end.
     fn rest(&self) -> io::Result<Vec<u8>> {
-        let (mut rest, mut at) = (Vec::new(), self.at - self.start);
-        let mut used = 0;
-        while at < self.length {
-            let mut part =
-                vec![0; usize::try_from(self.length - at).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES)];
-            self.file.read_exact_at(&mut part, at)?;
-            at += part.len() as u64;
-            if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
-                used = rest.len() + last + 1;
-            }
-            rest.extend(part);
-        }
-        rest.truncate(used);
+        let mut rest = Vec::new();
+        Stream::new(self.blocks.clone(), self.at - self.start).read_to_end(&mut rest)?;
+        rest.truncate(rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
         Ok(rest)
     }
 }
@@ -163,19 +148,6 @@ pub(crate) fn replay(
     }
 }
 
-/// Writes the last record again and syncs it: after a sync that failed the system may show what never reached the disk, and a
-/// later sync may call it clean. What comes before it was synced before it was written.
-fn settle(reader: &Reader, reach: Reach) -> io::Result<()> {
-    let mut at = reach.last.max(reader.start);
-    while at < reach.end {
-        let mut part = vec![0; usize::try_from(reach.end - at).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES)];
-        reader.file.read_exact_at(&mut part, at - reader.start)?;
-        reader.file.write_all_at(&part, at - reader.start)?;
-        at += part.len() as u64;
-    }
-    reader.file.sync_data()
-}
-
 /// Takes off what is torn, and goes on behind the last whole record.
 fn finish(folder: &Path, shape: Shape, reader: &Reader, reach: Reach) -> Result<Tail, StoreError> {
     let path = segment::path(folder, reader.number);
@@ -190,8 +162,7 @@ fn finish(folder: &Path, shape: Shape, reader: &Reader, reach: Reach) -> Result<
     if !rest.is_empty() {
         let bytes = rest.len();
         tracing::warn!(file = %path.display(), bytes, "took off a last commit that was torn when the power went");
-        reader.file.write_all_at(&vec![0; bytes], within).map_err(writing(&path))?;
     }
-    settle(reader, reach).map_err(writing(&path))?;
-    Tail::go_on(folder, shape, (reader.number, reader.file.clone(), reader.seed), (reach, reader.at))
+    let used = reader.at + rest.len() as u64;
+    Tail::go_on(folder, shape, (reader.number, reader.blocks.clone(), reader.seed), (reach, reader.at..used))
 }

@@ -6,27 +6,24 @@
 //!
 //! A place in the log is the segment's number times its bytes, and where in the file. A file appears under its name when its
 //! header is on the disk. It grows by blocks of zeros that are written before they are needed: a sync of what takes the place of
-//! zeros writes only that, while one that makes the file longer, or gives it blocks, also writes the file system's journal.
+//! zeros writes only that, while one that gives the file blocks also writes the file system's journal.
 
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::blocks::{BLOCK, Blocks, Buffer};
 use crate::store::engine::codec::{Put, Take};
 
 const MAGIC: [u8; 8] = *b"ymp-log\x01";
 /// Bytes of the header.
 pub(crate) const HEADER: u64 = 40;
-/// What disks and file systems write at once.
-pub(crate) const BLOCK: u64 = 4096;
-
 /// How large the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -68,16 +65,19 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes a segment.
-pub(crate) fn make(folder: &Path, number: u64, shape: Shape, seed: u64) -> io::Result<File> {
+pub(crate) fn make(folder: &Path, number: u64, shape: Shape, seed: u64) -> io::Result<Blocks> {
     let draft = folder.join(format!("{number:010}.new"));
-    let file =
-        OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&draft)?;
-    fill(&draft, &file, 0, shape.growth.min(shape.segment))?;
-    file.write_all_at(&header(number, shape, seed), 0)?;
-    file.sync_all()?;
+    OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+    let blocks = Blocks::open(&draft)?;
+    let mut first = Buffer::new(BLOCK as usize);
+    first.end().extend(header(number, shape, seed));
+    first.pad();
+    blocks.write(&first, 0)?;
+    blocks.zero(BLOCK, shape.growth.min(shape.segment))?;
+    blocks.sync_all()?;
     fs::rename(&draft, path(folder, number))?;
     sync_folder(folder)?;
-    Ok(file)
+    Ok(blocks)
 }
 
 fn header(number: u64, shape: Shape, seed: u64) -> Vec<u8> {
@@ -91,12 +91,8 @@ fn header(number: u64, shape: Shape, seed: u64) -> Vec<u8> {
 }
 
 /// Its seed, where the header is whole and the segment is the one that it should be.
-pub(crate) fn seed(file: &File, number: u64, shape: Shape) -> io::Result<Option<u64>> {
-    let mut bytes = [0; HEADER as usize];
-    match file.read_exact_at(&mut bytes, 0) {
-        Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
-    }
+pub(crate) fn seed(blocks: &Blocks, number: u64, shape: Shape) -> io::Result<Option<u64>> {
+    let bytes = blocks.read(0, HEADER as usize)?;
     let read = || {
         let mut take = Take::of_magic(&bytes, &MAGIC)?;
         take.u64()?;
@@ -104,18 +100,4 @@ pub(crate) fn seed(file: &File, number: u64, shape: Shape) -> io::Result<Option<
         take.u64()
     };
     Ok(read().filter(|seed| header(number, shape, *seed) == bytes))
-}
-
-/// Writes zeros from a block's start to a block's end: past the page cache where that is possible, since nobody will read them.
-pub(crate) fn fill(path: &Path, file: &File, from: u64, to: u64) -> io::Result<()> {
-    let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
-    let zeros = vec![0; length + BLOCK as usize];
-    let start = zeros.as_ptr().align_offset(BLOCK as usize).min(BLOCK as usize);
-    let zeros = zeros.get(start..start + length).unwrap_or_default();
-    let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
-    let past = OpenOptions::new().write(true).custom_flags(direct).open(path);
-    if past.is_ok_and(|past| past.write_all_at(zeros, from).is_ok()) {
-        return Ok(());
-    }
-    file.write_all_at(zeros, from)
 }

@@ -1,31 +1,23 @@
 //! The end of the log, where records are written.
 
 use std::{
-    fs::File,
     io,
-    num::NonZeroU64,
-    os::unix::fs::FileExt as _,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::{Advice, fadvise};
-
 use super::{
-    record::{self, Entry, Logged},
-    segment::{self, BLOCK, HEADER, Shape},
+    blocks::{BLOCK, Blocks, Buffer},
+    recent::Recent,
+    record::{self, Entry, Logged, Noted},
+    segment::{self, HEADER, Shape},
 };
-use crate::store::StoreError;
-use crate::store::embedded::folder::chance;
+use crate::store::{StoreError, embedded::folder::chance};
 
-/// What the buffer shrinks to after a larger commit: few are.
-const BUFFER_BYTES: usize = 8 * 1024 * 1024;
-
-/// Bytes of the newest that stay in the system's page cache: what is read is mostly new. Those before it make room for what
-/// comes, so that a log that grows does not push out what others have there, and takes pages that are at hand.
-const CACHED_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes that leave it at once.
-const UNCACHED_BYTES: u64 = 1024 * 1024;
+/// The least room of a buffer, and the most that is kept for the next commit.
+const BUFFER_BYTES: usize = 8 * 1024;
+const SPARE_BYTES: usize = 8 * 1024 * 1024;
 
 /// How far the log goes, or the tables have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +39,17 @@ pub(crate) struct Tail {
     folder: PathBuf,
     shape: Shape,
     pub(crate) number: u64,
-    pub(crate) file: Arc<File>,
+    pub(crate) blocks: Arc<Blocks>,
     seed: u64,
     pub(crate) reach: Reach,
     /// Where the next record begins: where the last one ends, or in the next segment.
     at: u64,
     /// Bytes of the file: zeros from `at` on.
     filled: u64,
-    /// Up to here the file has left the page cache.
-    uncached: u64,
-    /// What the block at `at` begins with, and the record that is being written.
-    buffer: Vec<u8>,
+    /// What the block at `at` begins with.
+    begun: Vec<u8>,
+    pub(crate) recent: Arc<Recent>,
+    spare: Option<Buffer>,
 }
 
 pub(crate) fn writing(path: &Path) -> impl Fn(io::Error) -> StoreError {
@@ -69,38 +61,50 @@ impl Tail {
     /// A new segment, at the end of a log that reaches so far.
     pub(crate) fn make(folder: &Path, shape: Shape, number: u64, reach: Reach) -> Result<Self, StoreError> {
         let seed = u64::from_be_bytes(chance()?);
-        let file =
+        let blocks =
             segment::make(folder, number, shape, seed).map_err(writing(&segment::path(folder, number)))?;
-        Self::go_on(folder, shape, (number, Arc::new(file), seed), (reach, number * shape.segment + HEADER))
+        let at = number * shape.segment + HEADER;
+        Self::go_on(folder, shape, (number, Arc::new(blocks), seed), (reach, at..at))
     }
 
-    /// In a segment that there is; nothing but zeros follows on `at`.
+    /// In a segment that there is, from the start of a range on which is made zero.
+    ///
+    /// The last record is written again: after a write or a sync that failed, what is read of it may not be on the disk. All before
+    /// it was synced before it was written.
     pub(crate) fn go_on(
         folder: &Path,
         shape: Shape,
-        (number, file, seed): (u64, Arc<File>, u64),
-        (reach, at): (Reach, u64),
+        (number, blocks, seed): (u64, Arc<Blocks>, u64),
+        (reach, rest): (Reach, Range<u64>),
     ) -> Result<Self, StoreError> {
-        let path = segment::path(folder, number);
-        let read = || {
-            let filled = file.metadata()?.len();
-            let within = at - number * shape.segment;
-            let mut buffer = vec![0; usize::try_from(within % BLOCK).unwrap_or(0)];
-            file.read_exact_at(&mut buffer, within - within % BLOCK)?;
-            Ok((filled, buffer))
+        let start = number * shape.segment;
+        let within = rest.start - start;
+        let go_on = || {
+            let first = reach.last.saturating_sub(start).min(within);
+            let first = first - first % BLOCK;
+            let last = blocks.read(first, usize::try_from(within - first).unwrap_or(0))?;
+            let mut buffer = Buffer::new(last.len());
+            buffer.end().extend(&last);
+            buffer.pad();
+            blocks.write(&buffer, first)?;
+            blocks.zero(within.next_multiple_of(BLOCK), (rest.end - start).next_multiple_of(BLOCK))?;
+            blocks.sync()?;
+            let begun = last.get(last.len() - last.len() % BLOCK as usize..).unwrap_or_default().to_vec();
+            Ok((blocks.length()?.next_multiple_of(BLOCK), begun))
         };
-        let (filled, buffer) = read().map_err(writing(&path))?;
+        let (filled, begun) = go_on().map_err(writing(&segment::path(folder, number)))?;
         Ok(Self {
             folder: folder.to_owned(),
             shape,
             number,
-            file,
+            blocks,
             seed,
             reach,
-            at,
+            at: rest.start,
             filled,
-            uncached: 0,
-            buffer,
+            begun,
+            recent: Arc::default(),
+            spare: None,
         })
     }
 
@@ -113,47 +117,47 @@ impl Tail {
                 let cause = format!("a commit of {length} bytes is more than the log takes");
                 return Err(StoreError::Io { what: "writing".into(), cause: cause.into() });
             }
+            let (recent, spare) = (self.recent.clone(), self.spare.take());
             *self = Self::make(&self.folder, self.shape, self.number + 1, self.reach)?;
+            (self.recent, self.spare) = (recent, spare);
         }
-        self.buffer.reserve(head + values + BLOCK as usize);
+        let room = (self.begun.len() + head + values).next_multiple_of(BLOCK as usize);
+        let spare = self.spare.take().filter(|spare| spare.room() >= room);
+        let new = || Buffer::new(room.next_power_of_two().max(BUFFER_BYTES));
+        let mut buffer = spare.map_or_else(new, Buffer::emptied);
+        buffer.end().extend(&self.begun);
         let too_long = || StoreError::Io { what: "writing".into(), cause: "a name is too long".into() };
-        let logged = record::encode(entries, (self.at, self.reach.end), self.seed, &mut self.buffer)
+        let logged = record::encode(entries, (self.at, self.reach.end), self.seed, buffer.end())
             .ok_or_else(too_long)?;
-        self.write().map_err(writing(&segment::path(&self.folder, self.number)))?;
+        self.write(buffer, logged.iter().any(|logged| matches!(logged.value, Noted::AtEnd(_))))
+            .map_err(writing(&segment::path(&self.folder, self.number)))?;
         self.reach = Reach { last: self.at, end: self.at + length };
         self.at = self.reach.end;
         Ok(logged)
     }
 
-    /// Writes whole blocks: those that are not in the page cache need not be read first.
-    fn write(&mut self) -> io::Result<()> {
-        let used = self.buffer.len();
-        self.buffer.resize(used.next_multiple_of(BLOCK as usize), 0);
+    fn write(&mut self, mut buffer: Buffer, has_messages: bool) -> io::Result<()> {
         let within = self.at - self.number * self.shape.segment;
         let start = within - within % BLOCK;
-        let end = start + self.buffer.len() as u64;
+        let used = buffer.pad();
+        let length = buffer.get().len() as u64;
+        let end = start + length;
         if end > self.filled {
-            let path = segment::path(&self.folder, self.number);
             let filled = (end + self.shape.growth).min(self.shape.segment);
             // Without them it is slower, no more: what does not fit is told by the write.
-            let made = self.buffer.len() as u64 <= self.shape.growth
-                && segment::fill(&path, &self.file, self.filled, filled).is_ok();
+            let made = length <= self.shape.growth && self.blocks.zero(self.filled, filled).is_ok();
             self.filled = if made { filled } else { end };
         }
-        self.file.write_all_at(&self.buffer, start)?;
-        self.file.sync_data()?;
-        if let Some(more) = start.checked_sub(self.uncached + CACHED_BYTES + UNCACHED_BYTES) {
-            let length = NonZeroU64::new((more + UNCACHED_BYTES).next_multiple_of(BLOCK));
-            // It is but advice.
-            let _ = fadvise(&self.file, self.uncached, length, Advice::DontNeed);
-            self.uncached += length.map_or(0, NonZeroU64::get);
-        }
-        let rest = used - used % BLOCK as usize;
-        self.buffer.copy_within(rest..used, 0);
-        self.buffer.truncate(used - rest);
-        if self.buffer.capacity() > BUFFER_BYTES {
-            self.buffer.shrink_to(BUFFER_BYTES);
-        }
+        self.blocks.write(&buffer, start)?;
+        self.blocks.sync()?;
+        let begun = used - used % BLOCK as usize;
+        self.begun.clear();
+        self.begun.extend(buffer.get().get(begun..used).unwrap_or_default());
+        let spare = match has_messages {
+            true => self.recent.keep(self.number * self.shape.segment + start, buffer),
+            false => Some(buffer),
+        };
+        self.spare = spare.filter(|spare| spare.room() <= SPARE_BYTES);
         Ok(())
     }
 }

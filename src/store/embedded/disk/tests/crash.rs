@@ -26,9 +26,8 @@ impl Dice {
 fn nothing_follows(disk: &Disk) {
     let tail = &disk.writing().0.tail;
     let end = (tail.reach.end / SMALL.segment == tail.number).then_some(tail.reach.end % SMALL.segment);
-    let mut rest = vec![0; 3 * SMALL.segment as usize];
-    let read = tail.file.read_at(&mut rest, end.unwrap_or(segment::HEADER)).unwrap();
-    assert!(rest[..read].iter().all(|byte| *byte == 0));
+    let rest = tail.blocks.read(end.unwrap_or(segment::HEADER), SMALL.segment as usize).unwrap();
+    assert!(rest.iter().all(|byte| *byte == 0));
 }
 
 /// Some sectors of a part of a file are as they were before it was written: `old` bytes.
