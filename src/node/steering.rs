@@ -107,13 +107,16 @@ async fn purge(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<u64, Er
     loop {
         let (store, peer) = (Arc::clone(&shell.store), host.clone());
         let page: Vec<Mail> = reading(move || store.load(&peer, after, PAGE, PAGE_BYTES)).await?;
-        let Some(last) = page.last() else { return Ok(purged) };
+        let Some(last) = page.last() else { break };
         after = last.seq;
         purged += page.len() as u64;
         let reason = format!("purged by `{who}`");
         let seqs = page.iter().map(|mail| mail.seq).collect();
         drive(shell, &shell.slot(host), Event::MailPurged(seqs, reason));
     }
+    // The store does in order what it is handed: when it has done nothing more, it has done all of that.
+    shell.store.commit(Vec::new())?.await?;
+    Ok(purged)
 }
 
 /// Queues all dead messages of a host again, or deletes them.
