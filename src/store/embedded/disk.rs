@@ -1,7 +1,7 @@
 //! Keys and values on disk: the log, the tables behind it, and messages read from where they lie.
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::DirBuilder,
     os::unix::fs::DirBuilderExt as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -10,13 +10,12 @@ use std::{
 };
 
 use super::{
-    folder::Paths,
+    folder::{Paths, io, sync_folder},
     journal,
     log::{
         messages::Messages,
         record::{Entry, Place},
         segment::{self, SHAPE, Shape},
-        tail::writing,
     },
     pen::{self, Pen},
     reclaim::Reclaim,
@@ -74,10 +73,10 @@ impl Disk {
         journal::restore(&paths.tables).map_err(mending)?;
         let make = || {
             DirBuilder::new().recursive(true).mode(0o700).create(&paths.log)?;
-            paths.log.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())?;
+            paths.log.parent().map_or(Ok(()), sync_folder)?;
             segment::list(&paths.log)
         };
-        let has_log = !make().map_err(writing(&paths.log))?.is_empty();
+        let has_log = !make().map_err(io("making", &paths.log))?.is_empty();
         let (tables, cut) = Tables::open(&paths.tables)?;
         // Where the log has what was taken off, it brings it again; else only what nobody was told of may go.
         let opened = match &cut {
@@ -93,7 +92,7 @@ impl Disk {
                     );
                     cut.keep().map_err(mending)?;
                 }
-                let messages = Messages::new(&paths.log, shape, pen.tail.recent.clone());
+                let messages = Messages::new(&paths.log, pen.tail.recent.clone());
                 let writing = Mutex::new((pen, Reclaim::default()));
                 Ok(Self { tables, messages, writing, held: Arc::default() })
             }

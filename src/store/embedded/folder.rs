@@ -51,9 +51,20 @@ pub(super) struct Folder {
     lock: File,
 }
 
-fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+/// What could not be done with a file or folder.
+pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let what = format!("{what} {}", path.display());
     move |cause| StoreError::Io { what: what.into(), cause: cause.to_string().into() }
+}
+
+/// A file or folder that is not as it should be.
+pub(super) fn damaged(path: &Path, how: &str) -> StoreError {
+    StoreError::Damaged(format!("{}: {how}", path.display()).into())
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 impl Folder {
@@ -101,7 +112,7 @@ impl Folder {
     /// A node has taken it over.
     pub(super) fn take_over(&self) -> Result<(), StoreError> {
         let path = self.path.join(BACKUP);
-        match fs::remove_file(&path).and_then(|()| File::open(&self.path)?.sync_all()) {
+        match fs::remove_file(&path).and_then(|()| sync_folder(&self.path)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(io("removing", &path)(cause)),
             _ => Ok(()),
         }
@@ -154,7 +165,7 @@ impl Folder {
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&draft, &path)?;
-            File::open(&self.path)?.sync_all()
+            sync_folder(&self.path)
         };
         write().map_err(io("writing", &path))
     }

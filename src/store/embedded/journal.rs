@@ -24,6 +24,7 @@ use std::{
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::folder::{damaged, sync_folder};
 use crate::store::StoreError;
 
 const BLOCK: usize = 64 * 1024;
@@ -49,10 +50,6 @@ fn numbered(database: &Path, ending: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn sync_folder(database: &Path) -> io::Result<()> {
-    File::open(database)?.sync_all()
 }
 
 /// Puts a journal back that was set aside and has nothing in its place. One that is older than what is there stays
@@ -127,8 +124,7 @@ impl Cut {
 
     /// Why it may not be kept.
     pub(super) fn refused(&self) -> StoreError {
-        let journal = self.journal.display();
-        StoreError::Damaged(format!("{journal}: a commit cannot be read, and others follow").into())
+        damaged(&self.journal, "a commit cannot be read, and others follow")
     }
 
     /// That was it.

@@ -3,7 +3,7 @@
 //! - A commit is a record in a log of our own, and so are messages; keys and small state lie in fjall (`log`, `tables`, `disk`).
 //! - A batch is handed to a bounded queue; the writer makes one commit of what waits, syncs it once and then answers.
 //! - Messages lie in order by inbox and by peer; the window of repeats is in memory and on disk only a list.
-//! - Readers go to the database beside the writer and see what is committed.
+//! - Readers go to the tables and the log beside the writer and see what is committed.
 //! - After a failed commit all is refused with `Doubt` until the writer has closed the database, opened it and read
 //!   everything again, which it tries until it works; a full disk recovers by itself when there is room.
 //! - Nothing expires by a clock that is not believed: after a jump, or a start far from the last time seen, for an hour.

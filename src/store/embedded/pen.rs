@@ -6,11 +6,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
+    folder::{self, io},
     log::{
         record::{Entry, Freed, Logged, Noted, Place},
         replay::replay,
         segment::{self, Shape},
-        tail::{Reach, Tail, writing},
+        tail::{Reach, Tail},
     },
     tables::Tables,
 };
@@ -22,14 +23,11 @@ use crate::store::{
     },
 };
 
-/// Bytes of the log, and entries in it, that the tables have and may not have on the disk: what an opening after a crash brings
-/// to them again.
-const BEHIND_BYTES: u64 = 64 * 1024 * 1024;
+/// Entries in a segment that the tables have and may not have on the disk: what an opening after a crash brings to them again.
 const BEHIND_ENTRIES: usize = 50_000;
 
 /// See above.
 pub(super) struct Pen {
-    pub(super) shape: Shape,
     pub(super) tail: Tail,
     /// By segment, bytes of messages that are needed.
     pub(super) live: BTreeMap<u64, u64>,
@@ -45,20 +43,15 @@ impl Pen {
     /// Brings the tables up to the end of the log.
     pub(super) fn open(tables: &Tables, folder: &Path, shape: Shape) -> Result<Self, StoreError> {
         let (from, mut live) = (read_reach(tables)?, read_live(tables)?);
-        let mut reach = from.unwrap_or(Reach::NONE);
-        let tail = replay(folder, shape, from, &mut |logged, reached| {
-            reach = reached;
-            apply(tables, &mut live, shape, logged, reached)
-        })?;
+        let tail = replay(folder, shape, from, &mut |logged, reach| apply(tables, &mut live, logged, reach))?;
         tables.persist()?;
-        let there = segment::list(folder).map_err(writing(folder))?;
+        let there = segment::list(folder).map_err(io("reading", folder))?;
         let gone = live.iter().find(|(number, bytes)| **bytes > 0 && there.binary_search(number).is_err());
         if let Some((number, _)) = gone {
-            let path = segment::path(folder, *number);
-            return Err(StoreError::Damaged(format!("{} is missing", path.display()).into()));
+            return Err(folder::damaged(&segment::path(folder, *number), "it is missing"));
         }
         live = there.iter().map(|number| (*number, live.get(number).copied().unwrap_or(0))).collect();
-        Ok(Self { shape, tail, live, safe: reach, behind: 0, sound: true })
+        Ok(Self { safe: tail.reach, tail, live, behind: 0, sound: true })
     }
 
     /// Writes a commit: on the disk when it returns.
@@ -69,15 +62,15 @@ impl Pen {
         self.behind += entries.len();
         let logged = self.tail.append(entries)?;
         self.live.entry(self.tail.number).or_default();
-        apply(tables, &mut self.live, self.shape, logged, self.tail.reach)?;
+        apply(tables, &mut self.live, logged, self.tail.reach)?;
         self.sound = true;
         Ok(())
     }
 
     /// Brings the tables to the disk where that is due.
     pub(super) fn keep_up(&mut self, tables: &Tables) -> Result<(), StoreError> {
-        let bytes = self.tail.reach.end.saturating_sub(self.safe.end);
-        if bytes < BEHIND_BYTES && self.behind < BEHIND_ENTRIES { Ok(()) } else { self.settle(tables) }
+        let in_segment = segment::split(self.safe.end).0 == self.tail.number;
+        if in_segment && self.behind < BEHIND_ENTRIES { Ok(()) } else { self.settle(tables) }
     }
 
     /// Brings the tables to the disk.
@@ -103,7 +96,6 @@ pub(super) fn freed(tables: &Tables, space: Space, key: &[u8]) -> Result<Option<
 fn apply(
     tables: &Tables,
     live: &mut BTreeMap<u64, u64>,
-    shape: Shape,
     logged: Vec<Logged>,
     reach: Reach,
 ) -> Result<(), StoreError> {
@@ -111,23 +103,23 @@ fn apply(
     let mut touched = BTreeMap::<u64, i128>::new();
     for Logged { space, key, value, frees } in logged {
         if let Some(freed) = frees {
-            *touched.entry(freed.at / shape.segment).or_default() -= i128::from(freed.length);
+            *touched.entry(segment::split(freed.at).0).or_default() -= i128::from(freed.length);
         }
         let value = match value {
             Noted::Removed => None,
             Noted::Beside(value) => Some(value),
             Noted::AtEnd(place) => {
-                *touched.entry(place.at / shape.segment).or_default() += i128::from(place.length);
+                *touched.entry(segment::split(place.at).0).or_default() += i128::from(place.length);
                 Some(place.encode())
             }
         };
         changes.push(Change { space, key, value });
     }
-    for (segment, more) in touched {
-        let bytes = live.entry(segment).or_default();
+    for (number, more) in touched {
+        let bytes = live.entry(number).or_default();
         *bytes = u64::try_from(i128::from(*bytes) + more).unwrap_or(0);
         let value = (*bytes > 0).then(|| bytes.to_be_bytes().to_vec());
-        changes.push(Change { space: Space::Small, key: live_key(segment), value });
+        changes.push(Change { space: Space::Small, key: live_key(number), value });
     }
     let mut put = Put::new(16);
     put.u64(reach.last);
@@ -136,8 +128,8 @@ fn apply(
     tables.apply(changes)
 }
 
-fn live_key(segment: u64) -> Vec<u8> {
-    [codec::LIVE_KEY, &segment.to_be_bytes()].concat()
+fn live_key(number: u64) -> Vec<u8> {
+    [codec::LIVE_KEY, &number.to_be_bytes()].concat()
 }
 
 fn read_reach(tables: &Tables) -> Result<Option<Reach>, StoreError> {
@@ -153,8 +145,8 @@ fn read_live(tables: &Tables) -> Result<BTreeMap<u64, u64>, StoreError> {
     let mut live = BTreeMap::new();
     tables.scan(Space::Small, &live_key(0), &live_key(u64::MAX), &mut |key, value| {
         let read = || {
-            let segment = key.strip_prefix(codec::LIVE_KEY)?.try_into().ok().map(u64::from_be_bytes)?;
-            Some((segment, u64::from_be_bytes(value.try_into().ok()?)))
+            let number = key.strip_prefix(codec::LIVE_KEY)?.try_into().ok().map(u64::from_be_bytes)?;
+            Some((number, u64::from_be_bytes(value.try_into().ok()?)))
         };
         live.extend([read().ok_or_else(|| damaged(Space::Small, key))?]);
         Ok(true)

@@ -8,7 +8,7 @@ use super::{
         messages::Messages,
         record::{Entry, Freed, Noted, Place},
         replay::Reader,
-        segment::HEADER,
+        segment::{self, HEADER},
     },
     pen::Pen,
     tables::Tables,
@@ -49,9 +49,8 @@ impl Reclaim {
         if !held {
             drop_dead(pen, tables, messages)?;
         }
-        let Some(mut moving) = self.moving.take().or_else(|| self.choose(pen, messages)) else {
-            return Ok(());
-        };
+        let moving = self.moving.take();
+        let Some(mut moving) = moving.or_else(|| self.choose(pen, messages)) else { return Ok(()) };
         let number = moving.number;
         if !move_some(&mut moving, pen, tables)? {
             self.moving = Some(moving);
@@ -63,19 +62,19 @@ impl Reclaim {
     }
 
     /// The segment with the least that is needed, where too much is not.
-    fn choose(&self, pen: &Pen, messages: &Messages) -> Option<Moving> {
+    fn choose(&mut self, pen: &Pen, messages: &Messages) -> Option<Moving> {
         let closed = || pen.live.iter().filter(|(number, _)| **number < pen.tail.number);
         let (count, live) = closed().fold((0u64, 0u64), |(count, sum), (_, live)| (count + 1, sum + live));
-        if count.saturating_sub(SLACK).saturating_mul(pen.shape.segment) <= live.saturating_mul(2) {
+        if count.saturating_sub(SLACK).saturating_mul(pen.tail.shape.segment) <= live.saturating_mul(2) {
             return None;
         }
         let movable = closed().filter(|(number, live)| **live > 0 && !self.stuck.contains(number));
         let number = *movable.min_by_key(|(_, live)| **live)?.0;
-        let reader = Reader::open(messages.folder(), pen.shape, number, number * pen.shape.segment + HEADER);
-        match reader {
+        match Reader::open(messages.folder(), segment::start(number) + HEADER) {
             Ok(reader) => Some(Moving { number, reader }),
             Err(cause) => {
                 tracing::error!(%cause, "a segment of the log cannot be opened: it stays");
+                self.stuck.push(number);
                 None
             }
         }
@@ -89,10 +88,10 @@ fn drop_dead(pen: &mut Pen, tables: &Tables, messages: &Messages) -> Result<(), 
         closed.map(|(number, _)| *number).collect::<Vec<_>>()
     };
     for number in dead(pen) {
-        if number >= pen.safe.last / pen.shape.segment {
+        if number >= segment::split(pen.safe.last).0 {
             pen.settle(tables)?;
         }
-        if number >= pen.safe.last / pen.shape.segment {
+        if number >= segment::split(pen.safe.last).0 {
             break;
         }
         if let Err(cause) = messages.remove(number) {
@@ -108,28 +107,21 @@ fn drop_dead(pen: &mut Pen, tables: &Tables, messages: &Messages) -> Result<(), 
 fn move_some(moving: &mut Moving, pen: &mut Pen, tables: &Tables) -> Result<bool, StoreError> {
     let (begun, mut entries, mut bytes) = (moving.reader.at, Vec::new(), 0u64);
     let mut at_end = false;
-    while bytes < STEP_BYTES && moving.reader.at - begun < 4 * STEP_BYTES {
-        let mut values = Vec::new();
-        let head = moving.reader.next(&mut |at, value| values.push((at, value.to_vec())));
-        let Ok(Some(head)) = head else {
-            at_end = true;
-            break;
-        };
-        for (at, value) in values {
-            let Some(logged) = head.logged.get(at) else { continue };
-            let Noted::AtEnd(place) = logged.value else { continue };
-            let now = tables.get(logged.space, &logged.key)?;
+    while bytes < STEP_BYTES && moving.reader.at - begun < 4 * STEP_BYTES && !at_end {
+        let read = moving.reader.next(&mut |logged, value| {
+            let Noted::AtEnd(place) = logged.value else { return Ok(()) };
+            let (space, now) = (logged.space, tables.get(logged.space, &logged.key)?);
             if now.as_deref().and_then(Place::decode) == Some(place) {
                 bytes += u64::from(place.length);
                 let frees = Some(Freed { at: place.at, length: place.length });
-                entries.push(Entry {
-                    space: logged.space,
-                    key: logged.key.clone(),
-                    value: Some(value),
-                    frees,
-                });
+                let (key, value) = (logged.key.clone(), Some(value.to_vec()));
+                entries.push(Entry { space, key, value, frees });
             }
-        }
+            Ok(())
+        });
+        at_end = read
+            .inspect_err(|cause| tracing::error!(%cause, "a segment of the log cannot be read on"))
+            .map_or(true, |head| head.is_none());
     }
     if !entries.is_empty() {
         pen.write(tables, entries)?;

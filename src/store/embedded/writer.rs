@@ -1,10 +1,10 @@
 //! The one thread that writes: takes what waits, makes one commit of it, syncs once, answers all.
 //!
 //! ```text
-//! queue -> gather -> plan -> commit + fdatasync -> apply -> answer -> queue
+//! queue -> gather -> plan -> commit + fdatasync -> apply -> answer -> tidy -> queue
 //!                              | failed
 //!                              v
-//!                   answer Doubt, refuse all, close and open the database again until it reads
+//!                   answer Doubt, refuse all, close and open the store again until it reads
 //! ```
 //!
 //! While one sync runs, the next batches gather: the slower the disk, the more share a sync.

@@ -1,6 +1,6 @@
 //! What an engine needs below it: ordered keys in a few spaces, read singly or in a row, changed all or none.
 //!
-//! `memory` keeps them in trees, `embedded` in fjall. Everything above this file is the same for both, and so is what
+//! `memory` keeps them in trees, `embedded` in a log and in fjall. Everything above this file is the same for both, and so is what
 //! one suite proves.
 
 use crate::store::StoreError;

@@ -63,7 +63,7 @@ fn live_is_right(disk: &Disk, dir: &Path) {
     for space in Space::ALL.into_iter().filter(|space| space.is_bulk()) {
         let note = &mut |_: &[u8], value: &[u8]| {
             if let Some(place) = Place::decode(value) {
-                *live.entry(place.at / SMALL.segment).or_default() += u64::from(place.length);
+                *live.entry(segment::split(place.at).0).or_default() += u64::from(place.length);
             }
             Ok(true)
         };

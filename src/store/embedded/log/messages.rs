@@ -8,13 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{
-    blocks::Blocks,
-    recent::Recent,
-    record::Place,
-    segment::{self, Shape},
-};
-use crate::store::StoreError;
+use super::{blocks::Blocks, recent::Recent, record::Place, segment};
+use crate::store::{StoreError, embedded::folder};
 
 /// Files that are kept open for reading.
 const FILES: usize = 16;
@@ -23,15 +18,14 @@ const FILES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Messages {
     folder: PathBuf,
-    shape: Shape,
     recent: Arc<Recent>,
     /// By segment, the one that was used last at the end.
     files: Mutex<Vec<(u64, Arc<File>)>>,
 }
 
 impl Messages {
-    pub(crate) fn new(folder: &Path, shape: Shape, recent: Arc<Recent>) -> Self {
-        Self { folder: folder.to_owned(), shape, recent, files: Mutex::default() }
+    pub(crate) fn new(folder: &Path, recent: Arc<Recent>) -> Self {
+        Self { folder: folder.to_owned(), recent, files: Mutex::default() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -43,11 +37,9 @@ impl Messages {
         if let Some(value) = self.recent.read(place) {
             return Ok(Some(value));
         }
-        let (number, at) = (place.at / self.shape.segment, place.at % self.shape.segment);
+        let (number, at) = segment::split(place.at);
         let path = segment::path(&self.folder, number);
-        let damaged = || {
-            StoreError::Damaged(format!("{}: what lies at byte {at} cannot be read", path.display()).into())
-        };
+        let damaged = || folder::damaged(&path, &format!("what lies at byte {at} cannot be read"));
         let length = usize::try_from(place.length).map_err(|_| damaged())?;
         let read = || -> io::Result<_> {
             let mut value = vec![0; length];
@@ -61,10 +53,9 @@ impl Messages {
         match read() {
             Ok(value) if place.is(&value) => Ok(Some(value)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(StoreError::Io {
-                what: format!("reading {}", path.display()).into(),
-                cause: cause.to_string().into(),
-            }),
+            Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => {
+                Err(folder::io("reading", &path)(cause))
+            }
             _ => Err(damaged()),
         }
     }

@@ -1,16 +1,17 @@
 //! The files of the log.
 //!
 //! ```text
-//! log/0000000007.log    magic 8 | bytes of a segment u64 | number u64 | seed u64 | sum u64 | record .. | zeros
+//! log/0000000007.log    magic 8 | number u64 | seed u64 | sum u64 | record .. | zeros
 //! ```
 //!
-//! A place in the log is the segment's number times its bytes, and where in the file. A file appears under its name when its
+//! A place in the log is the segment's number and where in the file. Another segment begins where a record would make one too large;
+//! a record that is larger by itself has one of its own. A file appears under its name when its
 //! header is on the disk. It grows by blocks of zeros that are written before they are needed: a sync of what takes the place of
 //! zeros writes only that, while one that gives the file blocks also writes the file system's journal.
 
 use std::{
     ffi::OsStr,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -19,15 +20,23 @@ use std::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::blocks::{BLOCK, Blocks, Buffer};
-use crate::store::engine::codec::{Put, Take};
+use crate::store::{
+    embedded::folder::sync_folder,
+    engine::codec::{Put, Take},
+};
 
-const MAGIC: [u8; 8] = *b"ymp-log\x01";
+const MAGIC: [u8; 8] = *b"ymp-log\x02";
 /// Bytes of the header.
-pub(crate) const HEADER: u64 = 40;
+pub(crate) const HEADER: u64 = 32;
+/// Places from the start of a segment to the start of the next: more than a file has bytes.
+const SPAN: u64 = 1 << 32;
+/// Bytes that a file may have.
+pub(crate) const BYTES_MAX: u64 = SPAN - BLOCK;
+
 /// How large the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Bytes of a segment at most: all that a commit may have, and what is given back at once.
+    /// Bytes beyond which another segment begins: what is given back at once.
     pub(crate) segment: u64,
     /// Bytes by which a file grows: enough that it rarely does, little for a node that does little.
     pub(crate) growth: u64,
@@ -35,6 +44,16 @@ pub(crate) struct Shape {
 
 /// The one that is used.
 pub(crate) const SHAPE: Shape = Shape { segment: 64 * 1024 * 1024, growth: 1024 * 1024 };
+
+/// The segment that a place is in, and where in the file.
+pub(crate) fn split(place: u64) -> (u64, u64) {
+    (place / SPAN, place % SPAN)
+}
+
+/// The place where a segment's file begins.
+pub(crate) fn start(number: u64) -> u64 {
+    number * SPAN
+}
 
 /// Where a segment lies.
 pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
@@ -59,30 +78,24 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 /// Makes a segment.
 pub(crate) fn make(folder: &Path, number: u64, shape: Shape, seed: u64) -> io::Result<Blocks> {
     let draft = folder.join(format!("{number:010}.new"));
     OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
     let blocks = Blocks::open(&draft)?;
     let mut first = Buffer::new(BLOCK as usize);
-    first.end().extend(header(number, shape, seed));
+    first.end().extend(header(number, seed));
     first.pad();
     blocks.write(&first, 0)?;
-    blocks.zero(BLOCK, shape.growth.min(shape.segment))?;
+    blocks.zero(BLOCK, shape.growth)?;
     blocks.sync_all()?;
     fs::rename(&draft, path(folder, number))?;
     sync_folder(folder)?;
     Ok(blocks)
 }
 
-fn header(number: u64, shape: Shape, seed: u64) -> Vec<u8> {
+fn header(number: u64, seed: u64) -> Vec<u8> {
     let mut put = Put::bare(MAGIC.to_vec());
-    put.u64(shape.segment);
     put.u64(number);
     put.u64(seed);
     let sum = xxh3_64(&put.0);
@@ -91,13 +104,12 @@ fn header(number: u64, shape: Shape, seed: u64) -> Vec<u8> {
 }
 
 /// Its seed, where the header is whole and the segment is the one that it should be.
-pub(crate) fn seed(blocks: &Blocks, number: u64, shape: Shape) -> io::Result<Option<u64>> {
+pub(crate) fn seed(blocks: &Blocks, number: u64) -> io::Result<Option<u64>> {
     let bytes = blocks.read(0, HEADER as usize)?;
     let read = || {
         let mut take = Take::of_magic(&bytes, &MAGIC)?;
         take.u64()?;
-        take.u64()?;
         take.u64()
     };
-    Ok(read().filter(|seed| header(number, shape, *seed) == bytes))
+    Ok(read().filter(|seed| header(number, *seed) == bytes))
 }

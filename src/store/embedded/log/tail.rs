@@ -13,7 +13,10 @@ use super::{
     record::{self, Entry, Logged, Noted},
     segment::{self, HEADER, Shape},
 };
-use crate::store::{StoreError, embedded::folder::chance};
+use crate::store::{
+    StoreError,
+    embedded::folder::{self, chance},
+};
 
 /// The least room of a buffer, and the most that is kept for the next commit.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -37,7 +40,7 @@ impl Reach {
 #[derive(Debug)]
 pub(crate) struct Tail {
     folder: PathBuf,
-    shape: Shape,
+    pub(crate) shape: Shape,
     pub(crate) number: u64,
     pub(crate) blocks: Arc<Blocks>,
     seed: u64,
@@ -52,18 +55,13 @@ pub(crate) struct Tail {
     spare: Option<Buffer>,
 }
 
-pub(crate) fn writing(path: &Path) -> impl Fn(io::Error) -> StoreError {
-    let what = format!("writing {}", path.display());
-    move |cause| StoreError::Io { what: what.as_str().into(), cause: cause.to_string().into() }
-}
-
 impl Tail {
     /// A new segment, at the end of a log that reaches so far.
     pub(crate) fn make(folder: &Path, shape: Shape, number: u64, reach: Reach) -> Result<Self, StoreError> {
         let seed = u64::from_be_bytes(chance()?);
-        let blocks =
-            segment::make(folder, number, shape, seed).map_err(writing(&segment::path(folder, number)))?;
-        let at = number * shape.segment + HEADER;
+        let blocks = segment::make(folder, number, shape, seed)
+            .map_err(folder::io("making", &segment::path(folder, number)))?;
+        let at = segment::start(number) + HEADER;
         Self::go_on(folder, shape, (number, Arc::new(blocks), seed), (reach, at..at))
     }
 
@@ -77,7 +75,7 @@ impl Tail {
         (number, blocks, seed): (u64, Arc<Blocks>, u64),
         (reach, rest): (Reach, Range<u64>),
     ) -> Result<Self, StoreError> {
-        let start = number * shape.segment;
+        let start = segment::start(number);
         let within = rest.start - start;
         let go_on = || {
             let first = reach.last.saturating_sub(start).min(within);
@@ -92,7 +90,7 @@ impl Tail {
             let begun = last.get(last.len() - last.len() % BLOCK as usize..).unwrap_or_default().to_vec();
             Ok((blocks.length()?.next_multiple_of(BLOCK), begun))
         };
-        let (filled, begun) = go_on().map_err(writing(&segment::path(folder, number)))?;
+        let (filled, begun) = go_on().map_err(folder::io("writing", &segment::path(folder, number)))?;
         Ok(Self {
             folder: folder.to_owned(),
             shape,
@@ -112,11 +110,12 @@ impl Tail {
     pub(crate) fn append(&mut self, entries: Vec<Entry>) -> Result<Vec<Logged>, StoreError> {
         let (head, values) = record::sizes(&entries);
         let length = (head + values) as u64;
-        if self.at + length >= (self.number + 1) * self.shape.segment {
-            if HEADER + length >= self.shape.segment {
-                let cause = format!("a commit of {length} bytes is more than the log takes");
-                return Err(StoreError::Io { what: "writing".into(), cause: cause.into() });
-            }
+        if HEADER + length > segment::BYTES_MAX {
+            let cause = format!("a commit of {length} bytes is more than the log takes");
+            return Err(StoreError::Io { what: "writing".into(), cause: cause.into() });
+        }
+        let (_, within) = segment::split(self.at);
+        if within > HEADER && within + length > self.shape.segment {
             let (recent, spare) = (self.recent.clone(), self.spare.take());
             *self = Self::make(&self.folder, self.shape, self.number + 1, self.reach)?;
             (self.recent, self.spare) = (recent, spare);
@@ -130,20 +129,20 @@ impl Tail {
         let logged = record::encode(entries, (self.at, self.reach.end), self.seed, buffer.end())
             .ok_or_else(too_long)?;
         self.write(buffer, logged.iter().any(|logged| matches!(logged.value, Noted::AtEnd(_))))
-            .map_err(writing(&segment::path(&self.folder, self.number)))?;
+            .map_err(folder::io("writing", &segment::path(&self.folder, self.number)))?;
         self.reach = Reach { last: self.at, end: self.at + length };
         self.at = self.reach.end;
         Ok(logged)
     }
 
     fn write(&mut self, mut buffer: Buffer, has_messages: bool) -> io::Result<()> {
-        let within = self.at - self.number * self.shape.segment;
+        let (_, within) = segment::split(self.at);
         let start = within - within % BLOCK;
         let used = buffer.pad();
         let length = buffer.get().len() as u64;
         let end = start + length;
         if end > self.filled {
-            let filled = (end + self.shape.growth).min(self.shape.segment);
+            let filled = (end + self.shape.growth).min(self.shape.segment.max(end));
             // Without them it is slower, no more: what does not fit is told by the write.
             let made = length <= self.shape.growth && self.blocks.zero(self.filled, filled).is_ok();
             self.filled = if made { filled } else { end };
@@ -154,7 +153,7 @@ impl Tail {
         self.begun.clear();
         self.begun.extend(buffer.get().get(begun..used).unwrap_or_default());
         let spare = match has_messages {
-            true => self.recent.keep(self.number * self.shape.segment + start, buffer),
+            true => self.recent.keep(segment::start(self.number) + start, buffer),
             false => Some(buffer),
         };
         self.spare = spare.filter(|spare| spare.room() <= SPARE_BYTES);

@@ -6,7 +6,8 @@
 //! - `arrived`: messages in an inbox, and sightings in the window of repeats.
 //! - `posted`: messages in the outbox, and those that were delivered.
 //!
-//! A value that opens with 1 holds one, as `codec` says; earlier versions wrote no other.
+//! A value that opens with 1 holds one, as `codec` says; earlier versions wrote no other. One that opens with 3 is never seen
+//! here: it is what `embedded` has in its tables for a bundle that lies in its log.
 
 pub(crate) mod arrived;
 pub(crate) mod posted;

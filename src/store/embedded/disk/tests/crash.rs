@@ -25,8 +25,9 @@ impl Dice {
 /// What was torn is gone.
 fn nothing_follows(disk: &Disk) {
     let tail = &disk.writing().0.tail;
-    let end = (tail.reach.end / SMALL.segment == tail.number).then_some(tail.reach.end % SMALL.segment);
-    let rest = tail.blocks.read(end.unwrap_or(segment::HEADER), SMALL.segment as usize).unwrap();
+    let (number, end) = segment::split(tail.reach.end);
+    let end = if number == tail.number { end } else { segment::HEADER };
+    let rest = tail.blocks.read(end, 3 * SMALL.segment as usize).unwrap();
     assert!(rest.iter().all(|byte| *byte == 0));
 }
 
@@ -112,8 +113,8 @@ impl Walk {
         if torn {
             // The tables get a commit when it is on the disk.
             fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(self.synced).unwrap();
-            let log = segment::path(&paths(image.path()).log, reach.last / SMALL.segment);
-            let start = reach.last / SMALL.segment * SMALL.segment;
+            let (number, _) = segment::split(reach.last);
+            let (log, start) = (segment::path(&paths(image.path()).log, number), segment::start(number));
             if tear(&log, reach.last - start..reach.end - start, 0, &mut self.dice) {
                 expected = &self.before;
             }

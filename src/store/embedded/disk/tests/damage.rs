@@ -10,7 +10,10 @@ use super::{SMALL, all, copy, journal_of, open, paths, put, remove, why};
 use crate::store::{
     embedded::{
         disk::Disk,
-        log::{replay::Reader, segment},
+        log::{
+            replay::{Reader, replay},
+            segment,
+        },
         tables::Tables,
     },
     engine::kv::{Kv as _, Space},
@@ -27,7 +30,8 @@ fn closed(dir: &Path) -> (PathBuf, u64) {
         disk.commit(vec![put(Space::Inbox, key, &[key as u8; 1500])]).unwrap();
         if key == 48 {
             let last = disk.writing().0.tail.reach.last;
-            spot = (segment::path(&paths(dir).log, last / SMALL.segment), last % SMALL.segment);
+            let (number, within) = segment::split(last);
+            spot = (segment::path(&paths(dir).log, number), within);
         }
     }
     spot
@@ -43,7 +47,7 @@ fn turn(path: &Path, at: u64) {
 fn a_log_that_lost_what_it_had_is_damaged_and_names_the_file() {
     let spoil: [(&str, Spoil<'_>); 5] = [
         ("log: the log is missing", &|dir, _, _| fs::remove_dir_all(paths(dir).log).unwrap()),
-        ("0000000000.log is missing", &|dir, _, _| {
+        ("0000000000.log: it is missing", &|dir, _, _| {
             fs::remove_file(segment::path(&paths(dir).log, 0)).unwrap()
         }),
         ("its last commit cannot be read", &|_, file, at| {
@@ -91,9 +95,9 @@ fn a_segment_that_ends_before_the_next_one_begins_is_damage() {
     let first = segment::path(&paths(image.path()).log, 0);
     fs::remove_dir_all(paths(image.path()).log).unwrap();
     copy(&paths(dir.path()).log, &paths(image.path()).log);
-    let mut reader = Reader::open(&paths(image.path()).log, SMALL, 0, segment::HEADER).unwrap();
+    let mut reader = Reader::open(&paths(image.path()).log, segment::HEADER).unwrap();
     let mut last = reader.at;
-    while let (at, Some(_)) = (reader.at, reader.next(&mut |_, _| ()).unwrap()) {
+    while let (at, Some(_)) = (reader.at, reader.next(&mut |_, _| Ok(())).unwrap()) {
         last = at;
     }
     let length = fs::metadata(&first).unwrap().len();
@@ -132,16 +136,28 @@ fn a_segment_that_a_crash_left_unfinished_or_empty_is_no_damage() {
 }
 
 #[test]
-fn a_commit_that_no_segment_takes_is_refused_and_the_store_is_as_before() {
+fn nothing_is_brought_to_the_tables_before_it_is_known_to_be_on_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     let disk = open(dir.path()).unwrap();
-    disk.commit(vec![put(Space::Inbox, 1, b"one")]).unwrap();
-    let error = disk.commit(vec![put(Space::Inbox, 2, &vec![1; SMALL.segment as usize])]).unwrap_err();
-    assert!(error.to_string().contains("more than the log takes"), "{error}");
+    let mut ends = vec![];
+    for key in 0..3 {
+        disk.commit(vec![put(Space::Inbox, key, &[7; 100])]).unwrap();
+        ends.push(disk.writing().0.tail.reach.end);
+    }
     drop(disk);
-    let disk = open(dir.path()).unwrap();
-    disk.commit(vec![put(Space::Inbox, 2, &vec![1; SMALL.segment as usize / 2])]).unwrap();
-    assert_eq!(all(&disk).len(), 2);
+    let log = paths(dir.path()).log;
+    let brought = || {
+        let mut brought = vec![];
+        let done = replay(&log, SMALL, None, &mut |_, reach| {
+            brought.push(reach.end);
+            Ok(())
+        });
+        (brought, done.is_ok())
+    };
+    assert_eq!(brought(), (ends.clone(), true));
+    // The end of the log cannot be made sure of.
+    turn(&segment::path(&log, 0), ends[0] + 20);
+    assert_eq!(brought(), (vec![], false));
 }
 
 #[test]

@@ -127,3 +127,32 @@ fn readers_find_what_moves_and_goes_while_they_read() {
     });
     assert_eq!(all(&disk).len(), stays.len());
 }
+
+#[test]
+fn a_commit_that_is_larger_than_a_segment_has_one_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path()).unwrap();
+    let large = |key: u64| vec![key as u8; 3 * SMALL.segment as usize + 123];
+    for key in 0..5 {
+        disk.commit(vec![put(Space::Outbox, 10 + key, &[key as u8; 100])]).unwrap();
+        let other = vec![7; SMALL.segment as usize];
+        disk.commit(vec![put(Space::Inbox, key, &large(key)), put(Space::Inbox, 20 + key, &other)]).unwrap();
+        disk.tidy().unwrap();
+    }
+    let is_there = |disk: &Disk, count| {
+        assert_eq!(all(disk).len(), count);
+        assert_eq!(disk.get(Space::Inbox, &4u64.to_be_bytes()).unwrap(), Some(large(4)));
+        live_is_right(disk, dir.path());
+    };
+    is_there(&disk, 15);
+    drop(disk);
+    let disk = open(dir.path()).unwrap();
+    is_there(&disk, 15);
+    for key in 0..4 {
+        disk.commit(vec![remove(Space::Inbox, key), remove(Space::Inbox, 20 + key)]).unwrap();
+        disk.tidy().unwrap();
+    }
+    is_there(&disk, 7);
+    let numbers = segment::list(&paths(dir.path()).log).unwrap();
+    assert!(numbers.len() < 9, "{numbers:?}");
+}
