@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
@@ -30,7 +30,10 @@ use ymp::{
     wire::{host::OwnHost, time::Wall},
 };
 
-use super::{ALPHA, Node, Yard, unix_seconds, yard::free_port};
+use super::{
+    ALPHA, Node, Yard, unix_seconds,
+    yard::{bind, free_port},
+};
 
 const BOTH: &[&str] = &["h2", "http/1.1"];
 
@@ -168,7 +171,7 @@ impl Broken {
         serve: impl Fn(TcpStream, Arc<Mutex<Vec<Call>>>) -> F + Send + 'static,
     ) -> Self {
         let seen: Arc<Mutex<Vec<Call>>> = Arc::default();
-        let listener = TcpListener::bind(free_port()).await.unwrap();
+        let listener = bind(free_port()).await;
         let address = listener.local_addr().unwrap();
         let kept = Arc::clone(&seen);
         let serving = tokio::spawn(async move {

@@ -7,12 +7,12 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Yard, now, peer::Seen};
+use super::{Yard, now, peer::Seen, yard::bind};
 
 /// Who answers.
 pub(super) trait Host: Clone + Send + Sync + 'static {
@@ -31,7 +31,7 @@ pub(super) async fn listen(
     address: SocketAddr,
     alpn: &[&str],
 ) -> JoinHandle<()> {
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = bind(address).await;
     let acceptor = TlsAcceptor::from(yard.server(name, alpn));
     tokio::spawn(async move {
         let mut connections = JoinSet::new();

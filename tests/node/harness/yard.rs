@@ -108,3 +108,17 @@ pub(crate) fn free_port() -> SocketAddr {
     }
     panic!("no port is free");
 }
+
+/// Listens at such a port. Where another thread starts a process just then, the process holds what `free_port` looked at until it
+/// runs its program: the port is ours in a moment.
+pub(crate) async fn bind(address: SocketAddr) -> tokio::net::TcpListener {
+    for _ in 0..100 {
+        match tokio::net::TcpListener::bind(address).await {
+            Err(cause) if cause.kind() == std::io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            bound => return bound.unwrap(),
+        }
+    }
+    panic!("{address} is in use");
+}
