@@ -10,6 +10,7 @@ use super::{
     kv::{Kv, Space},
     txn::{CHUNK, Txn},
     vault,
+    window::Mark,
 };
 use crate::{
     store::StoreError,
@@ -37,16 +38,20 @@ impl Task for Append {
         if let Some(from) = &self.0.from {
             let peer = if self.0.items.is_empty() { 0 } else { txn.peer(from) };
             let (key, received) = (txn.index.window.key, self.0.received);
+            let marks: Vec<Mark> = self.0.items.iter().map(|item| key.mark(from, &item.id)).collect();
+            let before = txn.index.window.find_all(&marks);
+            txn.expect(marks.len());
             let mut fresh = Vec::with_capacity(self.0.items.len());
-            let mut at = 0..;
+            let mut marks = marks.into_iter().zip(before).enumerate();
             // Most packets are for one service.
             for items in self.0.items.chunk_by(|one, next| one.service == next.service) {
-                for (item, at) in items.iter().zip(&mut at) {
-                    let (mark, content) = (key.mark(from, &item.id), key.content(&item.raw));
-                    match txn.seen(&mark) {
+                for (item, (at, (mark, before))) in items.iter().zip(&mut marks) {
+                    let content = key.content(&item.raw);
+                    match before.or_else(|| txn.seen(&mark)) {
                         Some(first) => {
                             answer.repeats += 1;
-                            answer.altered.extend((first != content).then_some(at));
+                            let altered = !key.is_content(first, content, &item.raw);
+                            answer.altered.extend(altered.then_some(at));
                         }
                         None => {
                             txn.see(mark, peer, received, content);

@@ -247,9 +247,15 @@ impl<'a> Txn<'a> {
         Ok(found)
     }
 
-    /// The content hash of a message that came before, on disk or in this commit.
+    /// So many messages may be seen next.
+    pub(crate) fn expect(&mut self, count: usize) {
+        self.marks.reserve(count);
+        self.sightings.reserve(count);
+    }
+
+    /// The content hash of a message that came before in this commit.
     pub(crate) fn seen(&self, mark: &Mark) -> Option<u64> {
-        self.marks.get(mark).copied().or_else(|| self.index.window.find(mark))
+        self.marks.get(mark).copied()
     }
 
     //= HT-PKT-15: committed with its message

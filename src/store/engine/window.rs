@@ -11,10 +11,13 @@
 //! Bounds: an age; entries per peer, whose own oldest goes first; entries in all, where the oldest of the peer with the
 //! most entries goes first. So a flood by one peer costs that peer's memory of itself and nobody else's.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    hash::{BuildHasherDefault, Hash, Hasher},
+};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::codec::{Put, Take};
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
 
 /// How exactly an entry's age is known.
 const MARK_MS: u64 = 1000;
+
+/// Entries that are looked for together before they are removed.
+const TOGETHER: usize = 64;
 
 /// Keyed hash of host and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +87,15 @@ impl HashKey {
         Mark([hash.h1, hash.h2])
     }
 
-    /// What its content is compared by.
+    /// What its content is compared by: who makes two that look alike has but the first of them kept, as anybody has.
     pub(crate) fn content(&self, raw: &[u8]) -> u64 {
-        SipHasher13::new_with_key(&self.0).hash(raw).h1
+        let seed = self.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
+        xxh3_64_with_seed(raw, seed)
+    }
+
+    /// Whether this is the content of a message that came first; what is remembered of long ago was made in another way.
+    pub(crate) fn is_content(&self, first: u64, content: u64, raw: &[u8]) -> bool {
+        first == content || first == SipHasher13::new_with_key(&self.0).hash(raw).h1
     }
 }
 
@@ -107,6 +119,24 @@ struct Run {
 struct Queue {
     places: VecDeque<Place>,
     runs: VecDeque<Run>,
+}
+
+impl Queue {
+    /// So many of its oldest have left: the runs of which none is left.
+    fn left(&mut self, mut count: usize) -> Vec<u64> {
+        let mut empty = Vec::new();
+        while let Some(run) = self.runs.front_mut().filter(|_| count > 0) {
+            let of_run = usize::try_from(run.live).unwrap_or(usize::MAX).min(count);
+            count -= of_run;
+            run.live -= u32::try_from(of_run).unwrap_or(run.live);
+            if run.live > 0 {
+                break;
+            }
+            empty.push(run.last);
+            self.runs.pop_front();
+        }
+        empty
+    }
 }
 
 /// What is known of a message by its mark.
@@ -169,8 +199,15 @@ impl Window {
     }
 
     /// The content hash of a message that has come before.
-    pub(crate) fn find(&self, mark: &Mark) -> Option<u64> {
-        self.contents.get(mark).map(|content| content.hash)
+    #[cfg(test)]
+    fn find(&self, mark: &Mark) -> Option<u64> {
+        self.find_all(&[*mark])[0]
+    }
+
+    /// The content hashes of those messages that have come before. Each lies far from the others in memory: nothing else is done
+    /// between the look-ups, so that they overlap.
+    pub(crate) fn find_all(&self, marks: &[Mark]) -> Vec<Option<u64>> {
+        marks.iter().map(|mark| self.contents.get(mark).map(|content| content.hash)).collect()
     }
 
     pub(crate) fn last_arrival(&self) -> u64 {
@@ -203,14 +240,13 @@ impl Window {
         queue.runs.push_back(Run { last, live: u32::try_from(run.len()).unwrap_or(u32::MAX) });
         queue.places.extend(run.iter().map(|seen| Place { mark: seen.mark, arrival: seen.arrival }));
         let size = queue.places.len();
-        self.sizes.remove(&(before, peer));
-        self.sizes.insert((size, peer));
+        self.resize(peer, before, size);
         run.iter().for_each(|seen| self.remember(seen));
         //= HT-PKT-17: its own oldest first
-        (self.per_peer..size).for_each(|_| self.evict(peer));
+        self.evict(peer, size.saturating_sub(self.per_peer));
         while self.contents.len() > self.total {
             let Some(&(_, largest)) = self.sizes.last() else { break };
-            self.evict(largest);
+            self.evict(largest, 1);
         }
     }
 
@@ -229,29 +265,36 @@ impl Window {
         }
     }
 
-    fn evict(&mut self, peer: u32) {
-        self.evicted += 1;
-        self.drop_oldest(peer);
+    fn evict(&mut self, peer: u32, count: usize) {
+        self.evicted += count as u64;
+        self.drop_oldest(peer, count);
     }
 
-    fn drop_oldest(&mut self, peer: u32) {
-        let Some(queue) = self.queues.get_mut(&peer) else { return };
-        self.sizes.remove(&(queue.places.len(), peer));
-        let Some(place) = queue.places.pop_front() else { return };
-        if let Some(run) = queue.runs.front_mut() {
-            run.live = run.live.saturating_sub(1);
-            if run.live == 0 {
-                self.stale.push(run.last);
-                queue.runs.pop_front();
-            }
-        }
-        if queue.places.is_empty() {
-            self.queues.remove(&peer);
+    fn resize(&mut self, peer: u32, before: usize, size: usize) {
+        self.sizes.remove(&(before, peer));
+        if size > 0 {
+            self.sizes.insert((size, peer));
         } else {
-            self.sizes.insert((queue.places.len(), peer));
+            self.queues.remove(&peer);
         }
-        if self.contents.get(&place.mark).is_some_and(|content| content.arrival == place.arrival) {
-            self.contents.remove(&place.mark);
+    }
+
+    fn drop_oldest(&mut self, peer: u32, count: usize) {
+        let Some(queue) = self.queues.get_mut(&peer).filter(|_| count > 0) else { return };
+        let before = queue.places.len();
+        let gone: Vec<Place> = queue.places.drain(..count.min(before)).collect();
+        self.stale.extend(queue.left(gone.len()));
+        let size = queue.places.len();
+        self.resize(peer, before, size);
+        for gone in gone.chunks(TOGETHER) {
+            // As in `find_all`: asked together first, they are near when they are removed.
+            let ours = |place: &Place| {
+                self.contents.get(&place.mark).is_some_and(|content| content.arrival == place.arrival)
+            };
+            let ours: Vec<bool> = gone.iter().map(ours).collect();
+            for (place, _) in gone.iter().zip(ours).filter(|(_, ours)| *ours) {
+                self.contents.remove(&place.mark);
+            }
         }
     }
 
@@ -270,111 +313,11 @@ impl Window {
             .map(|(peer, _)| *peer)
             .collect();
         for peer in peers {
-            let oldest = |window: &Self| Some(window.queues.get(&peer)?.places.front()?.arrival);
-            while oldest(self).is_some_and(|arrival| arrival < bound) {
-                self.drop_oldest(peer);
-            }
+            let old = |queue: &Queue| queue.places.partition_point(|place| place.arrival < bound);
+            self.drop_oldest(peer, self.queues.get(&peer).map_or(0, old));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn window(per_peer: usize, total: usize) -> Window {
-        Window::new(
-            HashKey([1; 16]),
-            &Settings { dedupe_per_peer: per_peer, dedupe_total: total, ..Settings::default() },
-        )
-    }
-
-    fn seen(arrival: u64, peer: u32, received: u64) -> Sighting {
-        Sighting { arrival, mark: Mark([arrival, 0]), peer, received: Wall(received), content: arrival }
-    }
-
-    //= HT-PKT-17
-    #[test]
-    fn a_peer_over_its_bound_loses_its_own_oldest() {
-        let mut window = window(2, 100);
-        for (arrival, peer) in [(1, 1), (2, 2), (3, 1), (4, 1)] {
-            window.insert(&[seen(arrival, peer, 0)]);
-        }
-        assert_eq!((window.find(&Mark([1, 0])), window.find(&Mark([2, 0]))), (None, Some(2)));
-        assert_eq!((window.stale(9), window.evicted()), (&[1][..], 1));
-    }
-
-    //= HT-PKT-17
-    #[test]
-    fn over_the_total_the_largest_peer_loses_its_oldest() {
-        let mut window = window(100, 4);
-        for (arrival, peer) in [(1, 1), (2, 2), (3, 2), (4, 2), (5, 1)] {
-            window.insert(&[seen(arrival, peer, 0)]);
-        }
-        assert_eq!(
-            (window.entries(), window.find(&Mark([2, 0])), window.find(&Mark([1, 0]))),
-            (4, None, Some(1))
-        );
-    }
-
-    #[test]
-    fn what_is_too_old_leaves_and_counts_as_no_eviction() {
-        let mut window = window(100, 100);
-        for arrival in 1..=10 {
-            window.insert(&[seen(arrival, 1, arrival * 2000)]);
-        }
-        window.expire(Wall(9000));
-        assert_eq!(
-            (window.find(&Mark([4, 0])), window.find(&Mark([5, 0])), window.evicted()),
-            (None, Some(5), 0)
-        );
-        assert_eq!(window.stale(2), &[1, 2]);
-        window.swept(2);
-        assert_eq!(window.stale(9), &[3, 4]);
-    }
-
-    #[test]
-    fn a_run_is_deleted_when_all_of_it_has_left() {
-        let mut window = window(2, 100);
-        window.insert(&[seen(1, 1, 0), seen(2, 1, 0), seen(3, 1, 0)]);
-        assert_eq!(
-            (window.find(&Mark([1, 0])), window.stale(9)),
-            (None, &[][..]),
-            "the others are still there"
-        );
-        window.insert(&[seen(4, 2, 0)]);
-        window.insert(&[seen(5, 1, 0), seen(6, 1, 0)]);
-        assert_eq!(window.stale(9), &[3]);
-    }
-
-    #[test]
-    fn a_quiet_peer_keeps_nothing_of_a_busy_one() {
-        let mut window = window(10, 100);
-        window.insert(&[seen(1, 1, 0)]);
-        (2..5000).for_each(|arrival| window.insert(&[seen(arrival, 2, 0)]));
-        let runs: usize = window.queues.values().map(|queue| queue.runs.len()).sum();
-        assert_eq!((window.entries(), runs), (11, 11));
-    }
-
-    #[test]
-    fn what_comes_back_at_a_start_is_not_counted_as_evicted_again() {
-        let mut window = window(2, 100);
-        window.insert(&[seen(1, 1, 0), seen(2, 1, 0), seen(3, 1, 0)]);
-        assert_eq!(window.evicted(), 1);
-        window.built();
-        assert_eq!((window.evicted(), window.entries()), (0, 2));
-    }
-
-    #[test]
-    fn of_a_message_that_comes_back_twice_the_later_one_counts() {
-        let mut window = window(2, 100);
-        let again = Sighting { mark: Mark([1, 0]), ..seen(3, 1, 0) };
-        window.insert(&[seen(1, 1, 0)]);
-        window.insert(&[seen(2, 1, 0)]);
-        window.insert(&[again]);
-        assert_eq!((window.find(&Mark([1, 0])), window.stale(9)), (Some(3), &[1][..]));
-        window.insert(&[seen(4, 1, 0)]);
-        window.insert(&[seen(5, 1, 0)]);
-        assert_eq!(window.find(&Mark([1, 0])), None);
-    }
-}
+mod tests;
