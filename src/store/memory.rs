@@ -220,11 +220,13 @@ impl Memory {
             return Vec::new();
         }
         inner.figures.commits += 1;
-        inner.figures.batches += jobs.len() as u64;
         let newest = effects.runs.iter().flatten().map(|seen| seen.received).max().unwrap_or(Wall(0));
         inner.index.apply(effects);
         inner.index.expire(newest, &self.settings);
-        jobs.into_iter().filter_map(Job::kept).collect()
+        let batches = jobs.len();
+        let unfinished: Vec<_> = jobs.into_iter().filter_map(Job::kept).collect();
+        inner.figures.batches += (batches - unfinished.len()) as u64;
+        unfinished
     }
 
     fn check(inner: &Inner) -> Result<(), StoreError> {

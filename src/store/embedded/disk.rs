@@ -76,7 +76,7 @@ impl Disk {
             paths.log.parent().map_or(Ok(()), sync_folder)?;
             segment::list(&paths.log)
         };
-        let has_log = !make().map_err(io("making", &paths.log))?.is_empty();
+        let has_log = !make().map_err(io("making", &paths.log))?.is_empty() && !paths.older;
         let (tables, cut) = Tables::open(&paths.tables)?;
         // Where the log has what was taken off, it brings it again; else only what nobody was told of may go.
         let opened = match &cut {

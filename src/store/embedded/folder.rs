@@ -38,6 +38,8 @@ const BACKUP: &str = "backup";
 pub(super) struct Paths {
     pub(super) tables: PathBuf,
     pub(super) log: PathBuf,
+    /// Whether an earlier version was the last that finished with them: what it wrote may be in the tables alone.
+    pub(super) older: bool,
 }
 
 /// The folder, held until dropped.
@@ -124,7 +126,7 @@ impl Folder {
 
     /// Where the store lies.
     pub(super) fn paths(&self) -> Paths {
-        Paths { tables: self.path.join("db"), log: self.path.join("log") }
+        Paths { tables: self.path.join("db"), log: self.path.join("log"), older: self.older }
     }
 
     /// The key that seals tokens; made where the folder is new.

@@ -1,15 +1,16 @@
 //! Mends to the database's journal that fjall leaves to its user. Both happen while the database is closed.
 //!
 //! **After a failed sync** the system may show bytes that never reached the disk, and a later sync may call them clean.
-//! So what is read again must first be written anew: `rewrite` copies the journals into fresh files and syncs those.
+//! So what is read again must first be written anew: `rewrite` writes the journals over themselves and syncs them; that takes no
+//! room, which there may be none of.
 //!
 //! **After a power cut** commits that were not synced may be whole in form and wrong in content, since pages reach the disk in
 //! any order. fjall cuts off a tail that ends early, but refuses this one: `Cut` takes off the first commit that is wrong and
 //! all after it, and puts them back when the caller finds that they were needed. The journal is there at every moment, old or
 //! new: the whole one gets a second name, and the cut one takes its place in one step.
 //!
-//! Earlier versions moved the whole one away first and could leave none; `restore` puts that one back before anything
-//! is read, since the database would begin an empty journal and forget.
+//! A crash may leave a cut that nobody decided on, and earlier versions moved the whole one away first and could leave none;
+//! `restore` puts the whole one back before anything is read, since the database would take what is there for all.
 //!
 //! A journal is a row of batches: `1 count u32 seqno u64`, items `2 type u8 compression u8 keyspace u64 key u16
 //! value u32 stored u32 | key | stored value`, clears `4 keyspace u64`, and at the end `3 checksum u64 magic 4`.
@@ -18,7 +19,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -52,17 +53,22 @@ fn numbered(database: &Path, ending: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Puts a journal back that was set aside and has nothing in its place. One that is older than what is there stays
-/// aside: the database has gone on without it, and old writes must not come after newer ones.
+/// Puts a journal back that was set aside and has nothing in its place, or only its own beginning. Another that is older than
+/// what is there stays aside: the database has gone on without it, and old writes must not come after newer ones.
 pub(super) fn restore(database: &Path) -> io::Result<()> {
     if !database.try_exists()? {
         return Ok(());
     }
     let newest = numbered(database, "jnl")?.pop().map(|(number, _)| number);
+    for (_, draft) in numbered(database, "new")? {
+        fs::remove_file(draft)?;
+    }
     for (number, whole) in numbered(database, WHOLE)?.into_iter().rev() {
-        if newest.is_none_or(|newest| newest < number) {
+        let journal = whole.with_extension("jnl");
+        let undecided = newest == Some(number) && begins_with(&whole, &journal)?;
+        if undecided || newest.is_none_or(|newest| newest < number) {
             tracing::warn!(file = %whole.display(), "put back a journal that had been set aside and not replaced");
-            fs::rename(&whole, whole.with_extension("jnl"))?;
+            fs::rename(&whole, journal)?;
             return sync_folder(database);
         }
         tracing::warn!(file = %whole.display(), "a journal that was set aside is left as it is");
@@ -73,9 +79,17 @@ pub(super) fn restore(database: &Path) -> io::Result<()> {
 /// Writes all journals anew, so that what will be read of them is on the disk.
 pub(super) fn rewrite(database: &Path) -> io::Result<()> {
     for path in journals(database)? {
-        let draft = path.with_extension("new");
-        copy(&path, &draft, u64::MAX)?;
-        fs::rename(&draft, &path)?;
+        let journal = File::options().read(true).write(true).open(path)?;
+        let (mut at, mut block) = (0, Vec::with_capacity(BLOCK));
+        while (&journal).take(BLOCK as u64).read_to_end(&mut block)? > 0 {
+            // Empty blocks, of which a journal is made in advance, take no room.
+            if block.iter().any(|byte| *byte != 0) {
+                journal.write_all_at(&block, at)?;
+            }
+            at += block.len() as u64;
+            block.clear();
+        }
+        journal.sync_all()?;
     }
     sync_folder(database)
 }
@@ -168,19 +182,18 @@ fn set_aside(database: &Path, journal: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(whole))
 }
 
-/// Whether all of `start` is what `file` begins with.
+/// Whether all of `start`, up to the zeros of which it is made in advance, is what `file` begins with.
 fn begins_with(file: &Path, start: &Path) -> io::Result<bool> {
     let (whole, part) = (File::open(file)?, File::open(start)?);
     loop {
         let (mut ours, mut theirs) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
         (&part).take(BLOCK as u64).read_to_end(&mut ours)?;
-        (&whole).take(ours.len() as u64).read_to_end(&mut theirs)?;
-        if ours != theirs {
-            return Ok(false);
+        (&whole).take(BLOCK as u64).read_to_end(&mut theirs)?;
+        if ours == theirs && !ours.is_empty() {
+            continue;
         }
-        if ours.is_empty() {
-            return Ok(true);
-        }
+        let used = ours.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        return Ok(theirs.starts_with(ours.get(..used).unwrap_or_default()));
     }
 }
 

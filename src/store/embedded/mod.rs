@@ -18,6 +18,7 @@ mod log;
 mod pen;
 mod reclaim;
 mod shared;
+mod standing;
 mod tables;
 mod writer;
 

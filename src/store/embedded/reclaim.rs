@@ -26,16 +26,24 @@ pub(super) struct Moving {
     reader: Reader,
 }
 
+/// How far a segment has been looked through.
+enum Looked {
+    InPart,
+    ToItsEnd,
+}
+
 /// What is under way.
 #[derive(Default)]
 pub(super) struct Reclaim {
     moving: Option<Moving>,
-    /// Segments that could not be emptied: left as they are until the next opening.
-    stuck: Vec<u64>,
+    /// Segments that could not be emptied: left as they are until the next opening, or, where the system refused, until the log
+    /// goes on in another segment than this one.
+    stuck: Vec<(u64, Option<u64>)>,
 }
 
 impl Reclaim {
-    /// A step between two commits. While somebody reads an older picture of the store, nothing goes (`held`).
+    /// A step between two commits. While somebody reads an older picture of the store (`held`), nothing can go, so that nothing is
+    /// moved either.
     ///
     /// # Errors
     /// As a commit: log and tables must be opened again.
@@ -46,35 +54,54 @@ impl Reclaim {
         messages: &Messages,
         held: bool,
     ) -> Result<(), StoreError> {
-        if !held {
-            drop_dead(pen, tables, messages)?;
+        if held {
+            return Ok(());
         }
+        drop_dead(pen, tables, messages)?;
         let moving = self.moving.take();
         let Some(mut moving) = moving.or_else(|| self.choose(pen, messages)) else { return Ok(()) };
         let number = moving.number;
-        if !move_some(&mut moving, pen, tables)? {
-            self.moving = Some(moving);
-        } else if pen.live.get(&number).is_some_and(|live| *live > 0) {
-            tracing::error!(segment = number, "messages in the log cannot be moved: its segment stays");
-            self.stuck.push(number);
+        let needed = |pen: &Pen| pen.standing.live.get(&number).is_some_and(|live| *live > 0);
+        match move_some(&mut moving, pen, tables)? {
+            Ok(Looked::InPart) => self.moving = Some(moving),
+            Ok(Looked::ToItsEnd) if needed(pen) => {
+                tracing::error!(segment = number, "messages in the log cannot be read: their segment stays");
+                self.stuck.push((number, None));
+            }
+            Ok(Looked::ToItsEnd) => {}
+            Err(cause) => self.refused(pen, number, &cause),
         }
         Ok(())
     }
 
+    fn refused(&mut self, pen: &Pen, number: u64, cause: &StoreError) {
+        tracing::error!(%cause, segment = number, "a segment of the log cannot be read now: it stays for a while");
+        self.stuck.push((number, Some(pen.tail.number)));
+    }
+
     /// The segment with the least that is needed, where too much is not.
     fn choose(&mut self, pen: &Pen, messages: &Messages) -> Option<Moving> {
-        let closed = || pen.live.iter().filter(|(number, _)| **number < pen.tail.number);
-        let (count, live) = closed().fold((0u64, 0u64), |(count, sum), (_, live)| (count + 1, sum + live));
+        self.stuck.retain(|(_, until)| until.is_none_or(|until| until == pen.tail.number));
+        let stuck = |number: u64| self.stuck.iter().any(|(stuck, _)| *stuck == number);
+        // What cannot go, whatever is moved, is no reason to move.
+        let movable = || {
+            let closed = pen.standing.live.iter().filter(|(number, _)| **number < pen.tail.number);
+            closed.filter(|(number, live)| **live > 0 && !stuck(**number))
+        };
+        let (count, live) = movable().fold((0u64, 0u64), |(count, sum), (_, live)| (count + 1, sum + live));
         if count.saturating_sub(SLACK).saturating_mul(pen.tail.shape.segment) <= live.saturating_mul(2) {
             return None;
         }
-        let movable = closed().filter(|(number, live)| **live > 0 && !self.stuck.contains(number));
-        let number = *movable.min_by_key(|(_, live)| **live)?.0;
+        let number = *movable().min_by_key(|(_, live)| **live)?.0;
         match Reader::open(messages.folder(), segment::start(number) + HEADER) {
             Ok(reader) => Some(Moving { number, reader }),
+            Err(cause @ StoreError::Io { .. }) => {
+                self.refused(pen, number, &cause);
+                None
+            }
             Err(cause) => {
-                tracing::error!(%cause, "a segment of the log cannot be opened: it stays");
-                self.stuck.push(number);
+                tracing::error!(%cause, "a segment of the log cannot be read: it stays");
+                self.stuck.push((number, None));
                 None
             }
         }
@@ -84,7 +111,8 @@ impl Reclaim {
 /// Segments before the end of which nothing is needed, once the tables have what they say on the disk.
 fn drop_dead(pen: &mut Pen, tables: &Tables, messages: &Messages) -> Result<(), StoreError> {
     let dead = |pen: &Pen| {
-        let closed = pen.live.iter().filter(|(number, live)| **number < pen.tail.number && **live == 0);
+        let closed =
+            pen.standing.live.iter().filter(|(number, live)| **number < pen.tail.number && **live == 0);
         closed.map(|(number, _)| *number).collect::<Vec<_>>()
     };
     for number in dead(pen) {
@@ -98,16 +126,20 @@ fn drop_dead(pen: &mut Pen, tables: &Tables, messages: &Messages) -> Result<(), 
             tracing::warn!(%cause, segment = number, "a segment of the log could not be removed");
             break;
         }
-        pen.live.remove(&number);
+        pen.standing.live.remove(&number);
     }
     Ok(())
 }
 
-/// Moves some messages to the end; `true` when all of the segment has been looked through.
-fn move_some(moving: &mut Moving, pen: &mut Pen, tables: &Tables) -> Result<bool, StoreError> {
+/// Moves some messages to the end. Inside, what the system refused to read; what was read before that is moved.
+fn move_some(
+    moving: &mut Moving,
+    pen: &mut Pen,
+    tables: &Tables,
+) -> Result<Result<Looked, StoreError>, StoreError> {
     let (begun, mut entries, mut bytes) = (moving.reader.at, Vec::new(), 0u64);
-    let mut at_end = false;
-    while bytes < STEP_BYTES && moving.reader.at - begun < 4 * STEP_BYTES && !at_end {
+    let mut looked = Ok(Looked::InPart);
+    while bytes < STEP_BYTES && moving.reader.at - begun < 4 * STEP_BYTES {
         let read = moving.reader.next(&mut |logged, value| {
             let Noted::AtEnd(place) = logged.value else { return Ok(()) };
             let (space, now) = (logged.space, tables.get(logged.space, &logged.key)?);
@@ -119,12 +151,15 @@ fn move_some(moving: &mut Moving, pen: &mut Pen, tables: &Tables) -> Result<bool
             }
             Ok(())
         });
-        at_end = read
-            .inspect_err(|cause| tracing::error!(%cause, "a segment of the log cannot be read on"))
-            .map_or(true, |head| head.is_none());
+        match read {
+            Ok(Some(_)) => continue,
+            Ok(None) => looked = Ok(Looked::ToItsEnd),
+            Err(cause) => looked = Err(cause),
+        }
+        break;
     }
     if !entries.is_empty() {
         pen.write(tables, entries)?;
     }
-    Ok(at_end)
+    Ok(looked)
 }

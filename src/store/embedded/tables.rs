@@ -18,7 +18,10 @@ use fjall::{
 use super::journal::Cut;
 use crate::store::{
     StoreError,
-    engine::kv::{Change, Each, KEY_BYTES_MAX, Space},
+    engine::{
+        codec::MARK_KEY,
+        kv::{Change, Each, KEY_BYTES_MAX, Space},
+    },
 };
 
 /// Blocks that are kept for reading: a small node's busy end of the queues.
@@ -45,6 +48,9 @@ fn trouble(what: &'static str) -> impl Fn(fjall::Error) -> StoreError {
     move |cause| {
         if let fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) = cause {
             return StoreError::Io { what: what.into(), cause: cause.to_string().into() };
+        }
+        if let fjall::Error::Poisoned = cause {
+            return StoreError::Io { what: what.into(), cause: "an earlier write failed".into() };
         }
         StoreError::Damaged(format!("{what}: {cause:?}").into())
     }
@@ -125,7 +131,7 @@ impl Tables {
     ) -> Result<(), StoreError> {
         for guard in picture.iter(self.space(space)?) {
             let (key, value) = guard.into_inner().map_err(trouble("reading"))?;
-            if !each(&key, &value)? {
+            if &*key != MARK_KEY && !each(&key, &value)? {
                 break;
             }
         }
@@ -159,7 +165,7 @@ impl Tables {
     ) -> Result<(), StoreError> {
         for guard in self.space(space)?.range(from..=to) {
             let (key, value) = guard.into_inner().map_err(trouble("reading"))?;
-            if !each(&key, &value)? {
+            if &*key != MARK_KEY && !each(&key, &value)? {
                 break;
             }
         }
@@ -181,6 +187,36 @@ impl Tables {
             }
         }
         batch.commit().map_err(trouble("writing"))
+    }
+
+    /// How many tables of a space lie in order on the disk.
+    #[cfg(test)]
+    pub(super) fn written_in_order(&self, space: Space) -> usize {
+        self.space(space).map_or(0, Keyspace::table_count)
+    }
+
+    /// Whether they have no key at all.
+    pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
+        for space in &self.spaces {
+            if !space.is_empty().map_err(trouble("reading"))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Brings all that was applied to the disk in order: it is in no journal then.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.persist()?;
+        for space in &self.spaces {
+            space.rotate_memtable().map_err(trouble("writing"))?;
+            while space.sealed_memtable_count() > 0 {
+                // Where the workers have given up, this says so.
+                self.db.persist(PersistMode::Buffer).map_err(trouble("writing"))?;
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(())
     }
 
     /// Brings all that was applied to the disk.

@@ -142,14 +142,15 @@ impl Writer {
         if written {
             shared.commits.fetch_add(1, Ordering::Relaxed);
         }
-        shared.batches.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
         state.index.apply(effects);
         if let Some(now) = expire {
             state.index.expire(now.wall, &shared.settings);
         }
         drop(state);
+        let batches = jobs.len();
         self.unfinished = jobs.into_iter().filter_map(Job::kept).collect();
+        shared.batches.fetch_add((batches - self.unfinished.len()) as u64, Ordering::Relaxed);
         Ok(())
     }
 

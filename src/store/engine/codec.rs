@@ -60,8 +60,10 @@ pub(crate) const CLOCK_KEY: &[u8] = b"oclock";
 pub(crate) const REACH_KEY: &[u8] = b"oreach";
 /// Begins the keys of how many bytes are live in a segment of the log.
 pub(crate) const LIVE_KEY: &[u8] = b"olive";
+/// Key, in each space, of the last commit of the log that changed the space; behind all that a reader asks for.
+pub(crate) const MARK_KEY: &[u8] = &[0xff; 24];
 
-/// Whether a small key is one of these two, which say nothing outside of the folder that they lie in.
+/// Whether a small key is one of the first two, which say nothing outside of the folder that they lie in.
 pub(crate) fn is_of_the_log(key: &[u8]) -> bool {
     key == REACH_KEY || key.starts_with(LIVE_KEY)
 }

@@ -38,6 +38,9 @@ pub(crate) trait Job: Send {
     /// Plans it; on an error the whole commit in the making is spoilt.
     fn plan(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError>;
 
+    /// It is not in this commit.
+    fn put_off(&mut self);
+
     /// The commit is on disk: answers, or comes back for the next one.
     fn kept(self: Box<Self>) -> Option<Box<dyn Job>>;
 
@@ -68,6 +71,10 @@ impl<T: Task> Job for Pending<T> {
         Ok(())
     }
 
+    fn put_off(&mut self) {
+        self.step = None;
+    }
+
     fn kept(mut self: Box<Self>) -> Option<Box<dyn Job>> {
         match self.step.take() {
             Some(Step::Done(answer)) => {
@@ -92,12 +99,16 @@ impl<T: Task> Job for Pending<T> {
     }
 }
 
-/// Plans jobs into one commit. A job that cannot read what it needs is answered with that and the others are planned
+/// Plans jobs into one commit, as many as it takes: the others come back for the next one. A job that cannot read what it needs is answered with that and the others are planned
 /// again without it, so that nothing of it stays in the commit.
 pub(crate) fn plan_all<'a>(jobs: &mut Vec<Box<dyn Job>>, open: impl Fn() -> Txn<'a>) -> Txn<'a> {
     loop {
         let mut txn = open();
         let planned = jobs.iter_mut().enumerate().try_for_each(|(at, job)| {
+            if txn.is_full() {
+                job.put_off();
+                return Ok(());
+            }
             job.plan(&mut txn).and_then(|()| txn.check_keys()).map_err(|error| (at, error))
         });
         match planned {

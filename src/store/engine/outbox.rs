@@ -169,6 +169,10 @@ impl Task for Settle {
         let mut wanted: BTreeMap<u64, Option<&str>> = delivered.chain(dead).collect();
         if let Some(number) = txn.known_peer(&self.0.host) {
             while let Some((first, _)) = wanted.first_key_value() {
+                if txn.is_full() {
+                    // What is done by then is not done again.
+                    return Ok(Step::More(0));
+                }
                 let (from, to) = (place(number, *first), place(number, u64::MAX));
                 let Some((key, value)) = txn.first(Space::Outbox, &from, &to)? else { break };
                 let last = split_place(&key).ok_or_else(|| damaged(Space::Outbox, &key))?.1;

@@ -21,6 +21,9 @@ use crate::{
 /// Entries that one commit deletes for trimming, pruning or sweeping: some milliseconds of work, so that nobody waits.
 pub(crate) const CHUNK: usize = 5_000;
 
+/// Bytes of values at which one commit takes no more: what messages weigh that are set aside is known when they are read.
+const FULL_BYTES: usize = 8 * 1024 * 1024;
+
 /// A key and its value.
 pub(crate) type Found = (Vec<u8>, Vec<u8>);
 
@@ -41,6 +44,8 @@ pub(crate) struct Txn<'a> {
     mail: HashMap<u32, posted::Mail>,
     /// Changes whose keys are known to fit.
     checked: usize,
+    /// Bytes of values, beside what was handed over with the tasks.
+    bytes: usize,
     pub(crate) effects: Effects,
 }
 
@@ -59,6 +64,7 @@ impl<'a> Txn<'a> {
             messages: HashMap::new(),
             mail: HashMap::new(),
             checked: 0,
+            bytes: 0,
             effects,
         }
     }
@@ -116,8 +122,14 @@ impl<'a> Txn<'a> {
     }
 
     fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.bytes += value.as_ref().map_or(0, Vec::len);
         self.overlay[space as usize].insert(key.clone(), self.changes.len());
         self.changes.push(Change { space, key, value });
+    }
+
+    /// Whether so much is to be written that what else is to be done should wait for the next commit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= FULL_BYTES
     }
 
     /// What this commit made of a key last.

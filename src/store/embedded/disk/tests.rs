@@ -21,7 +21,7 @@ const SMALL: Shape = Shape { segment: 32 * 1024, growth: 8 * 1024 };
 type Model = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
 
 fn paths(dir: &Path) -> Paths {
-    Paths { tables: dir.join("db"), log: dir.join("log") }
+    Paths { tables: dir.join("db"), log: dir.join("log"), older: false }
 }
 
 fn open(dir: &Path) -> Result<Disk, StoreError> {
@@ -71,10 +71,13 @@ fn live_is_right(disk: &Disk, dir: &Path) {
     }
     let (pen, _) = &*disk.writing();
     assert_eq!(
-        pen.live.iter().filter(|(_, bytes)| **bytes > 0).map(|(k, v)| (*k, *v)).collect::<Vec<_>>(),
+        pen.standing.live.iter().filter(|(_, bytes)| **bytes > 0).map(|(k, v)| (*k, *v)).collect::<Vec<_>>(),
         live.into_iter().collect::<Vec<_>>()
     );
-    assert_eq!(pen.live.keys().copied().collect::<Vec<_>>(), segment::list(&paths(dir).log).unwrap());
+    assert_eq!(
+        pen.standing.live.keys().copied().collect::<Vec<_>>(),
+        segment::list(&paths(dir).log).unwrap()
+    );
 }
 
 fn copy(from: &Path, to: &Path) {

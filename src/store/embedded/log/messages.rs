@@ -77,7 +77,38 @@ impl Messages {
 
     /// Removes a segment: nothing in it is needed.
     pub(crate) fn remove(&self, number: u64) -> io::Result<()> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).retain(|(found, _)| *found != number);
+        // A reader that comes with an old place finds it before or not at all: opened between the two it would stay open.
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|(found, _)| *found != number);
         std::fs::remove_file(segment::path(&self.folder, number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::store::embedded::log::segment::Shape;
+
+    #[test]
+    fn a_segment_that_was_removed_is_not_kept_open_by_a_reader_that_came_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let shape = Shape { segment: 64 * 1024, growth: 4096 };
+        let messages = Messages::new(dir.path(), Arc::default());
+        for number in 0..1000 {
+            segment::make(dir.path(), number, shape, 7).unwrap();
+            let ready = Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    ready.wait();
+                    (0..number % 40 * 10).for_each(|_| std::hint::spin_loop());
+                    drop(messages.file(number));
+                });
+                ready.wait();
+                messages.remove(number).unwrap();
+            });
+            assert!(messages.files.lock().unwrap().is_empty(), "{number}");
+        }
     }
 }

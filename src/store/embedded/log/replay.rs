@@ -14,11 +14,20 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    embedded::folder::{damaged, io},
+    embedded::folder::{damaged, io, sync_folder},
 };
 
 /// Takes what a record holds, and how far the log reaches with it.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(Vec<Logged>, Reach) -> Result<(), StoreError>;
+
+/// What of the log the tables have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Had {
+    /// All of them: from here on some may lack something.
+    pub(crate) from: Reach,
+    /// Some of them: so far the log must go.
+    pub(crate) to: Reach,
+}
 
 /// Takes a value that lies in the log, with its key.
 pub(crate) type EachValue<'a> = &'a mut dyn FnMut(&Logged, &[u8]) -> Result<(), StoreError>;
@@ -96,7 +105,7 @@ impl Reader {
     }
 }
 
-/// Brings all after `from` to `each`, from the beginning where there is no `from`, and goes on at the end.
+/// Brings all to `each` that follows what all of the tables had, and goes on at the end.
 ///
 /// The last record is brought when it is known to be on the disk: else the tables could have what the log lost.
 ///
@@ -105,13 +114,13 @@ impl Reader {
 pub(crate) fn replay(
     folder: &Path,
     shape: Shape,
-    from: Option<Reach>,
+    had: Option<Had>,
     each: Each<'_>,
 ) -> Result<Tail, StoreError> {
     let numbers = segment::list(folder).map_err(io("reading", folder))?;
-    let mut reach = from.unwrap_or(Reach::NONE);
+    let Had { from: mut reach, to } = had.unwrap_or(Had { from: Reach::NONE, to: Reach::NONE });
     let Some(newest) = numbers.last().copied() else {
-        return match from {
+        return match had {
             None => Tail::make(folder, shape, 0, reach),
             Some(_) => Err(damaged(folder, "the log is missing")),
         };
@@ -122,11 +131,11 @@ pub(crate) fn replay(
     };
     let nothing: EachValue<'_> = &mut |_, _| Ok(());
     let mut reader = open(reach.last)?;
-    // The last that the tables have must still be there: else the end of the log was lost.
+    // The last that the tables have must still be there, here and below: else the end of the log was lost.
     if reach != Reach::NONE && reader.next(nothing)?.is_none_or(|_| reader.at != reach.end) {
         return Err(damaged(&reader.path, "its last commit cannot be read"));
     }
-    let mut last = None;
+    let (mut last, mut met) = (None, reach == to);
     loop {
         while let Some(head) = reader.next(nothing)? {
             if head.before != reach.end {
@@ -136,6 +145,7 @@ pub(crate) fn replay(
                 each(logged, reach)?;
             }
             reach = Reach { last: reader.at - head.length, end: reader.at };
+            met |= reach == to;
         }
         if reader.number == newest {
             break;
@@ -145,6 +155,11 @@ pub(crate) fn replay(
         }
         reader = open(segment::start(reader.number + 1) + HEADER)?;
     }
+    if !met {
+        return Err(damaged(&reader.path, "its last commit cannot be read"));
+    }
+    // What a crash left of the making of a segment: its name is made sure of before anything in it is told.
+    sync_folder(folder).map_err(io("syncing", folder))?;
     let tail = finish(folder, shape, &reader, reach)?;
     last.map_or(Ok(()), |logged| each(logged, reach))?;
     Ok(tail)

@@ -6,13 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{SMALL, all, copy, journal_of, open, paths, put, remove, why};
+use super::{Model, SMALL, all, copy, journal_of, live_is_right, open, paths, put, remove, why};
 use crate::store::{
+    StoreError,
     embedded::{
         disk::Disk,
+        folder::Paths,
         log::{
             replay::{Reader, replay},
-            segment,
+            segment::{self, Shape},
         },
         tables::Tables,
     },
@@ -213,4 +215,117 @@ fn a_store_of_an_earlier_version_reads_on_and_its_last_commit_alone_may_be_torn(
     let before = fs::read(&journal).unwrap();
     assert!(why(dir.path()).contains("others follow"), "{}", why(dir.path()));
     assert!(fs::read(&journal).unwrap() == before);
+}
+
+/// Either it says that it is damaged or all is there.
+fn told_or_whole(dir: &Path, shape: Shape, expected: &Model) {
+    match Disk::open_as(&paths(dir), shape) {
+        Err(StoreError::Damaged(_)) => {}
+        Err(error) => panic!("{error}"),
+        Ok(disk) => {
+            let found = all(&disk);
+            let lost: Vec<_> = expected.keys().filter(|key| !found.contains_key(*key)).collect();
+            assert!(lost.is_empty(), "it opens without {} of {} keys: {lost:?}", lost.len(), expected.len());
+            live_is_right(&disk, dir);
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_version_wrote_needs_no_journal_once_it_is_taken_over() {
+    // In a value; the tag of a batch, where fjall ends without a word.
+    for byte in [300, 0] {
+        let dir = tempfile::tempdir().unwrap();
+        let ends = of_an_earlier_version(dir.path(), 10);
+        let disk = open(dir.path()).unwrap();
+        for key in 100..110 {
+            disk.commit(vec![put(Space::Inbox, key, &[2; 700])]).unwrap();
+            disk.tidy().unwrap();
+        }
+        let expected = all(&disk);
+        assert_eq!(expected.len(), 30);
+        drop(disk);
+        turn(&journal_of(dir.path()).0, ends[4] + byte);
+        assert!(all(&open(dir.path()).unwrap()) == expected, "{byte}");
+    }
+}
+
+#[test]
+fn a_store_of_an_earlier_version_that_was_not_taken_over_to_the_end_may_not_lose_its_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = of_an_earlier_version(dir.path(), 10);
+    // As after a crash in the first opening: there is a log, and the format is still the earlier one.
+    fs::create_dir(paths(dir.path()).log).unwrap();
+    segment::make(&paths(dir.path()).log, 0, SMALL, 7).unwrap();
+    turn(&journal_of(dir.path()).0, ends[4] + 300);
+    let older = Paths { older: true, ..paths(dir.path()) };
+    let Err(error) = Disk::open_as(&older, SMALL) else { panic!("it opens") };
+    assert!(error.to_string().contains("others follow"), "{error}");
+}
+
+#[test]
+fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_told() {
+    let roomy = Shape { segment: 16 * 1024 * 1024, growth: 1024 * 1024 };
+    // In a batch, its tag; with all of the log, and without its beginning.
+    for (byte, forgets) in [(60, false), (0, false), (60, true), (0, true)] {
+        let shape = if forgets { SMALL } else { roomy };
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open_as(&paths(dir.path()), shape).unwrap();
+        let mut spot = 0;
+        for key in 0..50u64 {
+            let beside = put(Space::Status, key, &[key as u8; 700]);
+            disk.commit(vec![
+                put(Space::Inbox, key, &[key as u8; 700]),
+                beside,
+                put(Space::Small, key, b"s"),
+            ])
+            .unwrap();
+            disk.tables.persist().unwrap();
+            if key == 24 {
+                spot = journal_of(dir.path()).1;
+            }
+        }
+        if forgets {
+            (0..50).for_each(|key| disk.commit(vec![remove(Space::Inbox, key)]).unwrap());
+            disk.tidy().unwrap();
+        }
+        // The small keys alone are brought to the disk in order.
+        for key in 0..40u64 {
+            disk.commit(vec![put(Space::Small, 1000 + key % 3, &[7; 300_000])]).unwrap();
+            disk.tidy().unwrap();
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while disk.tables.written_in_order(Space::Small) == 0 {
+            assert!(std::time::Instant::now() < deadline, "the small keys are not written");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(disk.tables.written_in_order(Space::Status), 0);
+        let expected = all(&disk);
+        drop(disk);
+        turn(&journal_of(dir.path()).0, spot + byte);
+        match Disk::open_as(&paths(dir.path()), shape) {
+            Err(error) => assert!(forgets && error.to_string().contains("missing"), "{error}"),
+            Ok(disk) => {
+                assert!(!forgets && all(&disk) == expected);
+                live_is_right(&disk, dir.path());
+                drop(disk);
+                told_or_whole(dir.path(), shape, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_that_a_crash_left_undecided_is_not_taken_for_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = of_an_earlier_version(dir.path(), 10);
+    turn(&journal_of(dir.path()).0, ends[4] + 300);
+    assert!(why(dir.path()).contains("others follow"));
+    // Killed while it opens, twice.
+    for _ in 0..2 {
+        let (tables, cut) = Tables::open(&paths(dir.path()).tables).unwrap();
+        assert!(!cut.unwrap().last);
+        drop(tables);
+        assert!(why(dir.path()).contains("others follow"));
+    }
 }

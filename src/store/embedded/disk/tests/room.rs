@@ -1,6 +1,10 @@
 //! What goes and what moves.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    fs,
+    os::unix::fs::FileExt as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::{SMALL, all, live_is_right, open, paths, put, remove};
 use crate::store::{
@@ -155,4 +159,62 @@ fn a_commit_that_is_larger_than_a_segment_has_one_of_its_own() {
     is_there(&disk, 7);
     let numbers = segment::list(&paths(dir.path()).log).unwrap();
     assert!(numbers.len() < 9, "{numbers:?}");
+}
+
+/// The number of the segment that is written to after a while, beside so many bytes that wait.
+fn written_beside(waits: u64, held: bool) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path()).unwrap();
+    for key in 0..waits / 1500 {
+        disk.commit(vec![put(Space::Outbox, key, &[1; 1500])]).unwrap();
+        disk.tidy().unwrap();
+    }
+    let picture = held.then(|| disk.picture());
+    for key in 1000..2000u64 {
+        disk.commit(vec![put(Space::Inbox, key, &[2; 1500])]).unwrap();
+        disk.commit(vec![remove(Space::Inbox, key)]).unwrap();
+        disk.tidy().unwrap();
+    }
+    let number = disk.writing().0.tail.number;
+    drop(picture);
+    number
+}
+
+#[test]
+fn while_a_picture_is_held_what_waits_is_not_written_again_and_again() {
+    let (without, with) = (written_beside(200_000, false), written_beside(200_000, true));
+    assert!(with < without + 8, "{without} segments are written without a picture, {with} with one");
+}
+
+#[test]
+fn segments_that_cannot_be_emptied_do_not_make_the_others_move_again_and_again() {
+    let written = |stuck: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = open(dir.path()).unwrap();
+        let mut spots = vec![];
+        // Sixteen segments of which little is needed.
+        for round in 0..16u64 {
+            disk.commit(vec![put(Space::Inbox, round, &[1; 100])]).unwrap();
+            spots.push(segment::split(disk.writing().0.tail.reach.last));
+            for key in 1000 + round * 100..1022 + round * 100 {
+                disk.commit(vec![put(Space::Outbox, key, &[1; 1500])]).unwrap();
+                disk.commit(vec![remove(Space::Outbox, key)]).unwrap();
+            }
+        }
+        for (number, within) in spots.into_iter().filter(|_| stuck) {
+            let path = segment::path(&paths(dir.path()).log, number);
+            fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0; 4], within).unwrap();
+        }
+        for key in 50_000..50_060u64 {
+            disk.commit(vec![put(Space::Outbox, key, &[1; 1500])]).unwrap();
+        }
+        let before = disk.writing().0.tail.number;
+        for key in 0..200u64 {
+            disk.commit(vec![put(Space::Small, key, b"one")]).unwrap();
+            disk.tidy().unwrap();
+        }
+        disk.writing().0.tail.number - before
+    };
+    let (without, with) = (written(false), written(true));
+    assert!(with < without + 8, "{without} segments are written, and {with} where some stay");
 }
