@@ -16,8 +16,7 @@ pub(crate) struct Recent(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// By the place where each begins, which is where a block begins: a later one may begin in the last block of an earlier, and
-    /// then has what that block had.
+    /// By the place where each begins.
     runs: VecDeque<(u64, Arc<Buffer>)>,
     bytes: usize,
 }

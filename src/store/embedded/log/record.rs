@@ -1,14 +1,15 @@
 //! One commit as it lies in the log.
 //!
 //! ```text
-//! record   magic 4 | sum u64 | head's length u32 | values' length u64 | where the record before ends u64 | entry .. | value ..
+//! record   magic 4 | sum u64 | head's length u32 | rest's length u64 | where the record before ends u64 | entry .. | value .. | zeros
 //! entry    what u8 | key's length u16 | key
 //!          | length u32 | the value           where it lies beside its key
 //!          | length u32 | sum u64             where it is one of the values at the end, in order
 //!          | place u64 | length u32           where it frees a value that the log holds
 //! ```
 //!
-//! Numbers are big-endian. The head is all before the values; its sum begins after itself and is seeded by the segment, so
+//! Numbers are big-endian. The zeros go to the end of a block: the next record begins in another, so that what was told is never
+//! written again. The head is all before the values; its sum begins after itself and is seeded by the segment, so
 //! that nothing that a stranger sends can look like a record.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -110,19 +111,20 @@ pub(crate) fn sizes(entries: &[Entry]) -> (usize, usize) {
     })
 }
 
-/// Writes a record for this place to the end of `out`; what it holds. `None` where a length does not fit.
+/// Writes a record of so many bytes for this place to the end of `out`; what it holds. `None` where a length does not fit.
 pub(crate) fn encode(
     entries: Vec<Entry>,
+    length: usize,
     (at, before): (u64, u64),
     seed: u64,
     out: &mut Vec<u8>,
 ) -> Option<Vec<Logged>> {
-    let (start, (head, values_length)) = (out.len(), sizes(&entries));
+    let (start, (head, _)) = (out.len(), sizes(&entries));
     let mut put = Put::bare(std::mem::take(out));
     put.bytes(&MAGIC);
     put.u64(0);
     put.u32(u32::try_from(head).ok()?);
-    put.u64(values_length as u64);
+    put.u64(length.checked_sub(head)? as u64);
     put.u64(before);
     let (mut logged, mut values) = (Vec::with_capacity(entries.len()), Vec::new());
     let mut next = at + head as u64;
@@ -162,6 +164,7 @@ pub(crate) fn encode(
     let sum = xxh3_64_with_seed(out.get(start + SUMMED..)?, seed);
     out.get_mut(start + MAGIC.len()..start + SUMMED)?.copy_from_slice(&sum.to_be_bytes());
     values.iter().for_each(|value| out.extend_from_slice(value));
+    out.resize(start + length, 0);
     Some(logged)
 }
 
@@ -170,8 +173,10 @@ pub(crate) fn encode(
 pub(crate) struct Head {
     /// Where the record before ends.
     pub(crate) before: u64,
-    /// Bytes of head and values.
+    /// Bytes of all of it.
     pub(crate) length: u64,
+    /// ... of it the zeros at its end.
+    pub(crate) zeros: u64,
     pub(crate) logged: Vec<Logged>,
 }
 
@@ -190,9 +195,9 @@ pub(crate) fn decode(bytes: &[u8], at: u64, seed: u64) -> Option<Head> {
         return None;
     }
     take.u32()?;
-    let (values_length, before) = (take.u64()?, take.u64()?);
+    let (rest, before) = (take.u64()?, take.u64()?);
     let (mut logged, mut next) = (Vec::new(), at + head.len() as u64);
-    let length = (head.len() as u64).checked_add(values_length)?;
+    let length = (head.len() as u64).checked_add(rest)?;
     while let Some([what]) = take.array() {
         let space = *Space::ALL.get(usize::from(what & SPACE))?;
         let key_length = usize::from(u16::from_be_bytes(take.array()?));
@@ -216,7 +221,8 @@ pub(crate) fn decode(bytes: &[u8], at: u64, seed: u64) -> Option<Head> {
         };
         logged.push(Logged { space, key, value, frees });
     }
-    (next == at + length).then_some(Head { before, length, logged })
+    let zeros = at.checked_add(length)?.checked_sub(next)?;
+    Some(Head { before, length, zeros, logged })
 }
 
 /// Where a record begins in these bytes, after the first: each that has a whole head. The first lies at `at`.
@@ -257,12 +263,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_record_reads_back_and_no_byte_of_its_head_can_change(
-            all in entries(), at in 0..u64::MAX / 2, before in any::<u64>(), seed in any::<u64>(), turned in any::<u64>(),
+            all in entries(), zeros in 0..300usize, at in 0..u64::MAX / 2, before in any::<u64>(), seed in any::<u64>(), turned in any::<u64>(),
         ) {
             let values: Vec<_> = all.iter().filter(|entry| entry.space.is_bulk()).filter_map(|entry| entry.value.clone()).collect();
             let (head, rest) = sizes(&all);
             let mut out = vec![1, 2, 3];
-            let logged = encode(all, (at, before), seed, &mut out).unwrap();
+            let rest = rest + zeros;
+            let logged = encode(all, head + rest, (at, before), seed, &mut out).unwrap();
             prop_assert_eq!(out.len(), 3 + head + rest);
             let record = out.split_off(3);
             let read = decode(&record, at, seed).unwrap();

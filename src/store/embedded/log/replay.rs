@@ -47,18 +47,19 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Begins at a place.
+    /// Begins at a place, or at the first record behind it where none can begin there.
     pub(crate) fn open(folder: &Path, at: u64) -> Result<Self, StoreError> {
         let (number, within) = segment::split(at);
         let path = segment::path(folder, number);
         let open = || {
             let blocks = Blocks::open(&path)?;
-            Ok((blocks.length()?, segment::seed(&blocks, number)?, Arc::new(blocks)))
+            Ok((blocks.length()?, segment::begins(&blocks, number)?, Arc::new(blocks)))
         };
-        let (length, seed, blocks) = open().map_err(io("reading", &path))?;
-        let seed = seed.ok_or_else(|| damaged(&path, "its beginning cannot be read"))?;
-        let (start, stream) = (segment::start(number), Stream::new(blocks.clone(), within));
-        Ok(Self { path, number, start, seed, blocks, stream, length, at })
+        let (length, begins, blocks) = open().map_err(io("reading", &path))?;
+        let (seed, first) = begins.ok_or_else(|| damaged(&path, "its beginning cannot be read"))?;
+        let (start, within) = (segment::start(number), within.max(first));
+        let stream = Stream::new(blocks.clone(), within);
+        Ok(Self { path, number, start, seed, blocks, stream, length, at: start + within })
     }
 
     /// The next record, where a whole one follows; `each` gets its values that lie in the log.
@@ -76,6 +77,8 @@ impl Reader {
                 each(logged, &value)?;
             }
         }
+        let zeros = std::io::copy(&mut self.stream.by_ref().take(head.zeros), &mut std::io::sink());
+        zeros.map_err(io("reading", &self.path))?;
         self.at += head.length;
         Ok(Some(head))
     }

@@ -1,9 +1,10 @@
 //! The files of the log.
 //!
 //! ```text
-//! log/0000000007.log    magic 8 | number u64 | seed u64 | sum u64 | record .. | zeros
+//! log/0000000007.log    magic 8 | number u64 | seed u64 | sum u64 | zeros | record .. | zeros
 //! ```
 //!
+//! Records begin where a block begins. Earlier versions, which the magic tells, had them one after the other from the header on.
 //! A place in the log is the segment's number and where in the file. Another segment begins where a record would make one too large;
 //! a record that is larger by itself has one of its own. A file appears under its name when its
 //! header is on the disk. It grows by blocks of zeros that are written before they are needed: a sync of what takes the place of
@@ -25,7 +26,8 @@ use crate::store::{
     engine::codec::{Put, Take},
 };
 
-const MAGIC: [u8; 8] = *b"ymp-log\x02";
+const MAGIC: [u8; 8] = *b"ymp-log\x03";
+const EARLIER: [u8; 8] = *b"ymp-log\x02";
 /// Bytes of the header.
 pub(crate) const HEADER: u64 = 32;
 /// Places from the start of a segment to the start of the next: more than a file has bytes.
@@ -84,7 +86,7 @@ pub(crate) fn make(folder: &Path, number: u64, shape: Shape, seed: u64) -> io::R
     OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
     let blocks = Blocks::open(&draft)?;
     let mut first = Buffer::new(BLOCK as usize);
-    first.end().extend(header(number, seed));
+    first.end().extend(header(&MAGIC, number, seed));
     first.pad();
     blocks.write(&first, 0)?;
     blocks.zero(BLOCK, shape.growth)?;
@@ -94,8 +96,8 @@ pub(crate) fn make(folder: &Path, number: u64, shape: Shape, seed: u64) -> io::R
     Ok(blocks)
 }
 
-fn header(number: u64, seed: u64) -> Vec<u8> {
-    let mut put = Put::bare(MAGIC.to_vec());
+fn header(magic: &[u8], number: u64, seed: u64) -> Vec<u8> {
+    let mut put = Put::bare(magic.to_vec());
     put.u64(number);
     put.u64(seed);
     let sum = xxh3_64(&put.0);
@@ -103,13 +105,19 @@ fn header(number: u64, seed: u64) -> Vec<u8> {
     put.0
 }
 
-/// Its seed, where the header is whole and the segment is the one that it should be.
-pub(crate) fn seed(blocks: &Blocks, number: u64) -> io::Result<Option<u64>> {
+/// The header that an earlier version wrote.
+#[cfg(test)]
+pub(crate) fn earlier(number: u64, seed: u64) -> Vec<u8> {
+    header(&EARLIER, number, seed)
+}
+
+/// What seeds the sums of its records, and where in it they begin; where the header is whole and it is the segment that it should be.
+pub(crate) fn begins(blocks: &Blocks, number: u64) -> io::Result<Option<(u64, u64)>> {
     let bytes = blocks.read(0, HEADER as usize)?;
-    let read = || {
-        let mut take = Take::of_magic(&bytes, &MAGIC)?;
+    let read = |magic: &[u8], first| {
+        let mut take = Take::of_magic(&bytes, magic)?;
         take.u64()?;
-        take.u64()
+        Some((take.u64()?, first)).filter(|(seed, _)| header(magic, number, *seed) == bytes)
     };
-    Ok(read().filter(|seed| header(number, *seed) == bytes))
+    Ok(read(&MAGIC, BLOCK).or_else(|| read(&EARLIER, HEADER)))
 }

@@ -45,12 +45,10 @@ pub(crate) struct Tail {
     pub(crate) blocks: Arc<Blocks>,
     seed: u64,
     pub(crate) reach: Reach,
-    /// Where the next record begins: where the last one ends, or in the next segment.
+    /// Where the next record begins: where the last one ends, or in the next segment; a block begins there.
     at: u64,
     /// Bytes of the file: zeros from `at` on.
     filled: u64,
-    /// What the block at `at` begins with.
-    begun: Vec<u8>,
     pub(crate) recent: Arc<Recent>,
     spare: Option<Buffer>,
 }
@@ -61,14 +59,14 @@ impl Tail {
         let seed = u64::from_be_bytes(chance()?);
         let blocks = segment::make(folder, number, shape, seed)
             .map_err(folder::io("making", &segment::path(folder, number)))?;
-        let at = segment::start(number) + HEADER;
+        let at = segment::start(number) + BLOCK;
         Self::go_on(folder, shape, (number, Arc::new(blocks), seed), (reach, at..at))
     }
 
     /// In a segment that there is, from the start of a range on which is made zero.
     ///
     /// The last record is written again: after a write or a sync that failed, what is read of it may not be on the disk. All before
-    /// it was synced before it was written.
+    /// it was synced before it was written. Where an earlier version ended within a block, another segment is begun.
     pub(crate) fn go_on(
         folder: &Path,
         shape: Shape,
@@ -87,10 +85,12 @@ impl Tail {
             blocks.write(&buffer, first)?;
             blocks.zero(within.next_multiple_of(BLOCK), (rest.end - start).next_multiple_of(BLOCK))?;
             blocks.sync()?;
-            let begun = last.get(last.len() - last.len() % BLOCK as usize..).unwrap_or_default().to_vec();
-            Ok((blocks.length()?.next_multiple_of(BLOCK), begun))
+            Ok(blocks.length()?.next_multiple_of(BLOCK))
         };
-        let (filled, begun) = go_on().map_err(folder::io("writing", &segment::path(folder, number)))?;
+        let filled = go_on().map_err(folder::io("writing", &segment::path(folder, number)))?;
+        if within % BLOCK != 0 {
+            return Self::make(folder, shape, number + 1, reach);
+        }
         Ok(Self {
             folder: folder.to_owned(),
             shape,
@@ -100,7 +100,6 @@ impl Tail {
             reach,
             at: rest.start,
             filled,
-            begun,
             recent: Arc::default(),
             spare: None,
         })
@@ -109,24 +108,23 @@ impl Tail {
     /// Writes a commit and syncs it. After an error the log must be opened again: what it left there is not known.
     pub(crate) fn append(&mut self, entries: Vec<Entry>) -> Result<Vec<Logged>, StoreError> {
         let (head, values) = record::sizes(&entries);
-        let length = (head + values) as u64;
-        if HEADER + length > segment::BYTES_MAX {
+        let bytes = (head + values).next_multiple_of(BLOCK as usize);
+        let length = bytes as u64;
+        if BLOCK + length > segment::BYTES_MAX {
             let cause = format!("a commit of {length} bytes is more than the log takes");
             return Err(StoreError::Io { what: "writing".into(), cause: cause.into() });
         }
         let (_, within) = segment::split(self.at);
-        if within > HEADER && within + length > self.shape.segment {
+        if within > BLOCK && within + length > self.shape.segment {
             let (recent, spare) = (self.recent.clone(), self.spare.take());
             *self = Self::make(&self.folder, self.shape, self.number + 1, self.reach)?;
             (self.recent, self.spare) = (recent, spare);
         }
-        let room = (self.begun.len() + head + values).next_multiple_of(BLOCK as usize);
-        let spare = self.spare.take().filter(|spare| spare.room() >= room);
-        let new = || Buffer::new(room.next_power_of_two().max(BUFFER_BYTES));
+        let spare = self.spare.take().filter(|spare| spare.room() >= bytes);
+        let new = || Buffer::new(bytes.next_power_of_two().max(BUFFER_BYTES));
         let mut buffer = spare.map_or_else(new, Buffer::emptied);
-        buffer.end().extend(&self.begun);
         let too_long = || StoreError::Io { what: "writing".into(), cause: "a name is too long".into() };
-        let logged = record::encode(entries, (self.at, self.reach.end), self.seed, buffer.end())
+        let logged = record::encode(entries, bytes, (self.at, self.reach.end), self.seed, buffer.end())
             .ok_or_else(too_long)?;
         self.write(buffer, logged.iter().any(|logged| matches!(logged.value, Noted::AtEnd(_))))
             .map_err(folder::io("writing", &segment::path(&self.folder, self.number)))?;
@@ -135,10 +133,8 @@ impl Tail {
         Ok(logged)
     }
 
-    fn write(&mut self, mut buffer: Buffer, has_messages: bool) -> io::Result<()> {
-        let (_, within) = segment::split(self.at);
-        let start = within - within % BLOCK;
-        let used = buffer.pad();
+    fn write(&mut self, buffer: Buffer, has_messages: bool) -> io::Result<()> {
+        let (_, start) = segment::split(self.at);
         let length = buffer.get().len() as u64;
         let end = start + length;
         if end > self.filled {
@@ -149,11 +145,8 @@ impl Tail {
         }
         self.blocks.write(&buffer, start)?;
         self.blocks.sync()?;
-        let begun = used - used % BLOCK as usize;
-        self.begun.clear();
-        self.begun.extend(buffer.get().get(begun..used).unwrap_or_default());
         let spare = match has_messages {
-            true => self.recent.keep(segment::start(self.number) + start, buffer),
+            true => self.recent.keep(self.at, buffer),
             false => Some(buffer),
         };
         self.spare = spare.filter(|spare| spare.room() <= SPARE_BYTES);

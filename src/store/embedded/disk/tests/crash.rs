@@ -6,11 +6,17 @@ use tempfile::TempDir;
 
 use super::{Model, SMALL, all, copy, journal_of, live_is_right, open, paths, put};
 use crate::store::{
-    embedded::{disk::Disk, log::segment},
+    embedded::{
+        disk::Disk,
+        log::{
+            record::{self, Entry},
+            segment,
+        },
+    },
     engine::kv::{Change, Kv as _, Space},
 };
 
-/// What a disk writes whole.
+/// What a disk writes whole; what it was writing when the power went may be lost.
 const SECTOR: u64 = 512;
 
 struct Dice(u64);
@@ -31,16 +37,19 @@ fn nothing_follows(disk: &Disk) {
     assert!(rest.iter().all(|byte| *byte == 0));
 }
 
-/// Some sectors of a part of a file are as they were before it was written: `old` bytes.
+/// Some sectors of a part of a file are as they were before it was written: `old` bytes. Whether that changed anything.
 fn tear(file: &Path, part: Range<u64>, old: u8, dice: &mut Dice) -> bool {
-    let target = fs::OpenOptions::new().write(true).open(file).unwrap();
+    let target = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
     let (mut at, mut torn) = (part.start, false);
     let many = 1 + dice.roll(4);
     while at < part.end {
         let next = (at / SECTOR + 1) * SECTOR;
         if dice.roll(many) == 0 {
-            target.write_all_at(&vec![old; (next.min(part.end) - at) as usize], at).unwrap();
-            torn = true;
+            let mut bytes = vec![old; (next.min(part.end) - at) as usize];
+            target.read_exact_at(&mut bytes, at).unwrap();
+            torn |= bytes.iter().any(|byte| *byte != old);
+            bytes.fill(old);
+            target.write_all_at(&bytes, at).unwrap();
         }
         at = next;
     }
@@ -158,5 +167,61 @@ fn whatever_of_it_a_crash_leaves_all_that_was_promised_is_there_and_nothing_by_h
         }
         assert_eq!(all(&walk.disk), walk.model);
         live_is_right(&walk.disk, walk.dir.path());
+    }
+}
+
+#[test]
+fn what_was_told_lies_in_no_block_that_is_written_again() {
+    let (dir, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let disk = open(dir.path()).unwrap();
+    let mut ends = vec![];
+    for key in 0..3u64 {
+        disk.commit(vec![put(Space::Inbox, key, &[7; 300])]).unwrap();
+        ends.push(segment::split(disk.writing().0.tail.reach.end).1);
+    }
+    copy(dir.path(), image.path());
+    // The tables have nothing of it, as after a power cut, and the blocks that were written last are lost whole.
+    fs::remove_dir_all(paths(image.path()).tables).unwrap();
+    let log = fs::OpenOptions::new().write(true).open(segment::path(&paths(image.path()).log, 0)).unwrap();
+    log.write_all_at(&vec![0xaa; (ends[2] - ends[1]).next_multiple_of(4096) as usize], ends[1] / 4096 * 4096)
+        .unwrap();
+    assert_eq!(all(&open(image.path()).unwrap()).len(), 2);
+}
+
+/// A segment as an earlier version wrote it: records one after the other, each with a message. Where each of them ends.
+fn packed(dir: &Path, records: u64) -> Vec<usize> {
+    let mut bytes = segment::earlier(0, 7);
+    let mut ends = vec![bytes.len()];
+    for key in 0..records {
+        let Change { space, key, value } = put(Space::Inbox, key, &[key as u8; 300]);
+        let entries = vec![Entry { space, key, value, frees: None }];
+        let (head, values) = record::sizes(&entries);
+        let (at, before) = (bytes.len() as u64, *ends.last().unwrap() as u64);
+        record::encode(entries, head + values, (at, before), 7, &mut bytes).unwrap();
+        ends.push(bytes.len());
+    }
+    fs::create_dir_all(paths(dir).log).unwrap();
+    fs::write(segment::path(&paths(dir).log, 0), [bytes, vec![0; 9000]].concat()).unwrap();
+    ends
+}
+
+#[test]
+fn a_log_of_an_earlier_version_is_read_and_goes_on_in_another_segment() {
+    for torn in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let ends = packed(dir.path(), 20);
+        let there = if torn { 19 } else { 20 };
+        if torn {
+            let file =
+                fs::OpenOptions::new().write(true).open(segment::path(&paths(dir.path()).log, 0)).unwrap();
+            file.write_all_at(&[9; 100], ends[20] as u64 - 100).unwrap();
+        }
+        let disk = open(dir.path()).unwrap();
+        assert_eq!((all(&disk).len(), disk.writing().0.tail.number), (there, 1));
+        disk.commit(vec![put(Space::Inbox, 100, b"more")]).unwrap();
+        drop(disk);
+        let disk = open(dir.path()).unwrap();
+        assert_eq!((all(&disk).len(), disk.writing().0.tail.number), (there + 1, 1));
+        live_is_right(&disk, dir.path());
     }
 }

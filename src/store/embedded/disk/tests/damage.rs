@@ -28,9 +28,9 @@ type Spoil<'a> = &'a dyn Fn(&Path, &Path, u64);
 fn closed(dir: &Path) -> (PathBuf, u64) {
     let disk = open(dir).unwrap();
     let mut spot = (PathBuf::new(), 0);
-    for key in 0..50u64 {
+    for key in 0..52u64 {
         disk.commit(vec![put(Space::Inbox, key, &[key as u8; 1500])]).unwrap();
-        if key == 48 {
+        if key == 50 {
             let last = disk.writing().0.tail.reach.last;
             let (number, within) = segment::split(last);
             spot = (segment::path(&paths(dir).log, number), within);
@@ -84,7 +84,7 @@ fn a_commit_that_cannot_be_read_and_has_others_after_it_is_damage_and_nothing_is
         assert!(why(image.path()).contains("cannot be read, and others follow"), "{byte}");
         assert!(fs::read(&file).unwrap() == before);
         turn(&file, at + byte);
-        assert_eq!(all(&open(image.path()).unwrap()).len(), 50, "{byte}");
+        assert_eq!(all(&open(image.path()).unwrap()).len(), 52, "{byte}");
     }
 }
 
@@ -115,9 +115,9 @@ fn a_message_that_cannot_be_read_is_damage_and_nothing_else_is() {
     turn(&file, at + 1000);
     let disk = open(dir.path()).unwrap();
     let get = |key: u64| disk.get(Space::Inbox, &key.to_be_bytes());
-    let error = get(48).unwrap_err();
+    let error = get(50).unwrap_err();
     assert!(error.to_string().contains(".log: what lies at byte"), "{error}");
-    assert_eq!(get(49).unwrap(), Some(vec![49; 1500]));
+    assert_eq!(get(51).unwrap(), Some(vec![51; 1500]));
 }
 
 #[test]
@@ -127,14 +127,14 @@ fn a_segment_that_a_crash_left_unfinished_or_empty_is_no_damage() {
     let log = paths(dir.path()).log;
     let newest = *segment::list(&log).unwrap().last().unwrap();
     fs::write(log.join(format!("{:010}.new", newest + 1)), b"half").unwrap();
-    assert_eq!(all(&open(dir.path()).unwrap()).len(), 50);
+    assert_eq!(all(&open(dir.path()).unwrap()).len(), 52);
     assert!(!log.join(format!("{:010}.new", newest + 1)).exists());
     segment::make(&log, newest + 1, SMALL, 77).unwrap();
     let disk = open(dir.path()).unwrap();
     assert_eq!(disk.writing().0.tail.number, newest + 1);
-    disk.commit(vec![put(Space::Inbox, 50, b"more")]).unwrap();
+    disk.commit(vec![put(Space::Inbox, 52, b"more")]).unwrap();
     drop(disk);
-    assert_eq!(all(&open(dir.path()).unwrap()).len(), 51);
+    assert_eq!(all(&open(dir.path()).unwrap()).len(), 53);
 }
 
 #[test]
