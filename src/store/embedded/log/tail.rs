@@ -88,7 +88,7 @@ impl Tail {
             Ok(blocks.length()?.next_multiple_of(BLOCK))
         };
         let filled = go_on().map_err(folder::io("writing", &segment::path(folder, number)))?;
-        if within % BLOCK != 0 {
+        if !within.is_multiple_of(BLOCK) {
             return Self::make(folder, shape, number + 1, reach);
         }
         Ok(Self {
