@@ -56,6 +56,11 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
         text.gauge("ymp_store_free_bytes", "Room left on the disk that the store lies on.", free);
     }
     text.gauge("ymp_store_free_min_bytes", "Below it nothing more is taken.", figures.free_bytes_min);
+    if let Some(log) = &figures.log {
+        text.gauge("ymp_store_log_bytes", "Bytes of the log's files.", log.bytes);
+        let help = "Bytes of the messages in it that are still needed.";
+        text.gauge("ymp_store_log_live_bytes", help, log.live);
+    }
     text.gauge("ymp_dedupe_entries", "Messages that repeats are recognised of.", figures.window_entries);
     let help = "Entries that left the window of repeats early, for want of room.";
     text.counter("ymp_dedupe_evicted_total", help, figures.window_evicted);

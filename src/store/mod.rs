@@ -346,10 +346,21 @@ pub struct Figures {
     pub free_bytes: Option<u64>,
     /// Below it nothing more is taken.
     pub free_bytes_min: u64,
+    /// What the log takes; `None` from an engine that has none, or where that is not known.
+    pub log: Option<LogFigures>,
     /// Entries in the window of repeats.
     pub window_entries: u64,
     /// Entries that left it before their time, for want of room.
     pub window_evicted: u64,
+}
+
+/// What the log takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogFigures {
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Bytes of messages that are needed.
+    pub live: u64,
 }
 
 /// What the store must know.

@@ -1,11 +1,11 @@
 //! Keys and values on disk: the log, the tables behind it, and messages read from where they lie.
 
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -22,7 +22,7 @@ use super::{
     tables::{Tables, mending},
 };
 use crate::store::{
-    StoreError,
+    LogFigures, StoreError,
     engine::{
         codec::{self, damaged},
         kv::{Change, Each, Kv, Space},
@@ -39,6 +39,8 @@ pub(super) struct Disk {
     writing: Mutex<(Pen, Reclaim)>,
     /// Pictures that are read.
     held: Arc<AtomicUsize>,
+    /// Bytes of messages that are needed, after the last commit.
+    live: AtomicU64,
 }
 
 /// All keys as they were between two commits.
@@ -74,6 +76,7 @@ impl Disk {
         let make = || {
             DirBuilder::new().recursive(true).mode(0o700).create(&paths.log)?;
             paths.log.parent().map_or(Ok(()), sync_folder)?;
+            segment::sweep(&paths.log)?;
             segment::list(&paths.log)
         };
         let has_log = !make().map_err(io("making", &paths.log))?.is_empty() && !paths.older;
@@ -93,8 +96,9 @@ impl Disk {
                     cut.keep().map_err(mending)?;
                 }
                 let messages = Messages::new(&paths.log, pen.tail.recent.clone());
+                let live = pen.standing.needed().into();
                 let writing = Mutex::new((pen, Reclaim::default()));
-                Ok(Self { tables, messages, writing, held: Arc::default() })
+                Ok(Self { tables, messages, writing, held: Arc::default(), live })
             }
             (Err(error), cut) => {
                 drop(tables);
@@ -131,6 +135,16 @@ impl Disk {
                 Some(place) => each(key, &self.messages.read(place)?.ok_or_else(|| damaged(space, key))?),
             }
         })
+    }
+
+    /// What the log takes. Waits for no commit.
+    pub(super) fn log_figures(&self) -> std::io::Result<LogFigures> {
+        let mut bytes = 0;
+        for number in segment::list(self.messages.folder())? {
+            // One that has gone meanwhile takes nothing.
+            bytes += fs::metadata(segment::path(self.messages.folder(), number)).map_or(0, |file| file.len());
+        }
+        Ok(LogFigures { bytes, live: self.live.load(Ordering::Relaxed) })
     }
 
     /// House-keeping between two commits.
@@ -194,7 +208,9 @@ impl Kv for Disk {
         };
         let (pen, _) = &mut *self.writing();
         let entries = changes.into_iter().map(entry).collect::<Result<Vec<_>, StoreError>>()?;
-        pen.write(&self.tables, entries)
+        pen.write(&self.tables, entries)?;
+        self.live.store(pen.standing.needed(), Ordering::Relaxed);
+        Ok(())
     }
 }
 

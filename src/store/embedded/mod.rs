@@ -222,6 +222,7 @@ impl Store for Embedded {
             commit_time: self.shared.commit_time.spread(),
             free_bytes: self.shared.folder.free_bytes().ok(),
             free_bytes_min: self.shared.settings.free_space_min,
+            log: state.disk.as_ref().and_then(|disk| disk.log_figures().ok()),
             window_entries: state.index.window.entries() as u64,
             window_evicted: state.index.window.evicted(),
         }

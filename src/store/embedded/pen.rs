@@ -37,7 +37,6 @@ impl Pen {
         let tail = replay(folder, shape, standing.had(), &mut |logged, reach| {
             standing.apply(tables, logged, reach)
         })?;
-        standing.check(folder)?;
         standing.adopt(tables)?;
         tables.persist()?;
         let there = segment::list(folder).map_err(io("reading", folder))?;

@@ -6,10 +6,9 @@
 //! space has a mark of the last commit that changed it, and beside how far the tables reach stands which marks there must be.
 //! What a space lacks it gets from the log again; where the log does not go back so far, it is damage.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use super::{
-    folder,
     log::{
         record::{Logged, Noted},
         replay::Had,
@@ -44,6 +43,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Bytes of messages that are needed.
+    pub(super) fn needed(&self) -> u64 {
+        self.live.values().sum()
+    }
+
     /// As the tables have it.
     pub(super) fn read(tables: &Tables) -> Result<Self, StoreError> {
         let (all, wanted) = match tables.get(Space::Small, codec::REACH_KEY)? {
@@ -73,16 +77,6 @@ impl Standing {
             tracing::warn!("the tables lack commits that they had: they are brought again from the log");
         }
         Some(Had { from: from.unwrap_or(to), to })
-    }
-
-    /// The log has been brought to them: whether there is now what there must be.
-    pub(super) fn check(&self, log: &Path) -> Result<(), StoreError> {
-        let wanted = self.wanted.unwrap_or(self.marks);
-        match Space::ALL.iter().find(|space| self.marks[**space as usize].end < wanted[**space as usize].end)
-        {
-            None => Ok(()),
-            Some(space) => Err(folder::damaged(log, &format!("commits to the {} are missing", space.name()))),
-        }
     }
 
     /// What an earlier version wrote is in no log, or has no marks: brings all that there is to the disk in order, with marks.

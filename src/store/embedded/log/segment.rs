@@ -62,22 +62,25 @@ pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:010}.log"))
 }
 
-/// The numbers of the segments that there are, in order. What was never finished is removed.
+/// The files in a folder whose names end so.
+fn ending(folder: &Path, end: &str) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    paths
+        .filter(|path| path.as_ref().map_or(true, |path| path.extension() == Some(OsStr::new(end))))
+        .collect()
+}
+
+/// The numbers of the segments that there are, in order.
 pub(crate) fn list(folder: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        match path.extension().and_then(OsStr::to_str) {
-            Some("log") => {
-                let stem = path.file_stem().and_then(OsStr::to_str);
-                numbers.extend(stem.and_then(|stem| stem.parse::<u64>().ok()));
-            }
-            Some("new") => fs::remove_file(&path)?,
-            _ => {}
-        }
-    }
+    let number = |path: PathBuf| path.file_stem().and_then(OsStr::to_str)?.parse::<u64>().ok();
+    let mut numbers: Vec<_> = ending(folder, "log")?.into_iter().filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Removes what was never finished. Not while segments are made.
+pub(crate) fn sweep(folder: &Path) -> io::Result<()> {
+    ending(folder, "new")?.iter().try_for_each(fs::remove_file)
 }
 
 /// Makes a segment.

@@ -271,7 +271,7 @@ fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_to
         let shape = if forgets { SMALL } else { roomy };
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open_as(&paths(dir.path()), shape).unwrap();
-        let mut spot = 0;
+        let (mut spot, mut end) = (0, (0, 0));
         for key in 0..50u64 {
             let beside = put(Space::Status, key, &[key as u8; 700]);
             disk.commit(vec![
@@ -293,6 +293,9 @@ fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_to
         for key in 0..40u64 {
             disk.commit(vec![put(Space::Small, 1000 + key % 3, &[7; 300_000])]).unwrap();
             disk.tidy().unwrap();
+            if key == 10 {
+                end = segment::split(disk.writing().0.tail.reach.last);
+            }
         }
         for _ in 0..4000 {
             if disk.tables.written_in_order(Space::Small) > 0 {
@@ -305,6 +308,15 @@ fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_to
         let expected = all(&disk);
         drop(disk);
         turn(&journal_of(dir.path()).0, spot + byte);
+        if !forgets {
+            // The end of the log that some have is no torn one either.
+            let image = tempfile::tempdir().unwrap();
+            copy(dir.path(), image.path());
+            let log = segment::path(&paths(image.path()).log, end.0);
+            fs::OpenOptions::new().write(true).open(log).unwrap().set_len(end.1).unwrap();
+            let Err(error) = Disk::open_as(&paths(image.path()), shape) else { panic!("it opens") };
+            assert!(error.to_string().contains("last commit cannot be read"), "{error}");
+        }
         match Disk::open_as(&paths(dir.path()), shape) {
             Err(error) => assert!(forgets && error.to_string().contains("missing"), "{error}"),
             Ok(disk) => {
