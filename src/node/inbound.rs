@@ -107,7 +107,6 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     let answers = answers(shell, &packet);
     let items = wanted(shell, &caller.host, packet);
     let services = services(&items);
-    let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
     let received = shell.now().wall;
     let batch = InboxBatch { from: Some(caller.host.clone()), received, items, marks: Vec::new() };
     let slot = shell.registry.find(&caller.host).ok_or(Refusal::TokenUnknown)?;
@@ -128,7 +127,7 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     shell.metrics.messages_repeated.add(appended.repeats as u64);
     //= HT-PKT-04: counted and logged
     shell.metrics.messages_altered.add(appended.altered.len() as u64);
-    if let Some(first) = appended.altered.first().and_then(|place| ids.get(*place))
+    if let Some(first) = appended.altered.first()
         && let Some(unsaid) = shell.lines.altered.say(shell.now().mono)
     {
         let (messages, id) = (appended.altered.len(), shown(first));
@@ -137,9 +136,8 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
     for service in &services {
         shell.wake_readers(service);
     }
-    let altered: Vec<_> = appended.altered.iter().filter_map(|place| ids.get(*place)).collect();
     // Of a repeat with another content the first one counts.
-    for (_, key, answer) in answers.iter().filter(|(id, ..)| !altered.contains(&id)) {
+    for (_, key, answer) in answers.iter().filter(|(id, ..)| !appended.altered.contains(id)) {
         shell.waiters.tell(key, answer);
     }
     Ok(())

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::shape::Shape;
 use super::{
     host::PeerHost,
     limits::NAME_BYTES_MAX,
@@ -76,6 +77,8 @@ pub struct Packet {
     pub messages: Vec<Message>,
 }
 
+mod shape;
+
 #[derive(Deserialize)]
 struct BodyIn<'a> {
     #[serde(borrow, deserialize_with = "object")]
@@ -135,6 +138,11 @@ impl Packet {
         if let Some(packet) = Self::decode_plain(body, text, messages_max) {
             return Ok(packet);
         }
+        Self::decode_any(body, text, messages_max)
+    }
+
+    /// Reads a body as any encoder may write it.
+    fn decode_any(body: &Bytes, text: &str, messages_max: usize) -> Result<Self, Refusal> {
         let packet = object_of_str::<BodyIn<'_>>(text).map_err(|error| unread(&error, None))?.packet;
         //= HT-PKT-11: 413
         if packet.messages.len() > messages_max {
@@ -156,12 +164,25 @@ impl Packet {
     fn decode_plain(body: &Bytes, text: &str, messages_max: usize) -> Option<Self> {
         let plain = text.strip_prefix(PACKET_HEAD)?;
         let mut rest = plain.strip_suffix(PACKET_TAIL)?;
-        let mut messages = Vec::new();
+        let (mut messages, mut shape) = (Vec::<Message>::new(), None::<Shape<'_>>);
         while messages.len() < messages_max {
-            let (read, length) = object_at_start(rest)?.ok()?;
-            let (raw, after) = rest.split_at_checked(length)?;
-            let raw = body.slice_ref(raw.as_bytes());
-            messages.push(Message::check(messages.last(), &read, raw, messages.len()).ok()?);
+            let alike = shape.and_then(|shape| shape.read(rest)).zip(messages.last());
+            let (message, after) = if let Some(((id, length), before)) = alike {
+                let (raw, after) = rest.split_at_checked(length)?;
+                let raw = body.slice_ref(raw.as_bytes());
+                (Message::alike(before, id, raw, messages.len()).ok()?, after)
+            } else {
+                let (read, length) = object_at_start::<MessageIn<'_>>(rest)?.ok()?;
+                let (raw, after) = rest.split_at_checked(length)?;
+                shape = Shape::of(raw, &read.id, read.payload.get());
+                let raw = body.slice_ref(raw.as_bytes());
+                (Message::check(messages.last(), &read, raw, messages.len()).ok()?, after)
+            };
+            if messages.is_empty() {
+                // Those that follow are mostly as long.
+                messages.reserve((rest.len() / (rest.len() - after.len() + 1)).min(messages_max - 1) + 1);
+            }
+            messages.push(message);
             if after.is_empty() {
                 return Some(Self { messages });
             }
@@ -205,6 +226,19 @@ impl Message {
         Self::check(before, &read, raw.clone(), index)
     }
 
+    /// A message that says the same as the one before but for its id and its payload, which is an object.
+    fn alike(before: &Self, id: &str, raw: Bytes, index: usize) -> Result<Self, Refusal> {
+        check_id(id, index)?;
+        Ok(Self {
+            sender_host: before.sender_host.clone(),
+            id: id.into(),
+            reply_to: before.reply_to.clone(),
+            host: before.host.clone(),
+            service: before.service.clone(),
+            raw,
+        })
+    }
+
     /// What was read of a message. The messages of a packet mostly share their names: those that are written as in the
     /// message `before`, in normal form, are shared with it.
     fn check(before: Option<&Self>, read: &MessageIn<'_>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
@@ -214,7 +248,6 @@ impl Message {
             ("sender.host", &read.sender.host),
             ("sender.protocol", &read.sender.protocol),
             ("sender.service", &read.sender.service),
-            ("id", &read.id),
             ("host", &read.host),
             ("protocol", &read.protocol),
             ("service", &read.service),
@@ -222,10 +255,7 @@ impl Message {
         for (name, value) in names.into_iter().chain(read.reply_to.iter().map(|value| ("reply-to", value))) {
             check_name(name, value, index)?;
         }
-        //= YMP-MSG-12: not empty
-        if read.id.is_empty() {
-            return Err(malformed(&format!("message {index}: `id` is empty"), at));
-        }
+        check_id(&read.id, index)?;
         //= YMP-MSG-05: a request has it
         match &read.action {
             Some(action) => check_name("action", action, index)?,
@@ -258,6 +288,14 @@ impl Message {
             raw,
         })
     }
+}
+
+//= YMP-MSG-12: not empty
+fn check_id(id: &str, index: usize) -> Result<(), Refusal> {
+    if id.is_empty() {
+        return Err(malformed(&format!("message {index}: `id` is empty"), Some(index)));
+    }
+    check_name("id", id, index)
 }
 
 //= YMP-MSG-12: at most 512 bytes

@@ -52,8 +52,8 @@ pub struct Appended {
     pub kept: usize,
     /// Messages that were there already.
     pub repeats: usize,
-    /// Positions in the batch of repeats that carried another content than the first; the first was kept.
-    pub altered: Vec<usize>,
+    /// Ids of repeats that carried another content than the first; the first was kept.
+    pub altered: Vec<Arc<str>>,
 }
 
 /// A message in an inbox.

@@ -42,16 +42,17 @@ impl Task for Append {
             let before = txn.index.window.find_all(&marks);
             txn.expect(marks.len());
             let mut fresh = Vec::with_capacity(self.0.items.len());
-            let mut marks = marks.into_iter().zip(before).enumerate();
+            let mut marks = marks.into_iter().zip(before);
             // Most packets are for one service.
             for items in self.0.items.chunk_by(|one, next| one.service == next.service) {
-                for (item, (at, (mark, before))) in items.iter().zip(&mut marks) {
+                for (item, (mark, before)) in items.iter().zip(&mut marks) {
                     let content = key.content(&item.raw);
                     match before.or_else(|| txn.seen(&mark)) {
                         Some(first) => {
                             answer.repeats += 1;
-                            let altered = !key.is_content(first, content, &item.raw);
-                            answer.altered.extend(altered.then_some(at));
+                            if !key.is_content(first, content, &item.raw) {
+                                answer.altered.push(item.id.clone());
+                            }
                         }
                         None => {
                             txn.see(mark, peer, received, content);

@@ -125,7 +125,69 @@ fn more_messages_than_the_limit_are_too_large() {
     assert_eq!(Packet::decode(&body(&["{}", "{}"]), 1).unwrap_err().code(), "too-large");
 }
 
+/// A message: what varies, the order of its properties, and what else stands in it.
+fn written() -> impl Strategy<Value = String> {
+    let id =
+        prop_oneof!["[a-z]{0,3}", r#"[a-z"\\ é]{0,4}"#, Just(r"\u0061".to_owned()), Just("x".repeat(513))];
+    let payload = prop_oneof![
+        r#"\{"n":-?[0-9]{1,3}\}"#,
+        Just(r#"{"id":"1","payload":{"s":"}\""}}"#.to_owned()),
+        Just(r#"{ "a" : [1.50,null] }"#.to_owned()),
+        Just("[]".to_owned()),
+        Just(r#"{"n":01}"#.to_owned()),
+        Just("{".to_owned()),
+    ];
+    // Mostly alike.
+    let names = prop_oneof![6 => Just("a"), 1 => Just("b"), 1 => Just(r"\u0061")];
+    let extra = prop_oneof![
+        6 => Just(""), 1 => Just(r#","id":"2""#), 1 => Just(r#","x":{"id":1}"#), 1 => Just(r#","reply-to":"r""#)
+    ];
+    (id, payload, names, extra, 0..4usize).prop_map(|(id, payload, service, extra, order)| {
+        let sender = r#""sender":{"host":"a.test","protocol":"p","service":"s"}"#;
+        let (id, payload) = (format!(r#""id":"{id}""#), format!(r#""payload":{payload}{extra}"#));
+        let names = format!(r#""host":"b.test","protocol":"P","service":"{service}","action":"put""#);
+        match order {
+            0 | 1 => format!("{{{sender},{id},{names},{payload}}}"),
+            2 => format!("{{{payload},{names},{id},{sender}}}"),
+            _ => format!("{{ {id}, {payload}, {sender}, {names} }}"),
+        }
+    })
+}
+
+#[test]
+fn messages_that_are_written_alike_are_read_by_their_shape() {
+    let one = MESSAGE;
+    let two = MESSAGE.replace(r#""id":"1""#, r#""id":"zwei""#).replace(r#""n":1.0"#, r#""n":[{}]"#);
+    let shape = |text: &'static str| {
+        let read = object_of_slice::<MessageIn<'_>>(text.as_bytes()).unwrap();
+        Shape::of(text, &read.id, read.payload.get())
+    };
+    let shape = shape(one).unwrap();
+    assert_eq!(shape.read(&format!("{two},{{}}")), Some(("zwei", two.len())));
+    for (from, to) in [
+        (r#""id":"1""#, r#""id":"\u0031""#),
+        (r#""id":"1""#, r#""id": "1""#),
+        (r#""service":"s""#, r#""service":"t""#),
+        (r#""payload":{"n":1.0"#, r#""payload":{"n":1.0.0"#),
+        ("}}", "}, \"id\":\"2\"}"),
+    ] {
+        let other = one.replacen(from, to, 1);
+        assert_ne!(other, one);
+        assert_eq!(shape.read(&other), None, "{to}");
+    }
+}
+
 proptest! {
+    //= HT-CHK-10, HT-PKT-09
+    #[test]
+    fn a_plain_body_says_the_same_as_when_it_is_read_as_a_whole(messages in proptest::collection::vec(written(), 1..6)) {
+        let body = body(&messages.iter().map(String::as_str).collect::<Vec<_>>());
+        let text = std::str::from_utf8(&body).unwrap();
+        if let Some(packet) = Packet::decode_plain(&body, text, 9) {
+            prop_assert_eq!(Ok(packet), Packet::decode_any(&body, text, 9));
+        }
+    }
+
     #[test]
     fn reading_never_panics(text in "\\PC{0,200}") {
         let _ = Packet::decode(&Bytes::from(text.clone()), 10);
