@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::{
     Error,
@@ -144,11 +145,11 @@ pub(super) async fn packet(shell: &Arc<Shell>, caller: Caller, packet: Packet) -
 }
 
 /// Those that may answer a request which waits, with their ids.
-fn answers(shell: &Shell, packet: &Packet) -> Vec<(Arc<str>, AnswerKey, Bytes)> {
+fn answers(shell: &Shell, packet: &Packet) -> Vec<(ByteString, AnswerKey, Bytes)> {
     if shell.waiters.is_empty() {
         return Vec::new();
     }
-    let answer = |message: &Message| Some((Arc::clone(&message.id), key_of(message)?, message.raw.clone()));
+    let answer = |message: &Message| Some((message.id.clone(), key_of(message)?, message.raw.clone()));
     packet.messages.iter().filter_map(answer).collect()
 }
 

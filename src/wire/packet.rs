@@ -6,6 +6,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -19,9 +20,13 @@ use super::{
 
 /// A service of some host: its protocol, which compares case-insensitively and is kept in lower case, and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ServiceKey {
-    protocol: Arc<str>,
-    service: Arc<str>,
+#[serde(transparent)]
+pub struct ServiceKey(Arc<Names>);
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+struct Names {
+    protocol: Box<str>,
+    service: Box<str>,
 }
 
 impl ServiceKey {
@@ -31,25 +36,25 @@ impl ServiceKey {
         //= YMP-MSG-10: the protocol's case folds
         let folded = protocol.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
         let protocol = if folded { protocol.into() } else { protocol.to_lowercase().into() };
-        Self { protocol, service: service.into() }
+        Self(Arc::new(Names { protocol, service: service.into() }))
     }
 
     /// The protocol in lower case.
     #[must_use]
     pub fn protocol(&self) -> &str {
-        &self.protocol
+        &self.0.protocol
     }
 
     /// The service, exactly as written.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.service
+        &self.0.service
     }
 }
 
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.protocol, self.service)
+        write!(f, "{}/{}", self.protocol(), self.service())
     }
 }
 
@@ -59,7 +64,7 @@ pub struct Message {
     /// `sender.host`, in normal form.
     pub sender_host: PeerHost,
     /// `id`: unique in the sender host.
-    pub id: Arc<str>,
+    pub id: ByteString,
     /// `reply-to`, in answers.
     pub reply_to: Option<Arc<str>>,
     /// `host`: the destination.
@@ -231,7 +236,7 @@ impl Message {
         check_id(id, index)?;
         Ok(Self {
             sender_host: before.sender_host.clone(),
-            id: id.into(),
+            id: part_of(&raw, id),
             reply_to: before.reply_to.clone(),
             host: before.host.clone(),
             service: before.service.clone(),
@@ -280,7 +285,10 @@ impl Message {
         let service = service.filter(|key| key.protocol() == read.protocol && key.service() == read.service);
         Ok(Self {
             sender_host: host("sender.host", &read.sender.host, before.map(|before| &before.sender_host))?,
-            id: read.id.as_ref().into(),
+            id: match &read.id {
+                Cow::Borrowed(id) => part_of(&raw, id),
+                Cow::Owned(id) => id.as_str().into(),
+            },
             reply_to: read.reply_to.as_deref().map(Into::into),
             host: host("host", &read.host, before.map(|before| &before.host))?,
             service: service.cloned().unwrap_or_else(|| ServiceKey::new(&read.protocol, &read.service)),
@@ -288,6 +296,11 @@ impl Message {
             raw,
         })
     }
+}
+
+/// A part of a message, held with it and not copied.
+fn part_of(raw: &Bytes, part: &str) -> ByteString {
+    ByteString::try_from(raw.slice_ref(part.as_bytes())).unwrap_or_else(|_| part.into())
 }
 
 //= YMP-MSG-12: not empty

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ pub struct InboxItem {
     /// Whose inbox.
     pub service: ServiceKey,
     /// The sender host's id of it: with the host it is what repeats are recognised by.
-    pub id: Arc<str>,
+    pub id: ByteString,
     /// The whole message.
     pub raw: Bytes,
 }
@@ -53,7 +54,7 @@ pub struct Appended {
     /// Messages that were there already.
     pub repeats: usize,
     /// Ids of repeats that carried another content than the first; the first was kept.
-    pub altered: Vec<Arc<str>>,
+    pub altered: Vec<ByteString>,
 }
 
 /// A message in an inbox.

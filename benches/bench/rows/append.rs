@@ -3,7 +3,7 @@
 //! Both write the same messages, one batch under way, each in a process of its own on the servers' core. The store is driven
 //! by the library: `Embedded`, `Inbox::append`. It is opened again afterwards and must hold everything in order.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
 use bytes::Bytes;
 use ymp::{
@@ -100,7 +100,7 @@ fn append(path: &Path, bodies: &Bodies, batches: u64) -> Outcome<f64> {
         let item = |number| {
             let mut raw = Vec::with_capacity(512);
             bodies.message(number, &mut raw);
-            let id: Arc<str> = String::from_utf8_lossy(&digits(number)).into();
+            let id = String::from_utf8_lossy(&digits(number)).as_ref().into();
             InboxItem { service: service.clone(), id, raw: Bytes::from(raw) }
         };
         let items = (first..first + BATCH).map(item).collect();
