@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ymp::{
-    store::{Inbox, OutboxBounds, StoreError},
+    store::{Inbox, Outbox, OutboxBounds, StoreError},
     wire::{
         cursor::Cursor,
         family::FamilyRecord,
         packet::ServiceKey,
-        record::{Accepted, DeadFilter, MessageState, OutboxItem, Seq, Settlement, VaultWrite},
+        record::{Accepted, DeadFilter, MessageState, OutboxBatch, OutboxItem, Seq, Settlement, VaultWrite},
         time::Wall,
     },
 };
@@ -149,6 +149,25 @@ crate::promises! {
         house.store().settle(settlement).unwrap().wait().unwrap();
         house.restart();
         assert_eq!(house.vault().families.len(), 1);
+    }
+
+    fn many_large_messages_are_set_aside_by_parts_before_what_was_handed_over_later(house) {
+        let raw = bytes::Bytes::from(vec![b'x'; 1024 * 1024]);
+        let large = |n: u64| OutboxItem { raw: raw.clone(), ..house.mail("beta.test", &format!("m{n}")) };
+        (0..24).for_each(|n| drop(house.send(vec![large(n)]).unwrap()));
+        let commits = house.store().figures().commits;
+        let dead = (1..=24).map(|seq| (Seq(seq), "gave up".to_owned())).collect();
+        let settlement =
+            Settlement { host: host("beta.test"), now: house.now(), tries: 5, delivered: vec![], dead, marks: vec![] };
+        let settled = house.store().settle(settlement).unwrap();
+        let batch = OutboxBatch { items: vec![house.mail("gamma.test", "after")], queued: house.now() };
+        let after = Outbox::append(house.store(), batch).unwrap();
+        after.wait().unwrap();
+        assert_eq!((house.store().dead_count(), house.outbox("beta.test").len()), (24, 0));
+        settled.wait().unwrap();
+        assert!(house.store().figures().commits >= commits + 3, "{commits}");
+        house.restart();
+        assert_eq!((house.dead().len(), house.outbox("gamma.test")), (8, vec!["after".to_owned()]));
     }
 
     fn a_place_is_never_given_twice_even_when_all_was_settled(house) {
