@@ -95,6 +95,8 @@ impl Blocks {
 
     /// Writes whole blocks to where a block begins.
     pub(crate) fn write(&self, buffer: &Buffer, at: u64) -> io::Result<()> {
+        #[cfg(test)]
+        faults::meet(|part| self.file.write_all_at(buffer.get().get(..part).unwrap_or_default(), at))?;
         self.either(|file| file.write_all_at(buffer.get(), at))
     }
 
@@ -152,6 +154,8 @@ impl Blocks {
 
     /// Brings what was written to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        faults::meet(|_| Ok(()))?;
         self.file.sync_data()
     }
 
@@ -191,6 +195,36 @@ impl Read for Stream {
         }
         self.used += length;
         Ok(length)
+    }
+}
+
+/// A disk that fails when a test wants it.
+#[cfg(test)]
+pub(crate) mod faults {
+    use std::{cell::Cell, io};
+
+    thread_local! {
+        /// After so many writes and syncs of this thread one fails, when so many bytes of it are written.
+        static NEXT: Cell<Option<(u32, usize)>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn set(next: Option<(u32, usize)>) {
+        NEXT.set(next);
+    }
+
+    pub(super) fn meet(write: impl FnOnce(usize) -> io::Result<()>) -> io::Result<()> {
+        match NEXT.get() {
+            None => Ok(()),
+            Some((0, part)) => {
+                NEXT.set(None);
+                write(part)?;
+                Err(io::Error::other("as a test wanted"))
+            }
+            Some((calls, part)) => {
+                NEXT.set(Some((calls - 1, part)));
+                Ok(())
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::store::{
     embedded::{
         disk::Disk,
         log::{
+            blocks::faults,
             record::{self, Entry},
             segment,
         },
@@ -78,6 +79,12 @@ impl Walk {
     }
 
     fn commit(&mut self) {
+        let changes = self.changes();
+        self.disk.commit(changes).unwrap();
+    }
+
+    /// What is to be committed next, done to the model.
+    fn changes(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         for _ in 0..=self.dice.roll(4) {
             let bulk = [Space::Inbox, Space::Outbox][self.dice.roll(2) as usize];
@@ -97,7 +104,7 @@ impl Walk {
                 None => drop(self.model.remove(&(space, key))),
             }
         }
-        self.disk.commit(changes).unwrap();
+        changes
     }
 
     fn tidy(&mut self) {
@@ -167,6 +174,42 @@ fn whatever_of_it_a_crash_leaves_all_that_was_promised_is_there_and_nothing_by_h
         }
         assert_eq!(all(&walk.disk), walk.model);
         live_is_right(&walk.disk, walk.dir.path());
+    }
+}
+
+#[test]
+fn whatever_write_or_sync_fails_what_was_told_is_there_and_the_rest_whole_or_not_at_all() {
+    for seed in 100..112 {
+        let (mut walk, mut failed) = (Walk::begin(seed), 0);
+        for _ in 0..60 {
+            let changes = walk.changes();
+            // A commit writes and syncs a few times at most: often none of them fails.
+            let fault = |dice: &mut Dice| Some((dice.roll(8) as u32, 512 * dice.roll(20) as usize));
+            faults::set(fault(&mut walk.dice));
+            let kept = walk.disk.commit(changes);
+            if kept.is_ok() && walk.disk.tidy().is_ok() {
+                continue;
+            }
+            failed += 1;
+            let Walk { dir, disk, dice, .. } = &mut walk;
+            // The failed one gives its files back first.
+            *disk = open(tempfile::tempdir().unwrap().path()).unwrap();
+            let paths = paths(dir.path());
+            faults::set(fault(dice));
+            let again = Disk::reopen_as(&paths, SMALL);
+            faults::set(None);
+            walk.disk = again.or_else(|_| Disk::reopen_as(&paths, SMALL)).unwrap();
+            if kept.is_err() && all(&walk.disk) != walk.model {
+                walk.model = walk.before.clone();
+            }
+            assert_eq!(all(&walk.disk), walk.model);
+            live_is_right(&walk.disk, walk.dir.path());
+            nothing_follows(&walk.disk);
+        }
+        faults::set(None);
+        assert!(failed > 10, "{failed}");
+        drop(walk.disk);
+        assert_eq!(all(&open(walk.dir.path()).unwrap()), walk.model);
     }
 }
 
