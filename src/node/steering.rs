@@ -1,11 +1,12 @@
 //! What operators do to links and queues. Each change is logged with who did it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Error,
     courier::drive,
     outbound::{delete_dead, reading, retry_dead},
+    registry::Slot,
     shell::Shell,
     showing::view,
     views::PeerView,
@@ -16,7 +17,7 @@ use crate::{
     store::StoreError,
     wire::{
         host::PeerHost,
-        record::{DeadFilter, Mail, Seq},
+        record::{DeadFilter, Mail, Seq, VaultWrite},
     },
 };
 
@@ -64,6 +65,10 @@ pub struct Steered {
     pub peer: PeerView,
 }
 
+/// How often it is looked whether a link's changes are on disk: mostly they are, or take a sync.
+const KEPT_LOOK: Duration = Duration::from_millis(2);
+/// ... and how many times: a store that takes nothing for so long says so.
+const KEPT_LOOKS: u32 = 2500;
 /// Messages that are read at once.
 const PAGE: usize = 1000;
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -86,8 +91,10 @@ pub(super) async fn steer(
             shell.directory.forgive(host);
             drive(shell, &slot, Event::RetryWanted);
         }
-        Steer::Pause => drive(shell, &slot, Event::PauseWanted(true)),
-        Steer::Resume => drive(shell, &slot, Event::PauseWanted(false)),
+        Steer::Pause | Steer::Resume => {
+            drive(shell, &slot, Event::PauseWanted(steer == Steer::Pause));
+            kept(shell, &slot).await?;
+        }
         Steer::Purge => messages = purge(shell, host, who).await?,
         Steer::RetryDead => {
             settings.allowed(host)?;
@@ -99,6 +106,22 @@ pub(super) async fn steer(
     tracing::info!(peer = %host, who, what = steer.name(), messages, "an operator steers the link");
     slot.watchers.tell(shell.now().wall, Happened::Steered, format!("`{who}`: {}", steer.name()));
     Ok(Steered { messages, peer: view(shell, host, Some(&slot)) })
+}
+
+/// What the link is now is on disk when this ends.
+async fn kept(shell: &Shell, slot: &Slot) -> Result<(), Error> {
+    for _ in 0..KEPT_LOOKS {
+        let receipt = {
+            let peer = slot.lock();
+            let record = || VaultWrite::PutLink(Box::new(peer.record()));
+            (!peer.is_keeping()).then(|| shell.store.commit(vec![record()]))
+        };
+        match receipt {
+            Some(receipt) => return Ok(receipt?.await?),
+            None => tokio::time::sleep(KEPT_LOOK).await,
+        }
+    }
+    Err(StoreError::Doubt("a change of the link is still on its way to the disk".into()).into())
 }
 
 /// All that waits, but for the packet under way.

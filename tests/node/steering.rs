@@ -77,6 +77,18 @@ async fn a_pause_outlives_the_link_that_is_forgotten_and_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_pause_that_was_answered_survives_a_kill_at_once() {
+    let (_yard, mut node, _peer) = patient().await;
+    for verb in ["pause", "resume", "pause", "resume", "pause"] {
+        steer(&node, verb).await;
+        node.kill().await;
+        node.start().await;
+        let state = node.app().link(BETA).await["sending"]["state"].clone();
+        assert_eq!(state == "paused", verb == "pause", "{verb}: {state}");
+    }
+}
+
+#[tokio::test]
 async fn purged_mail_is_dead_and_can_be_queued_again_or_deleted() {
     let (_yard, node, peer) = patient().await;
     steer(&node, "pause").await;

@@ -197,6 +197,12 @@ impl Peer {
         self.keeping.is_empty() && std::mem::take(&mut self.dirty)
     }
 
+    /// Whether changes are on their way to the disk: until they are there, or not, the record is written with them alone.
+    #[must_use]
+    pub fn is_keeping(&self) -> bool {
+        !self.keeping.is_empty()
+    }
+
     fn apply(&mut self, event: Event, ctx: &mut Context<'_>) {
         match event {
             Event::MailQueued => self.sending.on_queued(),
