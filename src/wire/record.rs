@@ -189,7 +189,7 @@ impl DeadFilter {
     }
 }
 
-/// What came of sending to one peer, one commit.
+/// What came of sending to one peer, one commit; several where large messages are set aside, the marks with the last.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     /// The peer.

@@ -79,7 +79,7 @@ impl Disk {
             segment::sweep(&paths.log)?;
             segment::list(&paths.log)
         };
-        let has_log = !make().map_err(io("making", &paths.log))?.is_empty() && !paths.older;
+        let has_log = !make().map_err(io("making", &paths.log))?.is_empty() && !paths.unlogged;
         let (tables, cut) = Tables::open(&paths.tables)?;
         // Where the log has what was taken off, it brings it again; else only what nobody was told of may go.
         let opened = match &cut {
@@ -147,11 +147,11 @@ impl Disk {
         Ok(LogFigures { bytes, live: self.live.load(Ordering::Relaxed) })
     }
 
-    /// House-keeping between two commits.
+    /// House-keeping between two commits; whether there is more to be done.
     ///
     /// # Errors
     /// As a commit.
-    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+    pub(super) fn tidy(&self) -> Result<bool, StoreError> {
         let (pen, reclaim) = &mut *self.writing();
         pen.keep_up(&self.tables)?;
         reclaim.step(pen, &self.tables, &self.messages, self.held.load(Ordering::Acquire) > 0)

@@ -25,8 +25,11 @@ use rustix::{fs::Mode, process::umask};
 use crate::store::StoreError;
 
 /// The newest format that this program reads, and the one that it writes: 2 has several messages under one key
-/// (`engine::bundle`), 3 has messages in a log (`log`), and reads what 1 and 2 wrote.
-const FORMAT: u32 = 3;
+/// (`engine::bundle`), 3 has messages in a log (`log`), 4 has marks in the tables (`standing`) and records that begin with a block.
+/// What 1 to 3 wrote is read.
+const FORMAT: u32 = 4;
+/// The first that has a log.
+const LOGGED: u32 = 3;
 
 /// What a `format` says while a copy is being written: no version reads it.
 const UNFINISHED: &[u8] = b"an unfinished backup\n";
@@ -38,8 +41,8 @@ const BACKUP: &str = "backup";
 pub(super) struct Paths {
     pub(super) tables: PathBuf,
     pub(super) log: PathBuf,
-    /// Whether an earlier version was the last that finished with them: what it wrote may be in the tables alone.
-    pub(super) older: bool,
+    /// Whether a version without a log was the last that finished with them: what it wrote may be in the tables alone.
+    pub(super) unlogged: bool,
 }
 
 /// The folder, held until dropped.
@@ -50,6 +53,8 @@ pub(super) struct Folder {
     new: bool,
     /// Whether an earlier format is to be named a new one: what is written from here on an earlier program cannot read.
     older: bool,
+    /// Whether that one had no log.
+    unlogged: bool,
     lock: File,
 }
 
@@ -90,8 +95,9 @@ impl Folder {
             Err(fs::TryLockError::Error(cause)) => return Err(io("locking", &lock_path)(cause)),
         }
         let format = check_format(&path.join("format"))?;
-        let (new, older) = (format.is_none(), format.is_some_and(|format| format < FORMAT));
-        let folder = Self { path: path.to_owned(), new, older, lock };
+        let before = |than| format.is_some_and(|format| format < than);
+        let (new, older, unlogged) = (format.is_none(), before(FORMAT), before(LOGGED));
+        let folder = Self { path: path.to_owned(), new, older, unlogged, lock };
         folder.mend_modes()?;
         Ok(folder)
     }
@@ -126,7 +132,7 @@ impl Folder {
 
     /// Where the store lies.
     pub(super) fn paths(&self) -> Paths {
-        Paths { tables: self.path.join("db"), log: self.path.join("log"), older: self.older }
+        Paths { tables: self.path.join("db"), log: self.path.join("log"), unlogged: self.unlogged }
     }
 
     /// The key that seals tokens; made where the folder is new.
@@ -153,7 +159,7 @@ impl Folder {
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         if self.new || self.older {
             self.write_whole("format", format!("{FORMAT}\n").as_bytes())?;
-            (self.new, self.older) = (false, false);
+            (self.new, self.older, self.unlogged) = (false, false, false);
         }
         self.mend_modes()
     }

@@ -214,7 +214,11 @@ impl Store for Embedded {
     }
 
     fn figures(&self) -> Figures {
-        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let (disk, window_entries, window_evicted) = {
+            let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            (state.disk.clone(), state.index.window.entries() as u64, state.index.window.evicted())
+        };
+        // Without the lock: commits wait for it, and these ask the file system.
         Figures {
             commits: self.shared.commits.load(Ordering::Relaxed),
             batches: self.shared.batches.load(Ordering::Relaxed),
@@ -222,9 +226,9 @@ impl Store for Embedded {
             commit_time: self.shared.commit_time.spread(),
             free_bytes: self.shared.folder.free_bytes().ok(),
             free_bytes_min: self.shared.settings.free_space_min,
-            log: state.disk.as_ref().and_then(|disk| disk.log_figures().ok()),
-            window_entries: state.index.window.entries() as u64,
-            window_evicted: state.index.window.evicted(),
+            log: disk.and_then(|disk| disk.log_figures().ok()),
+            window_entries,
+            window_evicted,
         }
     }
 

@@ -42,8 +42,8 @@ pub(super) struct Reclaim {
 }
 
 impl Reclaim {
-    /// A step between two commits. While somebody reads an older picture of the store (`held`), nothing can go, so that nothing is
-    /// moved either.
+    /// A step between two commits; whether there is another to be made. While somebody reads an older picture of the store (`held`),
+    /// nothing can go, so that nothing is moved either.
     ///
     /// # Errors
     /// As a commit: log and tables must be opened again.
@@ -53,13 +53,13 @@ impl Reclaim {
         tables: &Tables,
         messages: &Messages,
         held: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if held {
-            return Ok(());
+            return Ok(false);
         }
         drop_dead(pen, tables, messages)?;
         let moving = self.moving.take();
-        let Some(mut moving) = moving.or_else(|| self.choose(pen, messages)) else { return Ok(()) };
+        let Some(mut moving) = moving.or_else(|| self.choose(pen, messages)) else { return Ok(false) };
         let number = moving.number;
         let needed = |pen: &Pen| pen.standing.live.get(&number).is_some_and(|live| *live > 0);
         match move_some(&mut moving, pen, tables)? {
@@ -71,7 +71,7 @@ impl Reclaim {
             Ok(Looked::ToItsEnd) => {}
             Err(cause) => self.refused(pen, number, &cause),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn refused(&mut self, pen: &Pen, number: u64, cause: &StoreError) {

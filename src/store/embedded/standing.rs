@@ -25,8 +25,10 @@ use crate::store::{
     },
 };
 
-/// The layout of how far the tables reach; 1 had no marks.
+/// The layout of how far the tables reach.
 const LAYOUT: u8 = 2;
+/// ... as an earlier version wrote it, and as it is written until all spaces have marks.
+const UNMARKED: u8 = 1;
 
 type Marks = [Reach; Space::ALL.len()];
 
@@ -69,14 +71,16 @@ impl Standing {
 
     /// What of the log the tables have.
     pub(super) fn had(&self) -> Option<Had> {
-        let to = self.all?;
+        let all = self.all?;
+        // One may be further than that, where the small keys lost something: to write behind it would be to write what it has.
+        let to = self.marks.into_iter().fold(all, |far, mark| if mark.end > far.end { mark } else { far });
         let wanted = self.wanted.unwrap_or(self.marks);
         let lacking = self.marks.iter().zip(wanted).filter(|(mark, wanted)| mark.end < wanted.end);
         let from = lacking.map(|(mark, _)| *mark).min_by_key(|mark| mark.end);
         if from.is_some() {
             tracing::warn!("the tables lack commits that they had: they are brought again from the log");
         }
-        Some(Had { from: from.unwrap_or(to), to })
+        Some(Had { from: from.unwrap_or(all), to })
     }
 
     /// What an earlier version wrote is in no log, or has no marks: brings all that there is to the disk in order, with marks.
@@ -88,11 +92,13 @@ impl Standing {
         for space in Space::ALL {
             self.mark(space, self.marks[space as usize], &mut changes);
         }
-        self.reach(self.all.unwrap_or(Reach::NONE), &mut changes);
         tables.apply(changes)?;
         tables.flush()?;
+        // Not before: a crash meanwhile leaves them to be adopted again.
         self.wanted = Some(self.marks);
-        Ok(())
+        let mut changes = Vec::new();
+        self.reach(self.all.unwrap_or(Reach::NONE), &mut changes);
+        tables.apply(changes)
     }
 
     /// Brings what a commit logged to the tables: to each space what it does not have yet.
@@ -147,9 +153,12 @@ impl Standing {
     fn reach(&mut self, reach: Reach, changes: &mut Vec<Change>) {
         self.all = Some(reach);
         self.marks[Space::Small as usize] = reach;
-        let mut put = Put::bare(vec![LAYOUT]);
+        let layout = if self.wanted.is_some() { LAYOUT } else { UNMARKED };
+        let mut put = Put::bare(vec![layout]);
         write_reach(&mut put, reach);
-        self.marks.iter().for_each(|mark| write_reach(&mut put, *mark));
+        if layout == LAYOUT {
+            self.marks.iter().for_each(|mark| write_reach(&mut put, *mark));
+        }
         changes.push(Change { space: Space::Small, key: codec::REACH_KEY.to_vec(), value: Some(put.0) });
     }
 
@@ -164,7 +173,7 @@ impl Standing {
 }
 
 fn decode(value: &[u8]) -> Option<(Option<Reach>, Option<Marks>)> {
-    if let Some(mut take) = Take::new(value) {
+    if let Some(mut take) = Take::of(value, UNMARKED) {
         return Some((Some(read_reach(&mut take)?), None));
     }
     let mut take = Take::of(value, LAYOUT)?;

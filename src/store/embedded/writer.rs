@@ -43,6 +43,8 @@ use crate::{
 const JOBS_MAX: usize = 512;
 /// Bytes in one commit.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// House-keeping that is left goes on after so long without a batch: little enough of the disk that nobody notices it.
+const QUIET: Duration = Duration::from_millis(20);
 /// The first wait before the database is opened again, doubled with each try.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// ... up to here.
@@ -56,18 +58,21 @@ pub(super) struct Writer {
     queue: Receiver<Box<dyn Job>>,
     /// Jobs that have more to do.
     unfinished: Jobs,
+    /// Whether there is house-keeping left.
+    untidy: bool,
     clock: Clock,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Job>>, clock: Clock) -> Self {
-        Self { shared, queue, unfinished: Vec::new(), clock }
+        Self { shared, queue, unfinished: Vec::new(), untidy: false, clock }
     }
 
     /// Until the queue is closed and empty; then keeps the time.
     pub(super) fn run(mut self) {
         while let Some(jobs) = self.gather() {
-            let kept = self.commit(jobs);
+            // None are there where the queue was quiet while there is house-keeping to be done.
+            let kept = if jobs.is_empty() { Ok(()) } else { self.commit(jobs) };
             if let Err((jobs, cause)) = kept.and_then(|()| self.tidy().map_err(|cause| (Jobs::new(), cause)))
             {
                 self.doubt(jobs, &cause);
@@ -91,7 +96,14 @@ impl Writer {
     fn gather(&mut self) -> Option<Jobs> {
         let mut jobs = mem::take(&mut self.unfinished);
         if jobs.is_empty() {
-            jobs.push(self.queue.recv().ok()?);
+            jobs.push(match self.untidy {
+                false => self.queue.recv().ok()?,
+                true => match self.queue.recv_timeout(QUIET) {
+                    Ok(job) => job,
+                    Err(RecvTimeoutError::Timeout) => return Some(jobs),
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                },
+            });
             // Who else is about to hand something over may do it first: where cores are few a sync saved is worth the turn.
             thread::yield_now();
         }
@@ -155,9 +167,10 @@ impl Writer {
     }
 
     /// House-keeping, when all are answered.
-    fn tidy(&self) -> Result<(), StoreError> {
+    fn tidy(&mut self) -> Result<(), StoreError> {
         let disk = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).disk.clone();
-        disk.map_or(Ok(()), |disk| caught("tidying", || disk.tidy()))
+        self.untidy = disk.map_or(Ok(false), |disk| caught("tidying", || disk.tidy()))?;
+        Ok(())
     }
 
     fn doubt(&mut self, jobs: Jobs, cause: &StoreError) {

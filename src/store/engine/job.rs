@@ -99,8 +99,8 @@ impl<T: Task> Job for Pending<T> {
     }
 }
 
-/// Plans jobs into one commit, as many as it takes: the others come back for the next one. A job that cannot read what it needs is answered with that and the others are planned
-/// again without it, so that nothing of it stays in the commit.
+/// Plans jobs into one commit, as many as it takes: the others come back for the next one. A job that cannot read what it needs
+/// is answered with that and the others are planned again without it, so that nothing of it stays in the commit.
 pub(crate) fn plan_all<'a>(jobs: &mut Vec<Box<dyn Job>>, open: impl Fn() -> Txn<'a>) -> Txn<'a> {
     loop {
         let mut txn = open();

@@ -168,9 +168,13 @@ impl Task for Settle {
         let dead = self.0.dead.iter().map(|(seq, reason)| (seq.0, Some(&**reason)));
         let mut wanted: BTreeMap<u64, Option<&str>> = delivered.chain(dead).collect();
         if let Some(number) = txn.known_peer(&self.0.host) {
+            let mut put = Put::new(8);
+            put.u64(txn.effects.seq);
+            // A place is never given again, even when nothing is left that shows it.
+            txn.put(Space::Small, codec::SEQ_KEY.to_vec(), put.0);
             while let Some((first, _)) = wanted.first_key_value() {
-                if txn.is_full() {
-                    // What is done by then is not done again.
+                if txn.is_full() && !self.0.dead.is_empty() {
+                    // What is done by then is not done again; of what was delivered alone little is written.
                     return Ok(Step::More(0));
                 }
                 let (from, to) = (place(number, *first), place(number, u64::MAX));
@@ -180,10 +184,6 @@ impl Task for Settle {
                 let later = last.checked_add(1).map(|after| wanted.split_off(&after)).unwrap_or_default();
                 self.settle(txn, number, (&key, &value), &std::mem::replace(&mut wanted, later))?;
             }
-            let mut put = Put::new(8);
-            put.u64(txn.effects.seq);
-            // A place is never given again, even when nothing is left that shows it.
-            txn.put(Space::Small, codec::SEQ_KEY.to_vec(), put.0);
         }
         vault::write(txn, &self.0.marks)?;
         Ok(Step::Done(()))

@@ -236,6 +236,7 @@ impl<'a> Txn<'a> {
     /// Puts a message at the end of the outbox; its place.
     pub(crate) fn post(&mut self, peer: u32, mail: &codec::Queued<'_>) -> u64 {
         self.effects.seq += 1;
+        self.bytes += mail.raw.len();
         let bundle = self.mail.entry(peer).or_default();
         bundle.push(self.effects.seq, mail);
         if bundle.is_full() {

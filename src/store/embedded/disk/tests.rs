@@ -1,10 +1,11 @@
 //! Log and tables together.
 //!
 //! - `crash`: crashes at every commit, torn in every way that a disk may tear, beside a plain model.
-//! - `damage`: what can only be told. `room`: what goes and what moves.
+//! - `damage`: what can only be told. `marks`: what one of the tables lacks. `room`: what goes and what moves.
 
 mod crash;
 mod damage;
+mod marks;
 mod room;
 
 use std::{
@@ -21,7 +22,7 @@ const SMALL: Shape = Shape { segment: 32 * 1024, growth: 8 * 1024 };
 type Model = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
 
 fn paths(dir: &Path) -> Paths {
-    Paths { tables: dir.join("db"), log: dir.join("log"), older: false }
+    Paths { tables: dir.join("db"), log: dir.join("log"), unlogged: false }
 }
 
 fn open(dir: &Path) -> Result<Disk, StoreError> {
@@ -100,6 +101,12 @@ fn used(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     file.take(end).read_to_end(&mut bytes).unwrap();
     bytes
+}
+
+fn turn(path: &Path, at: u64) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at as usize] ^= 0x40;
+    fs::write(path, bytes).unwrap();
 }
 
 /// The journal of the tables, and how much of it is used.

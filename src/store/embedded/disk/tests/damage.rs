@@ -6,15 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Model, SMALL, all, copy, journal_of, live_is_right, open, paths, put, remove, why};
+use super::{SMALL, all, copy, journal_of, open, paths, put, remove, turn, why};
 use crate::store::{
-    StoreError,
     embedded::{
         disk::Disk,
         folder::Paths,
         log::{
             replay::{Reader, replay},
-            segment::{self, Shape},
+            segment,
         },
         tables::Tables,
     },
@@ -37,12 +36,6 @@ fn closed(dir: &Path) -> (PathBuf, u64) {
         }
     }
     spot
-}
-
-fn turn(path: &Path, at: u64) {
-    let mut bytes = fs::read(path).unwrap();
-    bytes[at as usize] ^= 0x40;
-    fs::write(path, bytes).unwrap();
 }
 
 #[test]
@@ -217,20 +210,6 @@ fn a_store_of_an_earlier_version_reads_on_and_its_last_commit_alone_may_be_torn(
     assert!(fs::read(&journal).unwrap() == before);
 }
 
-/// Either it says that it is damaged or all is there.
-fn told_or_whole(dir: &Path, shape: Shape, expected: &Model) {
-    match Disk::open_as(&paths(dir), shape) {
-        Err(StoreError::Damaged(_)) => {}
-        Err(error) => panic!("{error}"),
-        Ok(disk) => {
-            let found = all(&disk);
-            let lost: Vec<_> = expected.keys().filter(|key| !found.contains_key(*key)).collect();
-            assert!(lost.is_empty(), "it opens without {} of {} keys: {lost:?}", lost.len(), expected.len());
-            live_is_right(&disk, dir);
-        }
-    }
-}
-
 #[test]
 fn what_an_earlier_version_wrote_needs_no_journal_once_it_is_taken_over() {
     // In a value; the tag of a batch, where fjall ends without a word.
@@ -258,75 +237,9 @@ fn a_store_of_an_earlier_version_that_was_not_taken_over_to_the_end_may_not_lose
     fs::create_dir(paths(dir.path()).log).unwrap();
     segment::make(&paths(dir.path()).log, 0, SMALL, 7).unwrap();
     turn(&journal_of(dir.path()).0, ends[4] + 300);
-    let older = Paths { older: true, ..paths(dir.path()) };
-    let Err(error) = Disk::open_as(&older, SMALL) else { panic!("it opens") };
+    let paths = Paths { unlogged: true, ..paths(dir.path()) };
+    let Err(error) = Disk::open_as(&paths, SMALL) else { panic!("it opens") };
     assert!(error.to_string().contains("others follow"), "{error}");
-}
-
-#[test]
-fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_told() {
-    let roomy = Shape { segment: 16 * 1024 * 1024, growth: 1024 * 1024 };
-    // In a batch, its tag; with all of the log, and without its beginning.
-    for (byte, forgets) in [(60, false), (0, false), (60, true), (0, true)] {
-        let shape = if forgets { SMALL } else { roomy };
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open_as(&paths(dir.path()), shape).unwrap();
-        let (mut spot, mut end) = (0, (0, 0));
-        for key in 0..50u64 {
-            let beside = put(Space::Status, key, &[key as u8; 700]);
-            disk.commit(vec![
-                put(Space::Inbox, key, &[key as u8; 700]),
-                beside,
-                put(Space::Small, key, b"s"),
-            ])
-            .unwrap();
-            disk.tables.persist().unwrap();
-            if key == 24 {
-                spot = journal_of(dir.path()).1;
-            }
-        }
-        if forgets {
-            (0..50).for_each(|key| disk.commit(vec![remove(Space::Inbox, key)]).unwrap());
-            disk.tidy().unwrap();
-        }
-        // The small keys alone are brought to the disk in order.
-        for key in 0..40u64 {
-            disk.commit(vec![put(Space::Small, 1000 + key % 3, &[7; 300_000])]).unwrap();
-            disk.tidy().unwrap();
-            if key == 10 {
-                end = segment::split(disk.writing().0.tail.reach.last);
-            }
-        }
-        for _ in 0..4000 {
-            if disk.tables.written_in_order(Space::Small) > 0 {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        assert!(disk.tables.written_in_order(Space::Small) > 0, "the small keys are not written");
-        assert_eq!(disk.tables.written_in_order(Space::Status), 0);
-        let expected = all(&disk);
-        drop(disk);
-        turn(&journal_of(dir.path()).0, spot + byte);
-        if !forgets {
-            // The end of the log that some have is no torn one either.
-            let image = tempfile::tempdir().unwrap();
-            copy(dir.path(), image.path());
-            let log = segment::path(&paths(image.path()).log, end.0);
-            fs::OpenOptions::new().write(true).open(log).unwrap().set_len(end.1).unwrap();
-            let Err(error) = Disk::open_as(&paths(image.path()), shape) else { panic!("it opens") };
-            assert!(error.to_string().contains("last commit cannot be read"), "{error}");
-        }
-        match Disk::open_as(&paths(dir.path()), shape) {
-            Err(error) => assert!(forgets && error.to_string().contains("missing"), "{error}"),
-            Ok(disk) => {
-                assert!(!forgets && all(&disk) == expected);
-                live_is_right(&disk, dir.path());
-                drop(disk);
-                told_or_whole(dir.path(), shape, &expected);
-            }
-        }
-    }
 }
 
 #[test]

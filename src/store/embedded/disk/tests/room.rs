@@ -161,6 +161,23 @@ fn a_commit_that_is_larger_than_a_segment_has_one_of_its_own() {
     assert!(numbers.len() < 9, "{numbers:?}");
 }
 
+#[test]
+fn what_is_left_to_be_done_is_told_until_there_is_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path()).unwrap();
+    for key in 0..600u64 {
+        disk.commit(vec![put(Space::Inbox, key, &[1; 1500])]).unwrap();
+    }
+    let gone = (0..600).filter(|key| key % 10 != 0).map(|key| remove(Space::Inbox, key)).collect();
+    disk.commit(gone).unwrap();
+    let segments = || segment::list(&paths(dir.path()).log).unwrap().len();
+    assert!(segments() > 80, "{}", segments());
+    let steps = (0..1000).take_while(|_| disk.tidy().unwrap()).count();
+    assert!(steps < 1000 && segments() < 14, "{steps} steps, {}", segments());
+    assert_eq!(all(&disk).len(), 60);
+    live_is_right(&disk, dir.path());
+}
+
 /// The number of the segment that is written to after a while, beside so many bytes that wait.
 fn written_beside(waits: u64, held: bool) -> u64 {
     let dir = tempfile::tempdir().unwrap();
