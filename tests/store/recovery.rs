@@ -48,7 +48,7 @@ fn a_folder_of_a_newer_version_is_left_alone() {
 fn a_folder_of_an_earlier_version_is_opened_and_says_from_then_on_that_it_is_ours() {
     let house = House::embedded();
     house.store().close();
-    for earlier in ["1\n", "2\n"] {
+    for earlier in ["1\n", "2\n", "3\n"] {
         fs::write(house.dir().join("format"), earlier).unwrap();
         open(house.dir(), settings(), &clock()).unwrap().close();
         assert_eq!(fs::read_to_string(house.dir().join("format")).unwrap(), "4\n");
