@@ -113,8 +113,8 @@ async fn kept(shell: &Shell, slot: &Slot) -> Result<(), Error> {
     for _ in 0..KEPT_LOOKS {
         let receipt = {
             let peer = slot.lock();
-            let record = || VaultWrite::PutLink(Box::new(peer.record()));
-            (!peer.is_keeping()).then(|| shell.store.commit(vec![record()]))
+            let keep = || shell.store.commit(vec![VaultWrite::PutLink(Box::new(peer.record()))]);
+            (!peer.is_keeping()).then(keep)
         };
         match receipt {
             Some(receipt) => return Ok(receipt?.await?),

@@ -1,6 +1,7 @@
 //! The engine on disk, the default: a log with tables behind it, one writer thread above them.
 //!
-//! - A commit is a record in a log of our own, and so are messages; keys and small state lie in fjall (`log`, `tables`, `disk`).
+//! - A commit is a record in a log of our own, and so are messages; keys and small state lie in fjall (`log`, `tables`, `disk`;
+//!   `standing`: how far these have that).
 //! - A batch is handed to a bounded queue; the writer makes one commit of what waits, syncs it once and then answers.
 //! - Messages lie in order by inbox and by peer; the window of repeats is in memory and on disk only a list.
 //! - Readers go to the tables and the log beside the writer and see what is committed.

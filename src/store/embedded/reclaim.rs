@@ -30,6 +30,8 @@ pub(super) struct Moving {
 enum Looked {
     InPart,
     ToItsEnd,
+    /// The system refused to read on.
+    Refused(StoreError),
 }
 
 /// What is under way.
@@ -63,13 +65,13 @@ impl Reclaim {
         let number = moving.number;
         let needed = |pen: &Pen| pen.standing.live.get(&number).is_some_and(|live| *live > 0);
         match move_some(&mut moving, pen, tables)? {
-            Ok(Looked::InPart) => self.moving = Some(moving),
-            Ok(Looked::ToItsEnd) if needed(pen) => {
+            Looked::InPart => self.moving = Some(moving),
+            Looked::ToItsEnd if needed(pen) => {
                 tracing::error!(segment = number, "messages in the log cannot be read: their segment stays");
                 self.stuck.push((number, None));
             }
-            Ok(Looked::ToItsEnd) => {}
-            Err(cause) => self.refused(pen, number, &cause),
+            Looked::ToItsEnd => {}
+            Looked::Refused(cause) => self.refused(pen, number, &cause),
         }
         Ok(true)
     }
@@ -131,14 +133,10 @@ fn drop_dead(pen: &mut Pen, tables: &Tables, messages: &Messages) -> Result<(), 
     Ok(())
 }
 
-/// Moves some messages to the end. Inside, what the system refused to read; what was read before that is moved.
-fn move_some(
-    moving: &mut Moving,
-    pen: &mut Pen,
-    tables: &Tables,
-) -> Result<Result<Looked, StoreError>, StoreError> {
+/// Moves some messages to the end.
+fn move_some(moving: &mut Moving, pen: &mut Pen, tables: &Tables) -> Result<Looked, StoreError> {
     let (begun, mut entries, mut bytes) = (moving.reader.at, Vec::new(), 0u64);
-    let mut looked = Ok(Looked::InPart);
+    let mut looked = Looked::InPart;
     while bytes < STEP_BYTES && moving.reader.at - begun < 4 * STEP_BYTES {
         let read = moving.reader.next(&mut |logged, value| {
             let Noted::AtEnd(place) = logged.value else { return Ok(()) };
@@ -153,8 +151,8 @@ fn move_some(
         });
         match read {
             Ok(Some(_)) => continue,
-            Ok(None) => looked = Ok(Looked::ToItsEnd),
-            Err(cause) => looked = Err(cause),
+            Ok(None) => looked = Looked::ToItsEnd,
+            Err(cause) => looked = Looked::Refused(cause),
         }
         break;
     }

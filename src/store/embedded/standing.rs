@@ -34,9 +34,9 @@ type Marks = [Reach; Space::ALL.len()];
 
 /// See above.
 pub(super) struct Standing {
-    /// How far they reach; `None` where they have nothing of a log.
-    all: Option<Reach>,
-    /// By space, the last commit that changed it and that it has.
+    /// Whether they had anything of a log when they were read.
+    had_log: bool,
+    /// By space, the last commit that changed it and that it has. The mark of the small keys is how far all reach.
     marks: Marks,
     /// ... and that it must have; `None` where an earlier version did not note it.
     wanted: Option<Marks>,
@@ -66,21 +66,20 @@ impl Standing {
                 marks[space as usize] = mark.transpose()?.unwrap_or(Reach::NONE);
             }
         }
-        Ok(Self { all, marks, wanted, live: read_live(tables)? })
+        Ok(Self { had_log: all.is_some(), marks, wanted, live: read_live(tables)? })
     }
 
     /// What of the log the tables have.
     pub(super) fn had(&self) -> Option<Had> {
-        let all = self.all?;
-        // One may be further than that, where the small keys lost something: to write behind it would be to write what it has.
-        let to = self.marks.into_iter().fold(all, |far, mark| if mark.end > far.end { mark } else { far });
+        // One may be further than all, where the small keys lost something: to write behind it would be to write what it has.
+        let to = self.marks.into_iter().max_by_key(|mark| mark.end).filter(|_| self.had_log)?;
         let wanted = self.wanted.unwrap_or(self.marks);
         let lacking = self.marks.iter().zip(wanted).filter(|(mark, wanted)| mark.end < wanted.end);
         let from = lacking.map(|(mark, _)| *mark).min_by_key(|mark| mark.end);
         if from.is_some() {
             tracing::warn!("the tables lack commits that they had: they are brought again from the log");
         }
-        Some(Had { from: from.unwrap_or(all), to })
+        Some(Had { from: from.unwrap_or(self.all()), to })
     }
 
     /// What an earlier version wrote is in no log, or has no marks: brings all that there is to the disk in order, with marks.
@@ -97,7 +96,7 @@ impl Standing {
         // Not before: a crash meanwhile leaves them to be adopted again.
         self.wanted = Some(self.marks);
         let mut changes = Vec::new();
-        self.reach(self.all.unwrap_or(Reach::NONE), &mut changes);
+        self.reach(self.all(), &mut changes);
         tables.apply(changes)
     }
 
@@ -108,7 +107,6 @@ impl Standing {
         logged: Vec<Logged>,
         reach: Reach,
     ) -> Result<(), StoreError> {
-        let is_new = self.all.is_none_or(|all| all.end < reach.end);
         let lacks = self.marks.map(|mark| mark.end < reach.end);
         let mut changes = Vec::with_capacity(logged.len() + 8);
         let mut touched = BTreeMap::<u64, i128>::new();
@@ -133,15 +131,19 @@ impl Standing {
         for space in Space::ALL.into_iter().filter(|space| changed[*space as usize]) {
             self.mark(space, reach, &mut changes);
         }
-        if is_new {
+        if lacks[Space::Small as usize] {
             self.count(touched, &mut changes);
             self.reach(reach, &mut changes);
         }
         tables.apply(changes)
     }
 
+    /// How far all of them reach.
+    fn all(&self) -> Reach {
+        self.marks[Space::Small as usize]
+    }
+
     fn mark(&mut self, space: Space, reach: Reach, changes: &mut Vec<Change>) {
-        // What the small keys have is how far all reach.
         if space != Space::Small {
             self.marks[space as usize] = reach;
             let mut put = Put::new(16);
@@ -151,7 +153,6 @@ impl Standing {
     }
 
     fn reach(&mut self, reach: Reach, changes: &mut Vec<Change>) {
-        self.all = Some(reach);
         self.marks[Space::Small as usize] = reach;
         let layout = if self.wanted.is_some() { LAYOUT } else { UNMARKED };
         let mut put = Put::bare(vec![layout]);

@@ -96,14 +96,15 @@ impl Writer {
     fn gather(&mut self) -> Option<Jobs> {
         let mut jobs = mem::take(&mut self.unfinished);
         if jobs.is_empty() {
-            jobs.push(match self.untidy {
-                false => self.queue.recv().ok()?,
-                true => match self.queue.recv_timeout(QUIET) {
-                    Ok(job) => job,
-                    Err(RecvTimeoutError::Timeout) => return Some(jobs),
-                    Err(RecvTimeoutError::Disconnected) => return None,
-                },
-            });
+            let next = match self.untidy {
+                false => self.queue.recv().map_err(RecvTimeoutError::from),
+                true => self.queue.recv_timeout(QUIET),
+            };
+            match next {
+                Ok(job) => jobs.push(job),
+                Err(RecvTimeoutError::Timeout) => return Some(jobs),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
             // Who else is about to hand something over may do it first: where cores are few a sync saved is worth the turn.
             thread::yield_now();
         }

@@ -63,7 +63,7 @@ pub(crate) const LIVE_KEY: &[u8] = b"olive";
 /// Key, in each space, of the last commit of the log that changed the space; behind all that a reader asks for.
 pub(crate) const MARK_KEY: &[u8] = &[0xff; 24];
 
-/// Whether a small key is one of the first two, which say nothing outside of the folder that they lie in.
+/// Whether a small key is one of `REACH_KEY` and `LIVE_KEY`, which say nothing outside of the folder that they lie in.
 pub(crate) fn is_of_the_log(key: &[u8]) -> bool {
     key == REACH_KEY || key.starts_with(LIVE_KEY)
 }

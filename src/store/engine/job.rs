@@ -38,9 +38,6 @@ pub(crate) trait Job: Send {
     /// Plans it; on an error the whole commit in the making is spoilt.
     fn plan(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError>;
 
-    /// It is not in this commit.
-    fn put_off(&mut self);
-
     /// The commit is on disk: answers, or comes back for the next one.
     fn kept(self: Box<Self>) -> Option<Box<dyn Job>>;
 
@@ -69,10 +66,6 @@ impl<T: Task> Job for Pending<T> {
     fn plan(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         self.step = Some(self.task.plan(txn, self.so_far)?);
         Ok(())
-    }
-
-    fn put_off(&mut self) {
-        self.step = None;
     }
 
     fn kept(mut self: Box<Self>) -> Option<Box<dyn Job>> {
@@ -105,8 +98,8 @@ pub(crate) fn plan_all<'a>(jobs: &mut Vec<Box<dyn Job>>, open: impl Fn() -> Txn<
     loop {
         let mut txn = open();
         let planned = jobs.iter_mut().enumerate().try_for_each(|(at, job)| {
+            // Without a step it comes back: none was planned further on before, since an attempt ends where it fails.
             if txn.is_full() {
-                job.put_off();
                 return Ok(());
             }
             job.plan(&mut txn).and_then(|()| txn.check_keys()).map_err(|error| (at, error))

@@ -44,7 +44,7 @@ pub(crate) struct Txn<'a> {
     mail: HashMap<u32, posted::Mail>,
     /// Changes whose keys are known to fit.
     checked: usize,
-    /// Bytes of values, beside what was handed over with the tasks.
+    /// Bytes of values, but for messages that arrive: their tasks weigh them.
     bytes: usize,
     pub(crate) effects: Effects,
 }

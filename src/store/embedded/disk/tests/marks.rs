@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Model, SMALL, all, copy, journal_of, live_is_right, open, paths, put, remove, turn};
+use super::{SMALL, all, copy, journal_of, live_is_right, open, paths, put, remove, turn};
 use crate::store::{
     StoreError,
     embedded::{
@@ -10,6 +10,7 @@ use crate::store::{
         log::{
             replay::replay,
             segment::{self, Shape},
+            tail::Reach,
         },
         standing::Standing,
         tables::Tables,
@@ -20,29 +21,48 @@ use crate::store::{
     },
 };
 
-/// Either it says that it is damaged or all is there.
-fn told_or_whole(dir: &Path, shape: Shape, expected: &Model) {
-    match Disk::open_as(&paths(dir), shape) {
-        Err(StoreError::Damaged(_)) => {}
-        Err(error) => panic!("{error}"),
-        Ok(disk) => {
-            let found = all(&disk);
-            let lost: Vec<_> = expected.keys().filter(|key| !found.contains_key(*key)).collect();
-            assert!(lost.is_empty(), "it opens without {} of {} keys: {lost:?}", lost.len(), expected.len());
-            live_is_right(&disk, dir);
+/// So large that all of the log stays in one segment.
+const ROOMY: Shape = Shape { segment: 16 * 1024 * 1024, growth: 1024 * 1024 };
+
+/// Commits to one space until it alone is written to the disk in order: how far the log reaches after each of them.
+fn fill(disk: &Disk, space: Space) -> Vec<Reach> {
+    let commit = |key: u64| {
+        disk.commit(vec![put(space, 1000 + key % 3, &[7; 300_000])]).unwrap();
+        disk.tidy().unwrap();
+        disk.writing().0.tail.reach
+    };
+    let reaches = (0..40).map(commit).collect();
+    for _ in 0..4000 {
+        if disk.tables.written_in_order(space) > 0 {
+            assert!(
+                [Space::Small, Space::Status]
+                    .iter()
+                    .all(|other| { *other == space || disk.tables.written_in_order(*other) == 0 })
+            );
+            return reaches;
         }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    panic!("it is not written");
+}
+
+/// The log ends at a place, which some of the tables have passed: that is no torn end.
+fn is_told_where_the_log_ends(dir: &Path, place: u64) {
+    let (number, at) = segment::split(place);
+    let log = segment::path(&paths(dir).log, number);
+    fs::OpenOptions::new().write(true).open(log).unwrap().set_len(at).unwrap();
+    let Err(error) = Disk::open_as(&paths(dir), ROOMY) else { panic!("it opens") };
+    assert!(error.to_string().contains("last commit cannot be read"), "{error}");
 }
 
 #[test]
 fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_told() {
-    let roomy = Shape { segment: 16 * 1024 * 1024, growth: 1024 * 1024 };
     // In a batch, its tag; with all of the log, and without its beginning.
     for (byte, forgets) in [(60, false), (0, false), (60, true), (0, true)] {
-        let shape = if forgets { SMALL } else { roomy };
+        let shape = if forgets { SMALL } else { ROOMY };
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open_as(&paths(dir.path()), shape).unwrap();
-        let (mut spot, mut end) = (0, (0, 0));
+        let mut spot = 0;
         for key in 0..50u64 {
             let beside = put(Space::Status, key, &[key as u8; 700]);
             disk.commit(vec![
@@ -60,27 +80,14 @@ fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_to
             (0..50).for_each(|key| disk.commit(vec![remove(Space::Inbox, key)]).unwrap());
             disk.tidy().unwrap();
         }
-        // The small keys alone are brought to the disk in order.
-        for key in 0..40u64 {
-            disk.commit(vec![put(Space::Small, 1000 + key % 3, &[7; 300_000])]).unwrap();
-            disk.tidy().unwrap();
-            if key == 10 {
-                end = segment::split(disk.writing().0.tail.reach.last);
-            }
-        }
-        is_written_in_order(&disk, Space::Small);
-        assert_eq!(disk.tables.written_in_order(Space::Status), 0);
+        let reaches = fill(&disk, Space::Small);
         let expected = all(&disk);
         drop(disk);
         turn(&journal_of(dir.path()).0, spot + byte);
         if !forgets {
-            // The end of the log that some have is no torn one either.
             let image = tempfile::tempdir().unwrap();
             copy(dir.path(), image.path());
-            let log = segment::path(&paths(image.path()).log, end.0);
-            fs::OpenOptions::new().write(true).open(log).unwrap().set_len(end.1).unwrap();
-            let Err(error) = Disk::open_as(&paths(image.path()), shape) else { panic!("it opens") };
-            assert!(error.to_string().contains("last commit cannot be read"), "{error}");
+            is_told_where_the_log_ends(image.path(), reaches[10].last);
         }
         match Disk::open_as(&paths(dir.path()), shape) {
             Err(error) => assert!(forgets && error.to_string().contains("missing"), "{error}"),
@@ -88,7 +95,7 @@ fn what_one_of_the_tables_lost_and_another_has_comes_from_the_log_again_or_is_to
                 assert!(!forgets && all(&disk) == expected);
                 live_is_right(&disk, dir.path());
                 drop(disk);
-                told_or_whole(dir.path(), shape, &expected);
+                assert!(all(&Disk::open_as(&paths(dir.path()), shape).unwrap()) == expected);
             }
         }
     }
@@ -147,63 +154,35 @@ fn a_store_without_marks_is_taken_over_also_where_that_is_killed_at_first() {
     }
 }
 
-/// Waits until a space is written in order.
-fn is_written_in_order(disk: &Disk, space: Space) {
-    for _ in 0..4000 {
-        if disk.tables.written_in_order(space) > 0 {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    panic!("it is not written");
-}
-
 #[test]
 fn a_space_that_is_further_than_a_log_that_lost_its_end_is_told() {
-    let roomy = Shape { segment: 16 * 1024 * 1024, growth: 1024 * 1024 };
     let dir = tempfile::tempdir().unwrap();
-    let disk = Disk::open_as(&paths(dir.path()), roomy).unwrap();
+    let disk = Disk::open_as(&paths(dir.path()), ROOMY).unwrap();
     disk.commit(vec![put(Space::Inbox, 0, b"i"), put(Space::Status, 0, b"s"), put(Space::Small, 0, b"s")])
         .unwrap();
     disk.tables.persist().unwrap();
     let spot = journal_of(dir.path()).1;
     (0..10).for_each(|key| disk.commit(vec![put(Space::Small, key, b"s")]).unwrap());
-    let mut end = (0, 0);
-    for key in 0..40u64 {
-        disk.commit(vec![put(Space::Status, 1000 + key % 3, &[7; 300_000])]).unwrap();
-        disk.tidy().unwrap();
-        if key == 3 {
-            end = segment::split(disk.writing().0.tail.reach.end);
-        }
-    }
-    is_written_in_order(&disk, Space::Status);
+    let reaches = fill(&disk, Space::Status);
     drop(disk);
     turn(&journal_of(dir.path()).0, spot + 60);
-    let log = segment::path(&paths(dir.path()).log, end.0);
-    fs::OpenOptions::new().write(true).open(log).unwrap().set_len(end.1).unwrap();
-    let Err(error) = Disk::open_as(&paths(dir.path()), roomy) else { panic!("it opens") };
-    assert!(error.to_string().contains("last commit cannot be read"), "{error}");
+    is_told_where_the_log_ends(dir.path(), reaches[3].end);
 }
 
 #[test]
 fn a_space_that_has_more_than_another_keeps_it_where_the_replay_is_killed() {
-    let roomy = Shape { segment: 16 * 1024 * 1024, growth: 1024 * 1024 };
     let dir = tempfile::tempdir().unwrap();
-    let disk = Disk::open_as(&paths(dir.path()), roomy).unwrap();
+    let disk = Disk::open_as(&paths(dir.path()), ROOMY).unwrap();
     disk.commit(vec![put(Space::Status, 0, b"s"), put(Space::Small, 0, b"old")]).unwrap();
     disk.tables.persist().unwrap();
     let spot = journal_of(dir.path()).1;
     disk.commit(vec![put(Space::Small, 7, b"older")]).unwrap();
     disk.commit(vec![put(Space::Status, 1, b"s")]).unwrap();
     disk.commit(vec![put(Space::Small, 7, b"newer")]).unwrap();
-    for key in 0..40u64 {
-        disk.commit(vec![put(Space::Small, 1000 + key % 3, &[7; 300_000])]).unwrap();
-        disk.tidy().unwrap();
-    }
-    is_written_in_order(&disk, Space::Small);
+    fill(&disk, Space::Small);
     let expected = all(&disk);
     drop(disk);
     turn(&journal_of(dir.path()).0, spot + 60);
-    killed_in_the_replay(dir.path(), roomy);
-    assert!(all(&Disk::open_as(&paths(dir.path()), roomy).unwrap()) == expected);
+    killed_in_the_replay(dir.path(), ROOMY);
+    assert!(all(&Disk::open_as(&paths(dir.path()), ROOMY).unwrap()) == expected);
 }
