@@ -11,7 +11,7 @@ use super::{
     index::{Effects, Index, Slot},
     kv::{Change, Each, KEY_BYTES_MAX, Kv, Space},
     seal::Seal,
-    window::{ByMark, Mark, Sighting},
+    window::{Mark, Sighting, Table},
 };
 use crate::{
     store::StoreError,
@@ -35,9 +35,10 @@ pub(crate) struct Txn<'a> {
     changes: Vec<Change>,
     /// Where in `changes` a key that may be read again was changed last, by its space.
     overlay: [BTreeMap<Vec<u8>, usize>; Space::ALL.len()],
-    marks: ByMark<u64>,
     /// Messages that were seen, in order.
     sightings: Vec<Sighting>,
+    /// Where they are among them.
+    seen: Table,
     /// Messages for inboxes that are not among the changes yet, by the inbox's number, with where they end.
     messages: HashMap<u32, (u64, arrived::Messages)>,
     /// Messages for peers that are not among the changes yet, by the peer's number.
@@ -59,8 +60,8 @@ impl<'a> Txn<'a> {
             seal,
             changes: Vec::new(),
             overlay: Default::default(),
-            marks: ByMark::default(),
             sightings: Vec::new(),
+            seen: Table::default(),
             messages: HashMap::new(),
             mail: HashMap::new(),
             checked: 0,
@@ -262,19 +263,20 @@ impl<'a> Txn<'a> {
 
     /// So many messages may be seen next.
     pub(crate) fn expect(&mut self, count: usize) {
-        self.marks.reserve(count);
+        self.seen.reserve(count);
         self.sightings.reserve(count);
     }
 
     /// The content hash of a message that came before in this commit.
     pub(crate) fn seen(&self, mark: &Mark) -> Option<u64> {
-        self.marks.get(mark).copied()
+        let at = self.seen.find(mark, |at| self.sightings[at as usize].mark == *mark)?;
+        Some(self.sightings[at as usize].content)
     }
 
     //= HT-PKT-15: committed with its message
     /// Remembers a message.
     pub(crate) fn see(&mut self, mark: Mark, peer: u32, received: Wall, content: u64) {
-        self.marks.insert(mark, content);
+        self.seen.insert(&mark, u32::try_from(self.sightings.len()).unwrap_or(u32::MAX));
         // Numbered at the end, with the others of its peer.
         self.sightings.push(Sighting { arrival: 0, mark, peer, received, content });
     }

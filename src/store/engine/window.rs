@@ -1,8 +1,9 @@
 //! The window of repeats: which messages of which host have come lately.
 //!
 //! In memory, since an index of random keys on disk would cost several times the append itself; on disk only a list in
-//! order of arrival, from which it is built at start. An entry takes about 60 bytes: a keyed 128-bit hash of host and
-//! id, which strangers cannot make collide, a 64-bit hash of the content, and its place in its peer's queue.
+//! order of arrival, from which it is built at start. An entry takes about 50 bytes: a keyed 128-bit hash of host and
+//! id, which strangers cannot make collide, a 64-bit hash of the content, when it came, its place in its peer's queue and in a
+//! hash table.
 //!
 //! On disk entries lie in runs: those of one peer that came with one commit. A run is deleted when all of it has left, and since a
 //! peer's entries leave in order, at most one run of each peer has left in part. What has left of it comes back with a restart,
@@ -11,100 +12,17 @@
 //! Bounds: an age; entries per peer, whose own oldest goes first; entries in all, where the oldest of the peer with the
 //! most entries goes first. So a flood by one peer costs that peer's memory of itself and nobody else's.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
-    hash::{BuildHasherDefault, Hash, Hasher},
-};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use crate::{store::Settings, wire::time::Wall};
 
-use super::codec::{Put, Take};
-use crate::{
-    store::Settings,
-    wire::{host::PeerHost, time::Wall},
-};
+mod entries;
+mod marks;
+mod table;
 
-/// How exactly an entry's age is known.
-const MARK_MS: u64 = 1000;
-
-/// Entries that are looked for together before they are removed.
-const TOGETHER: usize = 64;
-
-/// Keyed hash of host and id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark(pub(crate) [u64; 2]);
-
-impl Hash for Mark {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // The half that is not looked at here is compared.
-        state.write_u64(self.0[0]);
-    }
-}
-
-/// What is found by its mark.
-pub(crate) type ByMark<T> = HashMap<Mark, T, BuildHasherDefault<AsItIs>>;
-
-/// One message that came.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sighting {
-    /// Order of arrival, unique.
-    pub(crate) arrival: u64,
-    pub(crate) mark: Mark,
-    pub(crate) peer: u32,
-    pub(crate) received: Wall,
-    /// Keyed hash of the whole message.
-    pub(crate) content: u64,
-}
-
-impl Sighting {
-    pub(crate) fn write(&self, put: &mut Put) {
-        self.mark.0.iter().for_each(|half| put.u64(*half));
-        put.u32(self.peer);
-        put.u64(self.received.0);
-        put.u64(self.content);
-    }
-
-    pub(crate) fn read(arrival: u64, take: &mut Take<'_>) -> Option<Self> {
-        let mark = Mark([take.u64()?, take.u64()?]);
-        Some(Self { arrival, mark, peer: take.u32()?, received: Wall(take.u64()?), content: take.u64()? })
-    }
-}
-
-/// The key of both hashes; random, kept on disk.
-#[derive(Clone, Copy)]
-pub(crate) struct HashKey(pub(crate) [u8; 16]);
-
-impl HashKey {
-    //= HT-PKT-03: by sender host and id
-    /// What a message is recognised by.
-    pub(crate) fn mark(&self, from: &PeerHost, id: &str) -> Mark {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(from.as_str().as_bytes());
-        hasher.write(&[0]);
-        hasher.write(id.as_bytes());
-        let hash = hasher.finish128();
-        Mark([hash.h1, hash.h2])
-    }
-
-    /// What its content is compared by: who makes two that look alike has but the first of them kept, as anybody has.
-    pub(crate) fn content(&self, raw: &[u8]) -> u64 {
-        let seed = self.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
-        xxh3_64_with_seed(raw, seed)
-    }
-
-    /// Whether this is the content of a message that came first; what is remembered of long ago was made in another way.
-    pub(crate) fn is_content(&self, first: u64, content: u64, raw: &[u8]) -> bool {
-        first == content || first == SipHasher13::new_with_key(&self.0).hash(raw).h1
-    }
-}
-
-/// An entry in its peer's queue.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    mark: Mark,
-    arrival: u64,
-}
+use entries::{Chain, Entries, is_older};
+pub(crate) use marks::{HashKey, Mark, Sighting};
+pub(crate) use table::Table;
 
 /// Entries of a peer that lie together on disk, under the arrival of the last of them.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +35,7 @@ struct Run {
 /// What is known of one peer, oldest first.
 #[derive(Debug, Default)]
 struct Queue {
-    places: VecDeque<Place>,
+    chain: Chain,
     runs: VecDeque<Run>,
 }
 
@@ -139,43 +57,17 @@ impl Queue {
     }
 }
 
-/// What is known of a message by its mark.
-#[derive(Clone, Copy, Debug)]
-struct Content {
-    hash: u64,
-    arrival: u64,
-}
-
-/// Marks are keyed hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Not called for a mark, which gives a number.
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
-
 /// The window.
 pub(crate) struct Window {
     pub(crate) key: HashKey,
     per_peer: usize,
     total: usize,
-    contents: ByMark<Content>,
+    entries: Entries,
     queues: HashMap<u32, Queue>,
     /// Peers by number of entries.
     sizes: BTreeSet<(usize, u32)>,
-    /// What arrived from `.0` up to the next mark was received less than `MARK_MS` after `.1`.
-    ages: VecDeque<(u64, Wall)>,
+    /// Nothing that is here is older.
+    oldest: Wall,
     last_arrival: u64,
     evicted: u64,
     /// Runs to be deleted on disk with the next commit, by the arrival of their last.
@@ -187,11 +79,11 @@ impl Window {
         Self {
             key,
             per_peer: settings.dedupe_per_peer.max(1),
-            total: settings.dedupe_total.max(1),
-            contents: HashMap::default(),
+            total: settings.dedupe_total.clamp(1, Entries::MAX),
+            entries: Entries::default(),
             queues: HashMap::new(),
             sizes: BTreeSet::new(),
-            ages: VecDeque::new(),
+            oldest: Wall(u64::MAX),
             last_arrival: 0,
             evicted: 0,
             stale: Vec::new(),
@@ -207,7 +99,7 @@ impl Window {
     /// The content hashes of those messages that have come before. Each lies far from the others in memory: nothing else is done
     /// between the look-ups, so that they overlap.
     pub(crate) fn find_all(&self, marks: &[Mark]) -> Vec<Option<u64>> {
-        marks.iter().map(|mark| self.contents.get(mark).map(|content| content.hash)).collect()
+        marks.iter().map(|mark| self.entries.content(mark)).collect()
     }
 
     pub(crate) fn last_arrival(&self) -> u64 {
@@ -215,7 +107,7 @@ impl Window {
     }
 
     pub(crate) fn entries(&self) -> usize {
-        self.contents.len()
+        self.entries.len()
     }
 
     pub(crate) fn evicted(&self) -> u64 {
@@ -235,34 +127,28 @@ impl Window {
     /// Takes a run of one peer that is on disk; what exceeds the bounds leaves.
     pub(crate) fn insert(&mut self, run: &[Sighting]) {
         let Some((last, peer)) = run.last().map(|seen| (seen.arrival, seen.peer)) else { return };
+        self.last_arrival = self.last_arrival.max(last);
         let queue = self.queues.entry(peer).or_default();
-        let before = queue.places.len();
+        let before = queue.chain.len;
         queue.runs.push_back(Run { last, live: u32::try_from(run.len()).unwrap_or(u32::MAX) });
-        queue.places.extend(run.iter().map(|seen| Place { mark: seen.mark, arrival: seen.arrival }));
-        let size = queue.places.len();
+        self.entries.append(&mut queue.chain, run);
+        let size = queue.chain.len;
+        self.oldest = run.iter().map(|seen| seen.received).fold(self.oldest, Wall::min);
         self.resize(peer, before, size);
-        run.iter().for_each(|seen| self.remember(seen));
         //= HT-PKT-17: its own oldest first
         self.evict(peer, size.saturating_sub(self.per_peer));
-        while self.contents.len() > self.total {
-            let Some(&(_, largest)) = self.sizes.last() else { break };
-            self.evict(largest, 1);
+        while let Some(over) = self.entries.len().checked_sub(self.total).filter(|over| *over > 0) {
+            let mut largest = self.sizes.iter().rev();
+            let Some(&(most, peer)) = largest.next() else { break };
+            // It is the largest until it is no larger than the next.
+            let lead = largest.next().map_or(most, |next| most - next.0).max(1);
+            self.evict(peer, over.min(lead));
         }
     }
 
     /// All that lies on disk has been inserted: what came back and left again was counted when it left first.
     pub(crate) fn built(&mut self) {
         self.evicted = 0;
-    }
-
-    fn remember(&mut self, seen: &Sighting) {
-        self.last_arrival = self.last_arrival.max(seen.arrival);
-        // Where the message is known it had left before the restart, and came again: the later one counts.
-        self.contents.insert(seen.mark, Content { hash: seen.content, arrival: seen.arrival });
-        let newest = self.ages.back().map_or(Wall(0), |age| age.1);
-        if seen.received.0 >= newest.0.saturating_add(MARK_MS) || self.ages.is_empty() {
-            self.ages.push_back((seen.arrival, seen.received));
-        }
     }
 
     fn evict(&mut self, peer: u32, count: usize) {
@@ -281,41 +167,23 @@ impl Window {
 
     fn drop_oldest(&mut self, peer: u32, count: usize) {
         let Some(queue) = self.queues.get_mut(&peer).filter(|_| count > 0) else { return };
-        let before = queue.places.len();
-        let gone: Vec<Place> = queue.places.drain(..count.min(before)).collect();
-        self.stale.extend(queue.left(gone.len()));
-        let size = queue.places.len();
+        let before = queue.chain.len;
+        self.entries.drop_oldest(&mut queue.chain, count);
+        let size = queue.chain.len;
+        self.stale.extend(queue.left(before - size));
         self.resize(peer, before, size);
-        for gone in gone.chunks(TOGETHER) {
-            // As in `find_all`: asked together first, they are near when they are removed.
-            let ours = |place: &Place| {
-                self.contents.get(&place.mark).is_some_and(|content| content.arrival == place.arrival)
-            };
-            let ours: Vec<bool> = gone.iter().map(ours).collect();
-            for (place, _) in gone.iter().zip(ours).filter(|(_, ours)| *ours) {
-                self.contents.remove(&place.mark);
-            }
-        }
     }
 
     /// Drops what was received before `oldest`.
     pub(crate) fn expire(&mut self, oldest: Wall) {
-        let mut bound = None;
-        while self.ages.front().is_some_and(|age| age.1.0.saturating_add(MARK_MS) <= oldest.0) {
-            self.ages.pop_front();
-            bound = Some(self.ages.front().map_or(self.last_arrival.saturating_add(1), |age| age.0));
+        if !is_older(self.oldest, oldest) {
+            return;
         }
-        let Some(bound) = bound else { return };
-        let peers: HashSet<u32> = self
-            .queues
-            .iter()
-            .filter(|(_, queue)| queue.places.front().is_some_and(|place| place.arrival < bound))
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in peers {
-            let old = |queue: &Queue| queue.places.partition_point(|place| place.arrival < bound);
-            self.drop_oldest(peer, self.queues.get(&peer).map_or(0, old));
-        }
+        let older = |(peer, queue): (&u32, &Queue)| (*peer, self.entries.older(&queue.chain, oldest));
+        let older: Vec<_> = self.queues.iter().map(older).filter(|(_, count)| *count > 0).collect();
+        older.into_iter().for_each(|(peer, count)| self.drop_oldest(peer, count));
+        let firsts = self.queues.values().filter_map(|queue| self.entries.first_received(&queue.chain));
+        self.oldest = firsts.min().unwrap_or(Wall(u64::MAX));
     }
 }
 

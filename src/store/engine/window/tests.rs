@@ -93,18 +93,6 @@ fn of_a_message_that_comes_back_twice_the_later_one_counts() {
 }
 
 #[test]
-fn the_content_of_what_is_remembered_of_long_ago_is_known_again() {
-    let key = HashKey([7; 16]);
-    let before = SipHasher13::new_with_key(&key.0).hash(b"{}").h1;
-    let content = key.content(b"{}");
-    assert_ne!(before, content);
-    for first in [before, content] {
-        assert!(key.is_content(first, content, b"{}"));
-        assert!(!key.is_content(first, key.content(b"[]"), b"[]"));
-    }
-}
-
-#[test]
 fn many_that_leave_at_once_leave_as_one_by_one() {
     let (mut at_once, mut singly) = (window(100, 150), window(100, 150));
     let all: Vec<_> =
@@ -122,4 +110,59 @@ fn many_that_leave_at_once_leave_as_one_by_one() {
     let held: usize =
         at_once.queues.values().flat_map(|queue| &queue.runs).map(|run| run.live as usize).sum();
     assert_eq!((held, stale.is_empty()), (at_once.entries(), false));
+}
+
+#[test]
+fn what_leaves_makes_room_and_is_not_found_again() {
+    let mut window = window(300, 1000);
+    let mark = |n: u64| Mark([n.wrapping_mul(0x9E37_79B9_7F4A_7C15), n]);
+    let seen = |arrival: u64, peer| Sighting { mark: mark(arrival), ..seen(arrival, peer, arrival) };
+    let mut arrival = 0;
+    for round in 0..200u64 {
+        let peer = u32::try_from(round % 3).unwrap();
+        let run: Vec<_> = (1..=97).map(|at| seen(arrival + at, peer)).collect();
+        arrival += 97;
+        window.insert(&run);
+    }
+    // Of each peer its last 300: it came with every third run.
+    for peer in 0..3u64 {
+        let came = (1..=arrival).filter(|at| (at - 1) / 97 % 3 == peer);
+        let came: Vec<_> = came.collect();
+        let (left, here) = came.split_at(came.len() - 300);
+        assert!(left.iter().all(|at| window.find(&mark(*at)).is_none()), "{peer}");
+        assert!(here.iter().all(|at| window.find(&mark(*at)) == Some(*at)), "{peer}");
+    }
+    assert_eq!((window.entries(), window.evicted()), (900, arrival - 900));
+    assert!(window.entries.room() <= 900 + 97, "what is free is used before more is taken");
+    window.expire(Wall(u64::MAX));
+    assert_eq!((window.entries(), window.find(&mark(arrival)), window.queues.len()), (0, None, 0));
+    window.insert(&[seen(arrival + 1, 9)]);
+    assert_eq!((window.entries(), window.find(&mark(arrival + 1))), (1, Some(arrival + 1)));
+}
+
+#[test]
+fn the_largest_loses_until_it_is_no_larger_than_the_next() {
+    let mut window = window(100, 10);
+    let run = |from: u64, to, peer| (from..to).map(|at| seen(at, peer, 0)).collect::<Vec<_>>();
+    window.insert(&run(1, 5, 1));
+    window.insert(&run(11, 14, 2));
+    window.insert(&run(21, 30, 3));
+    // 4, 3 and 9 are six too many: of the nine, five go until it is as large as the first, then it goes on by turns.
+    let left = |window: &Window, from: u64, to| {
+        (from..to).filter(|at| window.find(&Mark([*at, 0])).is_some()).count()
+    };
+    assert_eq!((left(&window, 1, 5), left(&window, 11, 14), left(&window, 21, 30)), (4, 3, 3));
+    assert_eq!((window.entries(), window.evicted()), (10, 6));
+}
+
+#[test]
+fn one_that_leaves_early_does_not_hide_older_ones_of_others() {
+    let mut window = window(2, 100);
+    window.insert(&[seen(1, 1, 1000), seen(2, 1, 5000), seen(3, 1, 9000)]);
+    window.insert(&[seen(4, 2, 3000)]);
+    window.expire(Wall(4000));
+    assert_eq!((window.entries(), window.find(&Mark([4, 0]))), (2, None));
+    window.expire(Wall(6000));
+    assert_eq!((window.entries(), window.find(&Mark([2, 0]))), (1, None));
+    assert_eq!(window.evicted(), 1, "the others were too old");
 }
