@@ -10,7 +10,7 @@ use super::{
     kv::{Kv, Space},
     txn::{CHUNK, Txn},
     vault,
-    window::Mark,
+    window::{self, Mark},
 };
 use crate::{
     store::StoreError,
@@ -38,7 +38,8 @@ impl Task for Append {
         if let Some(from) = &self.0.from {
             let peer = if self.0.items.is_empty() { 0 } else { txn.peer(from) };
             let (key, received) = (txn.index.window.key, self.0.received);
-            let marks: Vec<Mark> = self.0.items.iter().map(|item| key.mark(from, &item.id)).collect();
+            let of = key.marks_of(from);
+            let marks: Vec<Mark> = self.0.items.iter().map(|item| of.mark(&item.id)).collect();
             let before = txn.index.window.find_all(&marks);
             txn.expect(marks.len());
             let mut fresh = Vec::with_capacity(self.0.items.len());
@@ -46,7 +47,7 @@ impl Task for Append {
             // Most packets are for one service.
             for items in self.0.items.chunk_by(|one, next| one.service == next.service) {
                 for (item, (mark, before)) in items.iter().zip(&mut marks) {
-                    let content = key.content(&item.raw);
+                    let content = window::content(&item.raw);
                     match before.or_else(|| txn.seen(&mark)) {
                         Some(first) => {
                             answer.repeats += 1;

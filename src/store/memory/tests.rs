@@ -6,7 +6,7 @@ use crate::{
         Inbox, Outbox,
         engine::{
             codec::{self, Known, Put, Small, ended_key, place, service_key, small, status_key},
-            window::Sighting,
+            window::{self, Sighting},
         },
     },
     wire::{
@@ -67,7 +67,7 @@ fn earlier() -> Vec<Change> {
     ];
     for at in 1..=3 {
         let (id, raw) = (format!("in{at}"), format!("text {at}"));
-        let (mark, content) = (KEY.mark(&host(), &id), KEY.content(raw.as_bytes()));
+        let (mark, content) = (KEY.marks_of(&host()).mark(&id), window::content(raw.as_bytes()));
         let seen = Sighting { arrival: at, mark, peer: 1, received: RECEIVED, content };
         all.push(put(Space::Seen, at.to_be_bytes().to_vec(), |value| seen.write(value)));
         if at > 1 {

@@ -18,7 +18,7 @@ use crate::store::{
     embedded::folder::{self, chance},
 };
 
-/// The least room of a buffer, and the most that is kept for the next commit.
+/// The least room of a buffer, and what a commit takes at most that leaves its buffer to another.
 const BUFFER_BYTES: usize = 8 * 1024;
 const SPARE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -149,7 +149,30 @@ impl Tail {
             true => self.recent.keep(self.at, buffer),
             false => Some(buffer),
         };
-        self.spare = spare.filter(|spare| spare.room() <= SPARE_BYTES);
+        // A buffer is somewhat larger than what it was made for.
+        self.spare = spare.filter(|spare| spare.room() < 2 * SPARE_BYTES);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::engine::kv::Space;
+
+    #[test]
+    fn a_large_commit_leaves_its_room_to_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let shape = Shape { segment: 64 * 1024 * 1024, growth: 1024 * 1024 };
+        let mut tail = Tail::make(dir.path(), shape, 0, Reach::NONE).unwrap();
+        let mut write = |key: u8| {
+            let value = Some(vec![key; 6 * 1024 * 1024]);
+            tail.append(vec![Entry { space: Space::Inbox, key: vec![key], value, frees: None }]).unwrap();
+            tail.spare.as_ref().map(|spare| spare.get().as_ptr())
+        };
+        assert_eq!(write(1), None, "it is kept for readers");
+        let rooms: Vec<_> = (2..6).map(&mut write).collect();
+        assert!(rooms[1..].iter().all(Option::is_some), "{rooms:?}");
+        assert_eq!(rooms[1], rooms[3], "two take turns");
     }
 }

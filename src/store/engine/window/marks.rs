@@ -3,7 +3,7 @@
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     store::engine::codec::{Put, Take},
@@ -22,7 +22,7 @@ pub(crate) struct Sighting {
     pub(crate) mark: Mark,
     pub(crate) peer: u32,
     pub(crate) received: Wall,
-    /// Keyed hash of the whole message.
+    /// Hash of the whole message.
     pub(crate) content: u64,
 }
 
@@ -40,32 +40,45 @@ impl Sighting {
     }
 }
 
-/// The key of both hashes; random, kept on disk.
+/// The key of what is hashed; random, kept on disk.
 #[derive(Clone, Copy)]
 pub(crate) struct HashKey(pub(crate) [u8; 16]);
 
 impl HashKey {
     //= HT-PKT-03: by sender host and id
-    /// What a message is recognised by.
-    pub(crate) fn mark(&self, from: &PeerHost, id: &str) -> Mark {
+    /// What the messages of a host are recognised by.
+    pub(crate) fn marks_of(&self, from: &PeerHost) -> MarksOf {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write(from.as_str().as_bytes());
         hasher.write(&[0]);
+        MarksOf(hasher)
+    }
+
+    /// Whether this is the content of a message that came first; what is remembered of long ago was made in other ways.
+    pub(crate) fn is_content(&self, first: u64, content: u64, raw: &[u8]) -> bool {
+        let seed = || self.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
+        first == content
+            || first == xxh3_64_with_seed(raw, seed())
+            || first == SipHasher13::new_with_key(&self.0).hash(raw).h1
+    }
+}
+
+/// A host, hashed.
+pub(crate) struct MarksOf(SipHasher24);
+
+impl MarksOf {
+    /// What a message of it is recognised by.
+    pub(crate) fn mark(&self, id: &str) -> Mark {
+        let mut hasher = self.0;
         hasher.write(id.as_bytes());
         let hash = hasher.finish128();
         Mark([hash.h1, hash.h2])
     }
+}
 
-    /// What its content is compared by: who makes two that look alike has but the first of them kept, as anybody has.
-    pub(crate) fn content(&self, raw: &[u8]) -> u64 {
-        let seed = self.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
-        xxh3_64_with_seed(raw, seed)
-    }
-
-    /// Whether this is the content of a message that came first; what is remembered of long ago was made in another way.
-    pub(crate) fn is_content(&self, first: u64, content: u64, raw: &[u8]) -> bool {
-        first == content || first == SipHasher13::new_with_key(&self.0).hash(raw).h1
-    }
+/// What a message's content is compared by. No key: who makes two that look alike has but the first of them kept, as anybody has.
+pub(crate) fn content(raw: &[u8]) -> u64 {
+    xxh3_64(raw)
 }
 
 #[cfg(test)]
@@ -75,12 +88,13 @@ mod tests {
     #[test]
     fn the_content_of_what_is_remembered_of_long_ago_is_known_again() {
         let key = HashKey([7; 16]);
-        let before = SipHasher13::new_with_key(&key.0).hash(b"{}").h1;
-        let content = key.content(b"{}");
-        assert_ne!(before, content);
-        for first in [before, content] {
-            assert!(key.is_content(first, content, b"{}"));
-            assert!(!key.is_content(first, key.content(b"[]"), b"[]"));
+        let sip = SipHasher13::new_with_key(&key.0).hash(b"{}").h1;
+        let seeded = xxh3_64_with_seed(b"{}", 0x0707_0707_0707_0707);
+        let now = content(b"{}");
+        assert!(now != sip && now != seeded && sip != seeded);
+        for first in [sip, seeded, now] {
+            assert!(key.is_content(first, now, b"{}"));
+            assert!(!key.is_content(first, content(b"[]"), b"[]"));
         }
     }
 }
