@@ -101,12 +101,15 @@ async fn look(route: &Route, lane: &Lane, deadline: Duration) -> Result<Looked, 
 /// A second time only where the first went over a connection that had died since the last path.
 async fn ask(call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
     let dials = lane.dials();
-    match call.over(lane).await {
-        Err(CallError { stage: CallStage::Exchange, .. }) if dials > 0 && lane.dials() == dials => {
-            call.over(lane).await
-        }
-        outcome => outcome,
+    let mut outcome = call.over(lane).await;
+    if let Err(broke) = &outcome
+        && broke.error.stage == CallStage::Exchange
+        && dials > 0
+        && lane.dials() == dials
+    {
+        outcome = call.over(lane).await;
     }
+    outcome.map_err(|broke| broke.error)
 }
 
 fn judge(raw: &Raw) -> Result<(Parameters, Option<Duration>), String> {

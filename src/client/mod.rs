@@ -222,19 +222,29 @@ impl Client {
         })
     }
 
-    /// A second time only where the first went over a connection that had died in the pool.
+    /// A second time only where the peer says that it took nothing of the first: it was closing the connection that the call went
+    /// over. A call that was taken and not answered is a try that failed, and whoever made it decides when the next one is due.
     async fn over(&self, call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
         let dials = lane.dials();
         let outcome = call.over(lane).await;
         let from_pool = lane.dials() == dials;
-        match outcome {
-            Err(CallError { stage: CallStage::Exchange, .. }) if from_pool => {
-                self.lanes.forget(call.route, lane);
-                call.over(&self.lanes.of(call.route, &self.dialler.load_full(), (self.clock)().mono)).await
+        let Err(broke) = outcome else { return outcome.map_err(|broke| broke.error) };
+        if broke.error.stage == CallStage::Exchange {
+            self.lanes.forget(call.route, lane);
+            if broke.untaken && from_pool {
+                let lane = self.lanes.of(call.route, &self.dialler.load_full(), (self.clock)().mono);
+                return call.over(&lane).await.map_err(|broke| broke.error);
             }
-            outcome => outcome,
         }
+        Err(broke.error)
     }
+}
+
+/// A call that got no answer.
+struct Broke {
+    error: CallError,
+    /// The peer took nothing of it.
+    untaken: bool,
 }
 
 impl Call<'_> {
@@ -246,9 +256,10 @@ impl Call<'_> {
         trouble::exchange(&self.route.host, error, &self.secrets())
     }
 
-    async fn over(&self, lane: &Lane) -> Result<Raw, CallError> {
-        let request = self.http_request()?;
-        let response = lane.client.request(request).await.map_err(|error| self.broke(&error))?;
+    async fn over(&self, lane: &Lane) -> Result<Raw, Broke> {
+        let request = self.http_request().map_err(|error| Broke { error, untaken: false })?;
+        let broke = |error| Broke { error: self.broke(&error), untaken: trouble::is_untaken(&error) };
+        let response = lane.client.request(request).await.map_err(broke)?;
         Ok(self.read(response).await)
     }
 

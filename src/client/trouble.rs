@@ -181,6 +181,23 @@ pub(super) fn exchange(host: &PeerHost, error: &(dyn Error + 'static), secrets: 
     )
 }
 
+/// Whether the peer says that it took nothing of a request: RFC 9113, 8.7. (One that was never written is sent again by hyper.)
+pub(super) fn is_untaken(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(told) = cause.downcast_ref::<h2::Error>().filter(|told| told.is_remote()) {
+            return match told.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => told.is_reset(),
+                // Of the streams that were opened, those after the last that it names.
+                Some(h2::Reason::NO_ERROR) => told.is_go_away(),
+                Some(_) | None => false,
+            };
+        }
+        next = cause.source();
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

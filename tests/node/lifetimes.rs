@@ -84,11 +84,15 @@ async fn packets_go_on_with_the_old_token_while_a_refresh_is_under_way() {
 #[tokio::test]
 async fn a_refresh_without_an_answer_is_tried_again_with_the_old_refresh_token() {
     let (_yard, node, peer) = pair().await;
-    peer.lifetime(4);
+    peer.lifetime(16);
     for does in [Does::LosesAnswer, Does::status(503), Does::status(429)] {
         peer.next(Kind::Refresh, does);
     }
     node.app().submit(&[node.message_to(BETA, "one")]).await;
+    peer.receives(1).await;
+    // Long before the token ends, so that there is time for four tries, two seconds apart.
+    let app = node.app();
+    tokio::spawn(async move { app.verb("POST", "/v1/peers/beta.test/refresh").await });
     let refreshes = peer.sees(Kind::Refresh, 4).await;
     assert!(refreshes[..4].iter().all(|seen| seen.bearer == refreshes[0].bearer));
     peer.lifetime(3600);

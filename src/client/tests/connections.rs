@@ -1,5 +1,7 @@
 //! Which connections are opened, refused, shared and renewed.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::*;
 
 //= HT-PIC-02, HT-PIC-03
@@ -129,18 +131,85 @@ async fn calls_share_a_connection_until_it_is_due_for_renewal() {
     }
 }
 
+//= HT-SEND-18, NODE-API-20
 #[tokio::test]
-async fn a_call_over_a_connection_that_died_in_the_pool_is_made_once_more() {
+async fn a_call_that_was_taken_and_not_answered_is_a_try_that_failed() {
     for alpn in ["h2", "http/1.1"] {
         let peer = Peer::start(alpn, NAME, 1).await;
         let client = peer.client(Settings::default());
         for number in 1..=3 {
             let answer = send(&client, &peer.pinned(), "/").await;
             assert_eq!(answer.map(|answer| answer.status), Ok(204), "{alpn}");
-            assert_eq!(peer.connections(), number, "{alpn}");
-            assert_eq!(peer.last(|request| request.body.clone()), body(), "{alpn}");
+            let (stage, detail) = stage(&client, &peer.pinned(), "/").await;
+            assert_eq!((stage, peer.connections()), (CallStage::Exchange, number), "{alpn}: {detail}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_a_closing_connection_did_not_take_is_made_once_more() {
+    let frame = |kind: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, 0, 0, 0, 0, stream], payload].concat()
+    };
+    let (refused, inner) = ([0, 0, 0, 7], [0, 0, 0, 2]);
+    let going = |last: u8, reason: u8| frame(7, 0, &[0, 0, 0, last, 0, 0, 0, reason]);
+    for (farewell, again) in [
+        (frame(3, 3, &refused), true),
+        (going(1, 0), true),
+        (frame(3, 3, &inner), false),
+        (going(1, 11), false),
+        (Vec::new(), false),
+    ] {
+        let peer = Peer::start("h2", NAME, usize::MAX).await;
+        let (route, connections) = once(&peer, farewell.clone()).await;
+        let client = peer.client(Settings::default());
+        assert_eq!(send(&client, &route, "/").await.map(|answer| answer.status), Ok(204));
+        let second = send(&client, &route, "/").await;
+        assert_eq!(second.is_ok(), again, "{farewell:?}: {second:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 1 + usize::from(again), "{farewell:?}");
+    }
+}
+
+/// A server that answers the first request of each connection; to the second it says farewell in these bytes and closes.
+async fn once(peer: &Peer, farewell: Vec<u8>) -> (Route, Arc<AtomicUsize>) {
+    const FRAME_HEAD: usize = 9;
+    let mut config = (*identity(&peer.dir, NAME).server).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Some(Address::Socket(listener.local_addr().unwrap()));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let opened = connections.clone();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        loop {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+            opened.fetch_add(1, Ordering::SeqCst);
+            stream.read_exact(&mut [0; b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()]).await.unwrap();
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            let mut head = [0; FRAME_HEAD];
+            while stream.read_exact(&mut head).await.is_ok() {
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                stream.read_exact(&mut vec![0; usize::try_from(length).unwrap()]).await.unwrap();
+                let is_data_to_the_end = (head[3], head[4] & 1) == (0, 1);
+                match head[8] {
+                    // `:status: 204`, and no body.
+                    1 if is_data_to_the_end => {
+                        stream.write_all(&[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x89]).await.unwrap();
+                    }
+                    3 if is_data_to_the_end => {
+                        stream.write_all(&farewell).await.unwrap();
+                        stream.flush().await.unwrap();
+                        break;
+                    }
+                    _ => {}
+                }
+                stream.flush().await.unwrap();
+            }
+        }
+    });
+    (Route { address, ..peer.pinned() }, connections)
 }
 
 #[tokio::test]
