@@ -16,6 +16,7 @@ use super::{
     remote::{CALL_TIME, Call, Remote, Target, block_on, read},
     render::{clean, indented, moment},
     rooms,
+    watching::until_interrupted,
 };
 
 /// A stream that broke off is opened again after this.
@@ -100,7 +101,11 @@ impl Inbox {
         let remote = Remote::new(self.target)?;
         let reading = Reading { remote, service: self.service, need, ack: self.ack, json: self.json };
         block_on(async {
-            if self.follow { reading.follow(out).await } else { reading.page(self.max, self.wait, out).await }
+            if self.follow {
+                until_interrupted(reading.follow(out)).await
+            } else {
+                reading.page(self.max, self.wait, out).await
+            }
         })
     }
 }

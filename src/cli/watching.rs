@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     events::Events,
-    output::CliError,
+    output::{CliError, Outcome},
     remote::{Call, Remote, read},
 };
 use crate::wire::host::PeerHost;
@@ -20,6 +20,14 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const LATE: Duration = Duration::from_millis(300);
 /// By then a node that has been asked for an exchange has begun it.
 const BEGUN: Duration = Duration::from_millis(50);
+
+/// Runs what goes on by itself until ctrl-c, which is how it is meant to end.
+pub(super) async fn until_interrupted(run: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        ended = run => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
 
 /// Something that happened.
 #[derive(Deserialize)]

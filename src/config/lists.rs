@@ -138,7 +138,7 @@ pub(super) fn services(root: &Reader<'_>) -> Vec<Offered> {
 
 /// `[[apps]]`.
 pub(super) fn apps(root: &Reader<'_>, published: &[ServiceKey]) -> Vec<AppSettings> {
-    let mut all: Vec<AppSettings> = Vec::new();
+    let (mut all, mut names) = (Vec::<AppSettings>::new(), Vec::new());
     for reader in root.tables("apps") {
         let name = reader.required("name", "write a name for the app").map(|found| found.value);
         let token = token(&reader);
@@ -154,9 +154,10 @@ pub(super) fn apps(root: &Reader<'_>, published: &[ServiceKey]) -> Vec<AppSettin
         let Some(name) = name else { continue };
         if name.is_empty() {
             reader.problem_at("name", "is empty", "write a name for the app");
-        } else if all.iter().any(|app| app.name == name) {
+        } else if names.contains(&name) {
             reader.problem_at("name", "stands under [[apps]] already", "give each app its own name");
         }
+        names.push(name);
         let Some(token) = token else { continue };
         if let Some(other) = all.iter().find(|app| *app.token == token) {
             let key = if reader.has("token") { "token" } else { "token-file" };

@@ -14,6 +14,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     context::{Bounds, Context},
     event::{Action, Fact},
+    health::Health,
     verdict::{self, Verdict},
 };
 use crate::wire::{
@@ -196,8 +197,11 @@ impl Sending {
     }
 
     /// Time to live is over for these; those in flight are looked at when their packet is answered.
-    pub(super) fn on_expired(&mut self, seqs: &[Seq], ctx: &mut Context<'_>) {
-        self.on_purged(seqs, EXPIRED, ctx);
+    pub(super) fn on_expired(&mut self, seqs: &[Seq], health: &Health, ctx: &mut Context<'_>) {
+        // What the last try came to is why they had not left before.
+        let failed = health.failed.as_ref().filter(|_| health.failures > 0);
+        let why = failed.map(|failed| format!("; the last try: {}", failed.reason));
+        self.on_purged(seqs, &format!("{EXPIRED}{}", why.unwrap_or_default()), ctx);
     }
 
     /// Set aside for this reason, but for those in flight.
@@ -212,12 +216,12 @@ impl Sending {
     }
 
     /// Starts what can be started: a look into the outbox, or, with a token, a packet.
-    pub(super) fn drive(&mut self, token: Option<&HeldToken>, ctx: &mut Context<'_>) {
+    pub(super) fn drive(&mut self, token: Option<&HeldToken>, health: &Health, ctx: &mut Context<'_>) {
         //= HT-SEND-02: one in flight
         if self.phase != Phase::Idle {
             return;
         }
-        self.drop_expired(ctx);
+        self.drop_expired(health, ctx);
         if self.window.is_empty() {
             if self.more && (self.after > Seq(0) || self.settling == 0) {
                 self.more = false;
@@ -356,20 +360,17 @@ impl Sending {
         }
     }
 
-    fn drop_expired(&mut self, ctx: &mut Context<'_>) {
-        let over: Vec<_> =
-            self.window.iter().filter(|mail| mail.expires <= ctx.now.wall).map(|mail| mail.seq).collect();
+    fn drop_expired(&mut self, health: &Health, ctx: &mut Context<'_>) {
+        let over = self.window.iter().filter(|mail| mail.expires <= ctx.now.wall);
+        let over: Vec<_> = over.map(|mail| mail.seq).collect();
         if !over.is_empty() {
-            self.on_expired(&over, ctx);
+            self.on_expired(&over, health, ctx);
         }
     }
 
     /// Messages of the packet that is under way.
     pub(super) fn in_flight(&self) -> usize {
-        match self.phase {
-            Phase::InFlight { count, .. } => count,
-            Phase::Idle | Phase::Loading { .. } => 0,
-        }
+        if let Phase::InFlight { count, .. } = self.phase { count } else { 0 }
     }
 }
 

@@ -185,8 +185,10 @@ async fn the_command_follows_an_inbox_over_a_restart() {
     arrive(&node, 2..4).await;
     assert_eq!(ids(2).await, names(2..4));
     eventually("all is acknowledged", || async { node.app().ids().await.is_empty().then_some(()) }).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Ctrl-c is how it is meant to end.
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 //= NODE-API-37

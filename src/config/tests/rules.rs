@@ -40,6 +40,15 @@ fn all_problems_are_found_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_name_that_stands_twice_is_told_also_where_more_is_wrong_with_the_first() {
+    let all = problems(with(
+        "[[apps]]\nname = \"b\"\nadmin = true\ntoken = \"short\"\n[[apps]]\nname = \"b\"\nadmin = true\ntoken = \"0123456789abcdeF\"",
+    ));
+    let told = |start: &str| all.iter().any(|problem| problem.contains(start));
+    assert!(told("apps[0].token: is shorter") && told("apps[1].name: stands under"), "{all:?}");
+}
+
+#[test]
 fn what_is_not_toml_is_named_with_its_line() {
     let problem = one_problem("[peer\nlisten = 1");
     assert!(problem.starts_with("2: is not TOML: "), "{problem}");

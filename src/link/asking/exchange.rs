@@ -73,7 +73,8 @@ enum State {
         gone: Option<String>,
     },
     Asked {
-        ask: Ask,
+        // In a box, since most links rest.
+        ask: Box<Ask>,
         give_up: Mono,
     },
 }
@@ -195,7 +196,7 @@ impl Exchange {
         };
         let ask = Ask { proof, accept_until: ctx.now.mono.plus(GRANT_LATE) };
         //= HT-GRANT-13: taken from here
-        self.state = State::Asked { ask, give_up: ctx.now.mono.plus(ctx.settings.grant_wait) };
+        self.state = State::Asked { ask: Box::new(ask), give_up: ctx.now.mono.plus(ctx.settings.grant_wait) };
         self.calling = true;
         self.version += 1;
         request
@@ -214,7 +215,7 @@ impl Exchange {
     //= HT-GRANT-16: its grant is taken for 5 min
     pub(super) fn give_up(&mut self) {
         if let State::Asked { ask, .. } = std::mem::replace(&mut self.state, State::Idle) {
-            self.late.push(ask);
+            self.late.push(*ask);
             let over = self.late.len().saturating_sub(LATE_MAX);
             self.late.drain(..over);
             self.version += 1;

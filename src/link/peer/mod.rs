@@ -212,7 +212,7 @@ impl Peer {
                     self.stumble(&reason, ctx);
                 }
             }
-            Event::MailExpired(seqs) => self.sending.on_expired(&seqs, ctx),
+            Event::MailExpired(seqs) => self.sending.on_expired(&seqs, &self.health, ctx),
             Event::MailPurged(seqs, reason) => self.sending.on_purged(&seqs, &reason, ctx),
             Event::Sent(reply) => self.on_sent(&reply, ctx),
             Event::Settled => {
@@ -258,7 +258,7 @@ impl Peer {
         if awake {
             let token = self.asking.current(ctx.now).cloned();
             let token = token.filter(|_| !self.seeks_first(ctx));
-            self.sending.drive(token.as_ref(), ctx);
+            self.sending.drive(token.as_ref(), &self.health, ctx);
             self.note_sent(ctx);
         }
         let mail = self.is_awake() && self.sending.has_mail();
