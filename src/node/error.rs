@@ -64,6 +64,13 @@ pub enum Error {
 }
 
 impl Error {
+    //= NODE-API-19: the same, whether there is none or it is not to be seen
+    /// No message has the id, or whoever asks may not see it.
+    #[must_use]
+    pub fn no_message() -> Self {
+        Self::NotFound("no message has this id, or the app may not see it".to_owned())
+    }
+
     /// The node ends; what was taken is kept.
     #[must_use]
     pub fn stopping() -> Self {

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     host::{OwnHost, PeerHost},
     limits::NAME_BYTES_MAX,
-    object::text,
+    object::{text, told},
     packet::ServiceKey,
 };
 
@@ -137,8 +137,8 @@ impl Draft {
         let sender_service = sender.required_name("sender.service")?;
         //= NODE-API-10: may be left out
         if let Some(host) = sender.name("sender.host")? {
-            let named =
-                PeerHost::parse_human(&host).map_err(|error| fault("sender.host", &error.to_string()))?;
+            let named = PeerHost::parse_human(&host)
+                .map_err(|error| fault("sender.host", &format!("is no host name: {error}")))?;
             if !own.is(&named) {
                 return Err(fault("sender.host", &format!("must be left out or be this host, {own}")));
             }
@@ -159,7 +159,8 @@ impl Draft {
         if !payload.starts_with('{') {
             return Err(fault("payload", "must be an object"));
         }
-        let host = PeerHost::parse_human(&host).map_err(|error| fault("host", &error.to_string()))?;
+        let host = PeerHost::parse_human(&host)
+            .map_err(|error| fault("host", &format!("is no host name: {error}")))?;
         let parts = Parts {
             sender: [&sender_protocol, &sender_service],
             sender_others: &sender,
@@ -226,7 +227,8 @@ fn fault(field: &str, what: &str) -> DraftError {
 
 impl<'a> Properties<'a> {
     fn read(field: &str, raw: &'a [u8]) -> Result<Self, DraftError> {
-        serde_json::from_slice(raw).map_err(|error| fault(field, &format!("is not a JSON object: {error}")))
+        serde_json::from_slice(raw)
+            .map_err(|error| fault(field, &format!("is not a JSON object: {}", told(&error))))
     }
 
     /// Takes an interpreted property out; it may stand once.

@@ -61,6 +61,24 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     T::deserialize(ObjectsOnly(deserializer))
 }
 
+/// serde's words about what could not be read, without the values that stood there: one of them may be a secret.
+pub(crate) fn told(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let (mut kept, mut rest) = (String::with_capacity(words.len()), words.as_str());
+    while let Some((before, value)) = rest.split_once('"') {
+        kept.push_str(before.trim_end());
+        let mut escaped = false;
+        let end = value.find(|c| {
+            let is_end = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            is_end
+        });
+        rest = end.map_or("", |end| &value[end + 1..]);
+    }
+    kept.push_str(rest);
+    kept
+}
+
 /// Reads a whole body that is one object.
 pub(crate) fn object_of_slice<'a, T: Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(body);

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
 
-use self::shape::Shape;
+use self::shape::{Shape, Varied};
 use super::{
     host::PeerHost,
     limits::NAME_BYTES_MAX,
-    object::{object, object_at_start, object_of_slice, object_of_str, present, text},
+    object::{object, object_at_start, object_of_slice, object_of_str, present, text, told},
     refusal::Refusal,
 };
 
@@ -73,6 +74,16 @@ pub struct Message {
     pub service: ServiceKey,
     /// The message as it stood in the packet.
     pub raw: Bytes,
+    /// What its payload sums up to, byte for byte: see `payload_sum`.
+    pub payload_sum: u64,
+}
+
+//= HT-PKT-04: with another payload
+/// What a message that comes again is compared by. No key: who makes two payloads that look alike has but the first of them kept,
+/// as anybody has.
+#[must_use]
+pub fn payload_sum(payload: &str) -> u64 {
+    xxh3_64(payload.as_bytes())
 }
 
 /// The body of a packet, read.
@@ -85,6 +96,7 @@ pub struct Packet {
 mod shape;
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `packet`")]
 struct BodyIn<'a> {
     #[serde(borrow, deserialize_with = "object")]
     packet: PacketIn<'a>,
@@ -92,6 +104,7 @@ struct BodyIn<'a> {
 
 //= YMP-PKT-01: any number
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `messages`")]
 struct PacketIn<'a> {
     #[serde(borrow)]
     messages: Vec<&'a RawValue>,
@@ -99,6 +112,7 @@ struct PacketIn<'a> {
 
 //= YMP-MSG-01: three strings
 #[derive(Deserialize)]
+#[serde(expecting = "a sender: an object with `host`, `protocol` and `service`")]
 struct SenderIn<'a> {
     #[serde(borrow, deserialize_with = "text")]
     host: Cow<'a, str>,
@@ -110,7 +124,7 @@ struct SenderIn<'a> {
 
 //= HT-CHK-10: twice is an error of the derive
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", expecting = "a message: an object")]
 struct MessageIn<'a> {
     #[serde(borrow, deserialize_with = "object")]
     sender: SenderIn<'a>,
@@ -172,10 +186,10 @@ impl Packet {
         let (mut messages, mut shape) = (Vec::<Message>::new(), None::<Shape<'_>>);
         while messages.len() < messages_max {
             let alike = shape.and_then(|shape| shape.read(rest)).zip(messages.last());
-            let (message, after) = if let Some(((id, length), before)) = alike {
-                let (raw, after) = rest.split_at_checked(length)?;
+            let (message, after) = if let Some((varied, before)) = alike {
+                let (raw, after) = rest.split_at_checked(varied.length)?;
                 let raw = body.slice_ref(raw.as_bytes());
-                (Message::alike(before, id, raw, messages.len()).ok()?, after)
+                (Message::alike(before, varied, raw, messages.len()).ok()?, after)
             } else {
                 let (read, length) = object_at_start::<MessageIn<'_>>(rest)?.ok()?;
                 let (raw, after) = rest.split_at_checked(length)?;
@@ -232,11 +246,12 @@ impl Message {
     }
 
     /// A message that says the same as the one before but for its id and its payload, which is an object.
-    fn alike(before: &Self, id: &str, raw: Bytes, index: usize) -> Result<Self, Refusal> {
-        check_id(id, index)?;
+    fn alike(before: &Self, varied: Varied<'_>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
+        check_id(varied.id, index)?;
         Ok(Self {
             sender_host: before.sender_host.clone(),
-            id: part_of(&raw, id),
+            id: part_of(&raw, varied.id),
+            payload_sum: payload_sum(varied.payload),
             reply_to: before.reply_to.clone(),
             host: before.host.clone(),
             service: before.service.clone(),
@@ -292,6 +307,7 @@ impl Message {
             reply_to: read.reply_to.as_deref().map(Into::into),
             host: host("host", &read.host, before.map(|before| &before.host))?,
             service: service.cloned().unwrap_or_else(|| ServiceKey::new(&read.protocol, &read.service)),
+            payload_sum: payload_sum(read.payload.get()),
             //= YMP-MSG-07: byte for byte
             raw,
         })
@@ -323,13 +339,15 @@ fn malformed(what: &str, index: Option<usize>) -> Refusal {
     Refusal::Malformed { what: what.to_owned(), index }
 }
 
-/// serde's own words name the property (missing, twice, of another type); no secret can stand in a message's names.
+//= HT-PKT-19: nor anything else that stood there
+/// serde's own words name the property (missing, twice, of another type).
 fn unread(error: &serde_json::Error, index: Option<usize>) -> Refusal {
+    let words = told(error);
     let what = match (error.classify(), index) {
-        (serde_json::error::Category::Data, Some(index)) => format!("message {index}: {error}"),
-        (serde_json::error::Category::Data, None) => error.to_string(),
-        (_, Some(index)) => format!("message {index} is not JSON: {error}"),
-        (_, None) => format!("the body is not JSON: {error}"),
+        (serde_json::error::Category::Data, Some(index)) => format!("message {index}: {words}"),
+        (serde_json::error::Category::Data, None) => words,
+        (_, Some(index)) => format!("message {index} is not JSON: {words}"),
+        (_, None) => format!("the body is not JSON: {words}"),
     };
     malformed(&what.chars().take(200).collect::<String>(), index)
 }

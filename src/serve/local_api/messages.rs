@@ -37,7 +37,7 @@ use crate::{
         draft::Draft,
         host::OwnHost,
         limits::{LIFETIME_MAX, LOCAL_MESSAGES_MAX},
-        object::object_of_str,
+        object::{object_of_str, told},
         record::MessageState,
         refusal::Refusal,
         time::Wall,
@@ -178,11 +178,7 @@ fn show(call: &Call<'_>) -> Result<Answer, Fault> {
 /// A message that this app may see. One that it may not is told like one that is not there.
 pub(super) fn visible(node: &Node, app: &Principal, id: &str) -> Result<MessageView, Fault> {
     let message = node.message(id)?;
-    if app.may_see(&message.sender) { Ok(message) } else { Err(not_found()) }
-}
-
-fn not_found() -> Fault {
-    node::Error::NotFound("no message has this id".to_owned()).into()
+    if app.may_see(&message.sender) { Ok(message) } else { Err(node::Error::no_message().into()) }
 }
 
 /// Reads and checks all messages of a call, or names the first at fault.
@@ -202,6 +198,7 @@ fn draft(index: usize, raw: &str, own: &OwnHost, app: &Principal) -> Result<Draf
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a message, or an object with `messages`")]
 struct TopIn<'a> {
     #[serde(borrow)]
     sender: Option<&'a RawValue>,
@@ -240,10 +237,10 @@ impl<'de> Deserialize<'de> for Raws<'de> {
 /// The text of each message: one that stands alone has `sender`, many stand in `messages`.
 fn split(body: &[u8]) -> Result<Vec<&str>, Fault> {
     let text = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
-    let unread = |error: serde_json::Error| malformed(format!("the body is not JSON of this call: {error}"));
+    let unread =
+        |error: serde_json::Error| malformed(format!("the body is not JSON of this call: {}", told(&error)));
     let top: TopIn<'_> = object_of_str(text).map_err(unread)?;
     match (top.sender, top.messages) {
-        (Some(_), _) => Ok(vec![text]),
         (None, Some(messages)) => {
             let Raws(all) = serde_json::from_str(messages.get()).map_err(unread)?;
             if all.len() <= LOCAL_MESSAGES_MAX {
@@ -252,9 +249,8 @@ fn split(body: &[u8]) -> Result<Vec<&str>, Fault> {
             let what = format!("a call takes at most {LOCAL_MESSAGES_MAX} messages");
             Err(Refusal::TooLarge { what, index: None }.into())
         }
-        (None, None) => Err(malformed(
-            "a message has `sender`, a call with many has `messages`: neither is there".to_owned(),
-        )),
+        // One without a sender is at fault for that.
+        (Some(_), _) | (None, None) => Ok(vec![text]),
     }
 }
 
@@ -306,6 +302,18 @@ mod tests {
             ONE.replace(r#""service":"t""#, r#""service":3"#)
         ));
         assert_eq!((status, &problem["index"], &problem["field"]), (400, &1.into(), &"service".into()));
+        for body in
+            [ONE.replacen("\"sender\"", "\"from\"", 1), "{}".to_owned(), r#"{"sender":null}"#.to_owned()]
+        {
+            let (status, problem) = refused(&body);
+            assert_eq!(
+                (status, &problem["index"], &problem["field"]),
+                (400, &0.into(), &"sender".into()),
+                "{body}"
+            );
+        }
+        let (status, problem) = refused(r#"{"messages":"a-secret"}"#);
+        assert!(status == 400 && !problem.to_string().contains("secret"), "{problem}");
         let (status, problem) = refused(r#"{"messages":[7]}"#);
         assert_eq!((status, &problem["index"], &problem["field"]), (400, &0.into(), &"message".into()));
     }

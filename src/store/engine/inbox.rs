@@ -10,7 +10,7 @@ use super::{
     kv::{Kv, Space},
     txn::{CHUNK, Txn},
     vault,
-    window::{self, Mark},
+    window::Mark,
 };
 use crate::{
     store::StoreError,
@@ -47,16 +47,15 @@ impl Task for Append {
             // Most packets are for one service.
             for items in self.0.items.chunk_by(|one, next| one.service == next.service) {
                 for (item, (mark, before)) in items.iter().zip(&mut marks) {
-                    let content = window::content(&item.raw);
                     match before.or_else(|| txn.seen(&mark)) {
                         Some(first) => {
                             answer.repeats += 1;
-                            if !key.is_content(first, content, &item.raw) {
+                            if !key.is_payload(first, item.payload_sum, &item.raw) {
                                 answer.altered.push(item.id.clone());
                             }
                         }
                         None => {
-                            txn.see(mark, peer, received, content);
+                            txn.see(mark, peer, received, item.payload_sum);
                             fresh.push(Arrived { received, from: from.as_str(), raw: &item.raw });
                         }
                     }

@@ -21,7 +21,7 @@ mod marks;
 mod table;
 
 use entries::{Chain, Entries, is_older};
-pub(crate) use marks::{HashKey, Mark, Sighting, content};
+pub(crate) use marks::{HashKey, Mark, Sighting};
 pub(crate) use table::Table;
 
 /// Entries of a peer that lie together on disk, under the arrival of the last of them.

@@ -6,13 +6,13 @@ use crate::{
         Inbox, Outbox,
         engine::{
             codec::{self, Known, Put, Small, ended_key, place, service_key, small, status_key},
-            window::{self, Sighting},
+            window::Sighting,
         },
     },
     wire::{
         cursor::Cursor,
         host::PeerHost,
-        packet::ServiceKey,
+        packet::{ServiceKey, payload_sum},
         record::{InboxBatch, InboxItem, MessageState, MessageStatus, Seq, Settlement},
     },
 };
@@ -67,7 +67,7 @@ fn earlier() -> Vec<Change> {
     ];
     for at in 1..=3 {
         let (id, raw) = (format!("in{at}"), format!("text {at}"));
-        let (mark, content) = (KEY.marks_of(&host()).mark(&id), window::content(raw.as_bytes()));
+        let (mark, content) = (KEY.marks_of(&host()).mark(&id), payload_sum(&raw));
         let seen = Sighting { arrival: at, mark, peer: 1, received: RECEIVED, content };
         all.push(put(Space::Seen, at.to_be_bytes().to_vec(), |value| seen.write(value)));
         if at > 1 {
@@ -90,10 +90,10 @@ fn earlier() -> Vec<Change> {
 }
 
 fn packet(ids: &[&str]) -> InboxBatch {
-    let item = |id: &&str| InboxItem {
-        service: service(),
-        id: (*id).into(),
-        raw: format!("text {}", &id[2..]).into(),
+    let item = |id: &&str| {
+        let raw = format!("text {}", &id[2..]);
+        let payload_sum = payload_sum(&raw);
+        InboxItem { service: service(), id: (*id).into(), raw: raw.into(), payload_sum }
     };
     InboxBatch {
         from: Some(host()),

@@ -40,15 +40,24 @@ impl<'a> Shape<'a> {
         Some(Self { start, first, middle, second, end })
     }
 
-    /// The id of the message that a text opens with, and how many bytes it takes; `None` where it has another shape or is at fault.
-    pub(super) fn read<'b>(&self, text: &'b str) -> Option<(&'b str, usize)> {
+    /// What the message that a text opens with says in its own way; `None` where it has another shape or is at fault.
+    pub(super) fn read<'b>(&self, text: &'b str) -> Option<Varied<'b>> {
         let rest = text.strip_prefix(self.start)?;
         let (one, rest) = varying(self.first, rest)?;
         let (other, rest) = varying(self.second, rest.strip_prefix(self.middle)?)?;
         let rest = rest.strip_prefix(self.end)?;
-        let id = if self.first == Varies::Id { one } else { other };
-        Some((id, text.len() - rest.len()))
+        let (id, payload) = if self.first == Varies::Id { (one, other) } else { (other, one) };
+        Some(Varied { id, payload, length: text.len() - rest.len() })
     }
+}
+
+/// What varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Varied<'a> {
+    pub(super) id: &'a str,
+    pub(super) payload: &'a str,
+    /// Bytes of the whole message.
+    pub(super) length: usize,
 }
 
 /// Where a part of a text begins and ends in it.

@@ -1,9 +1,9 @@
-//! What is remembered of a message: keyed hashes of whose it is and of what it says.
+//! What is remembered of a message: a keyed hash of whose it is, and what it says.
 
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13, SipHasher24};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     store::engine::codec::{Put, Take},
@@ -22,7 +22,7 @@ pub(crate) struct Sighting {
     pub(crate) mark: Mark,
     pub(crate) peer: u32,
     pub(crate) received: Wall,
-    /// Hash of the whole message.
+    /// What its payload sums up to.
     pub(crate) content: u64,
 }
 
@@ -54,10 +54,11 @@ impl HashKey {
         MarksOf(hasher)
     }
 
-    /// Whether this is the content of a message that came first; what is remembered of long ago was made in other ways.
-    pub(crate) fn is_content(&self, first: u64, content: u64, raw: &[u8]) -> bool {
+    /// Whether this is the payload of the message that came first. What is remembered of long ago was made of the whole message, in
+    /// one way or another.
+    pub(crate) fn is_payload(&self, first: u64, payload_sum: u64, raw: &[u8]) -> bool {
         let seed = || self.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
-        first == content
+        first == payload_sum
             || first == xxh3_64_with_seed(raw, seed())
             || first == SipHasher13::new_with_key(&self.0).hash(raw).h1
     }
@@ -76,25 +77,21 @@ impl MarksOf {
     }
 }
 
-/// What a message's content is compared by. No key: who makes two that look alike has but the first of them kept, as anybody has.
-pub(crate) fn content(raw: &[u8]) -> u64 {
-    xxh3_64(raw)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::packet::payload_sum;
 
     #[test]
-    fn the_content_of_what_is_remembered_of_long_ago_is_known_again() {
+    fn what_is_remembered_of_long_ago_is_known_again() {
         let key = HashKey([7; 16]);
-        let sip = SipHasher13::new_with_key(&key.0).hash(b"{}").h1;
-        let seeded = xxh3_64_with_seed(b"{}", 0x0707_0707_0707_0707);
-        let now = content(b"{}");
+        let sip = SipHasher13::new_with_key(&key.0).hash(b"{\"payload\":{}}").h1;
+        let seeded = xxh3_64_with_seed(b"{\"payload\":{}}", 0x0707_0707_0707_0707);
+        let now = payload_sum("{}");
         assert!(now != sip && now != seeded && sip != seeded);
         for first in [sip, seeded, now] {
-            assert!(key.is_content(first, now, b"{}"));
-            assert!(!key.is_content(first, content(b"[]"), b"[]"));
+            assert!(key.is_payload(first, now, b"{\"payload\":{}}"));
+            assert!(!key.is_payload(first, payload_sum("[]"), b"{\"payload\":[]}"));
         }
     }
 }
