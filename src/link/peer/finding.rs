@@ -46,11 +46,11 @@ impl Peer {
     /// How it is spoken to, as far as is known.
     #[must_use]
     pub fn found(&self) -> Option<&Found> {
-        self.found.as_ref()
+        self.found.as_deref()
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        Bounds::new(&self.settings, self.found.as_ref().map(|found| &found.parameters))
+        Bounds::new(&self.settings, self.found.as_deref().map(|found| &found.parameters))
     }
 
     pub(super) fn on_found(&mut self, found: Result<Found, CallError>, ctx: &mut Context<'_>) {
@@ -58,9 +58,9 @@ impl Peer {
         let form = found.as_ref().map(|found| found.parameters.form());
         let form = form.map_err(|error| format!("look-up: {error}"));
         if let Ok(found) = found
-            && self.found.as_ref() != Some(&found)
+            && self.found.as_deref() != Some(&found)
         {
-            self.found = Some(found);
+            self.found = Some(Box::new(found));
             self.dirty = true;
             // What was found must be there after a restart in which nothing can be looked up.
             self.save = true;
@@ -90,7 +90,7 @@ impl Peer {
     }
 
     fn is_news(&self, found: &Result<Found, CallError>) -> bool {
-        let known = self.found.as_ref().map(|known| &known.parameters);
+        let known = self.found.as_deref().map(|known| &known.parameters);
         found.as_ref().is_ok_and(|found| known != Some(&found.parameters))
     }
 
@@ -111,7 +111,7 @@ impl Peer {
     }
 
     fn packet_path(&self) -> Option<&UrlPath> {
-        self.found.as_ref().map(|found| &found.parameters.packet_path)
+        self.found.as_deref().map(|found| &found.parameters.packet_path)
     }
 
     /// Whether it must be looked up how the peer is spoken to before the mail that waits is sent.
@@ -136,7 +136,7 @@ impl Peer {
 
     /// Whether what the peer publishes may be otherwise by now.
     fn is_stale(&self, now: Now) -> bool {
-        let published = self.found.as_ref().and_then(|found| found.published.as_ref());
+        let published = self.found.as_deref().and_then(|found| found.published.as_ref());
         published.is_some_and(|published| !is_fresh(published, now))
     }
 

@@ -56,8 +56,8 @@ pub struct Peer {
     sending: Sending,
     health: Health,
     families: Families,
-    /// How the peer is spoken to, as far as is known.
-    found: Option<Found>,
+    /// How the peer is spoken to, as far as is known; after a start, of most links nothing is until there is mail.
+    found: Option<Box<Found>>,
     /// It is looked up how the peer is spoken to before anything more is sent, and why.
     seeking: Option<Seeking>,
     /// Under which path the last packet was sent.

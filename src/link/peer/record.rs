@@ -34,7 +34,7 @@ impl Peer {
     ) -> Self {
         let mut peer = Self::new(record.host, settings, dice);
         peer.asking = Asking::new(record.held, record.repeats, dice);
-        peer.found = found;
+        peer.found = found.map(Box::new);
         peer.paused = record.paused;
         peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
         peer.health = Health {

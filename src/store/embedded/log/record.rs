@@ -120,13 +120,15 @@ pub(crate) fn encode(
     out: &mut Vec<u8>,
 ) -> Option<Vec<Logged>> {
     let (start, (head, _)) = (out.len(), sizes(&entries));
-    let mut put = Put::bare(std::mem::take(out));
+    // The head comes to lie before the values: each of them is summed up and copied while it is near.
+    out.resize(start + head, 0);
+    let mut put = Put::bare(Vec::with_capacity(head));
     put.bytes(&MAGIC);
     put.u64(0);
     put.u32(u32::try_from(head).ok()?);
     put.u64(length.checked_sub(head)? as u64);
     put.u64(before);
-    let (mut logged, mut values) = (Vec::with_capacity(entries.len()), Vec::new());
+    let mut logged = Vec::with_capacity(entries.len());
     let mut next = at + head as u64;
     for Entry { space, key, value, frees } in entries {
         let kind = match &value {
@@ -146,7 +148,7 @@ pub(crate) fn encode(
                     let place = Place { at: next, length, sum: xxh3_64(&value) };
                     put.u64(place.sum);
                     next += u64::from(length);
-                    values.push(value);
+                    out.extend_from_slice(&value);
                     Noted::AtEnd(place)
                 } else {
                     put.bytes(&value);
@@ -160,10 +162,9 @@ pub(crate) fn encode(
         }
         logged.push(Logged { space, key, value, frees });
     }
-    *out = put.0;
-    let sum = xxh3_64_with_seed(out.get(start + SUMMED..)?, seed);
-    out.get_mut(start + MAGIC.len()..start + SUMMED)?.copy_from_slice(&sum.to_be_bytes());
-    values.iter().for_each(|value| out.extend_from_slice(value));
+    let sum = xxh3_64_with_seed(put.0.get(SUMMED..)?, seed);
+    put.0.get_mut(MAGIC.len()..SUMMED)?.copy_from_slice(&sum.to_be_bytes());
+    out.get_mut(start..).filter(|_| put.0.len() == head)?.get_mut(..head)?.copy_from_slice(&put.0);
     out.resize(start + length, 0);
     Some(logged)
 }
