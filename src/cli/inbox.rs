@@ -16,7 +16,7 @@ use super::{
     remote::{CALL_TIME, Call, Remote, Target, block_on, read},
     render::{clean, indented, moment},
     rooms,
-    watching::until_interrupted,
+    watching::end_on_interrupt,
 };
 
 /// A stream that broke off is opened again after this.
@@ -102,7 +102,8 @@ impl Inbox {
         let reading = Reading { remote, service: self.service, need, ack: self.ack, json: self.json };
         block_on(async {
             if self.follow {
-                until_interrupted(reading.follow(out)).await
+                end_on_interrupt();
+                reading.follow(out).await
             } else {
                 reading.page(self.max, self.wait, out).await
             }

@@ -10,7 +10,7 @@ use super::{
     output::{CliError, Out, Outcome, progress},
     remote::{Call, Remote, Target, block_on, read},
     render, rooms,
-    watching::{Happened, Watching, exchange, until_interrupted},
+    watching::{Happened, Watching, end_on_interrupt, exchange},
 };
 use crate::wire::host::PeerHost;
 
@@ -109,7 +109,10 @@ impl Peer {
                 Verb::List(common) => list(common, out).await,
                 Verb::Show(host) => one(host, Method::GET, None, out).await,
                 Verb::Connect(host) => connect(host, out).await,
-                Verb::Watch(host) => until_interrupted(watch(host, out)).await,
+                Verb::Watch(host) => {
+                    end_on_interrupt();
+                    watch(host, out).await
+                }
                 Verb::Refresh(host) => one(host, Method::POST, Some("refresh"), out).await,
                 Verb::Retry(host) => steer(host, "retry", out).await,
                 Verb::Pause(host) => steer(host, "pause", out).await,

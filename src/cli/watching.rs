@@ -8,8 +8,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     events::Events,
-    output::{CliError, Outcome},
-    remote::{Call, Remote, read},
+    output::CliError,
+    remote::{Call, Remote, block_on, read},
 };
 use crate::wire::host::PeerHost;
 
@@ -21,12 +21,14 @@ const LATE: Duration = Duration::from_millis(300);
 /// By then a node that has been asked for an exchange has begun it.
 const BEGUN: Duration = Duration::from_millis(50);
 
-/// Runs what goes on by itself until ctrl-c, which is how it is meant to end.
-pub(super) async fn until_interrupted(run: impl Future<Output = Outcome>) -> Outcome {
-    tokio::select! {
-        ended = run => ended,
-        _ = tokio::signal::ctrl_c() => Ok(()),
-    }
+/// From here on ctrl-c is how it is meant to end: at once, also where what reads our output does not read on.
+pub(super) fn end_on_interrupt() {
+    std::thread::spawn(|| {
+        block_on(async {
+            tokio::signal::ctrl_c().await.map_err(|error| CliError::failed(error.to_string(), ""))?;
+            std::process::exit(0)
+        })
+    });
 }
 
 /// Something that happened.

@@ -198,9 +198,9 @@ impl Sending {
 
     /// Time to live is over for these; those in flight are looked at when their packet is answered.
     pub(super) fn on_expired(&mut self, seqs: &[Seq], health: &Health, ctx: &mut Context<'_>) {
-        // What the last try came to is why they had not left before.
+        // Mostly it is why they had not left before.
         let failed = health.failed.as_ref().filter(|_| health.failures > 0);
-        let why = failed.map(|failed| format!("; the last try: {}", failed.reason));
+        let why = failed.map(|failed| format!("; the link last failed with: {}", failed.reason));
         self.on_purged(seqs, &format!("{EXPIRED}{}", why.unwrap_or_default()), ctx);
     }
 

@@ -64,6 +64,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// No dead message has the id, or whoever asks may not see it.
+    #[must_use]
+    pub fn no_dead_message() -> Self {
+        Self::NotFound("no dead message has this id, or the app may not see it".to_owned())
+    }
+
     //= NODE-API-19: the same, whether there is none or it is not to be seen
     /// No message has the id, or whoever asks may not see it.
     #[must_use]

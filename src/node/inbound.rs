@@ -168,8 +168,8 @@ fn wanted(shell: &Shell, host: &PeerHost, packet: Packet) -> Vec<InboxItem> {
                 runs
             }
         };
-        let Message { id, service, raw, payload_sum, .. } = message;
-        let item = InboxItem { service, id, raw, payload_sum };
+        let Message { id, service, raw, content_sum, .. } = message;
+        let item = InboxItem { service, id, raw, content_sum };
         if runs { ours.push(item) } else { others.push(item) }
     }
     if !others.is_empty() {

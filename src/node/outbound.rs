@@ -245,7 +245,7 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
         .store
         .status(id)?
         .filter(|status| status.state == MessageState::Dead)
-        .ok_or_else(Error::no_message)?;
+        .ok_or_else(Error::no_dead_message)?;
     let settings = shell.settings();
     settings.allowed(&status.host)?;
     let slot = shell.slot(&status.host);
@@ -253,7 +253,7 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
     let now = shell.now().wall;
     //= NODE-API-33: its time starts anew
     if !shell.store.revive(id, now, now.plus(settings.time_to_live), tries)?.await? {
-        return Err(Error::no_message());
+        return Err(Error::no_dead_message());
     }
     drive(shell, &slot, Event::MailQueued);
     Ok(())
@@ -261,5 +261,5 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
 
 /// Deletes a dead message.
 pub(super) async fn delete_dead(shell: &Shell, id: &str) -> Result<(), Error> {
-    if shell.store.bury(id)?.await? { Ok(()) } else { Err(Error::no_message()) }
+    if shell.store.bury(id)?.await? { Ok(()) } else { Err(Error::no_dead_message()) }
 }

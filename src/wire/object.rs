@@ -61,22 +61,19 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     T::deserialize(ObjectsOnly(deserializer))
 }
 
-/// serde's words about what could not be read, without the values that stood there: one of them may be a secret.
+/// serde's words about what could not be read, without the value that stood there: it may be a secret.
 pub(crate) fn told(error: &serde_json::Error) -> String {
     let words = error.to_string();
-    let (mut kept, mut rest) = (String::with_capacity(words.len()), words.as_str());
-    while let Some((before, value)) = rest.split_once('"') {
-        kept.push_str(before.trim_end());
-        let mut escaped = false;
-        let end = value.find(|c| {
-            let is_end = c == '"' && !escaped;
-            escaped = c == '\\' && !escaped;
-            is_end
-        });
-        rest = end.map_or("", |end| &value[end + 1..]);
+    for wrong in ["invalid type: ", "invalid value: "] {
+        // The value stands between quotes of one kind or the other, and may hold anything.
+        if let Some((before, rest)) = words.split_once(wrong)
+            && let Some((found, expected)) = rest.rsplit_once(", expected ")
+        {
+            let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+            return format!("{before}{wrong}{kind}, expected {expected}");
+        }
     }
-    kept.push_str(rest);
-    kept
+    words
 }
 
 /// Reads a whole body that is one object.

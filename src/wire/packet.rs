@@ -74,16 +74,29 @@ pub struct Message {
     pub service: ServiceKey,
     /// The message as it stood in the packet.
     pub raw: Bytes,
-    /// What its payload sums up to, byte for byte: see `payload_sum`.
-    pub payload_sum: u64,
+    /// What it says, summed up: see `content_sum`.
+    pub content_sum: u64,
 }
 
 //= HT-PKT-04: with another payload
-/// What a message that comes again is compared by. No key: who makes two payloads that look alike has but the first of them kept,
-/// as anybody has.
+/// What a message that comes again is compared by: the payload byte for byte, and what else is interpreted, however it is written.
+/// No key: who makes two messages that look alike has but the first of them kept, as anybody has.
 #[must_use]
-pub fn payload_sum(payload: &str) -> u64 {
-    xxh3_64(payload.as_bytes())
+pub fn content_sum(names: &[&str], payload: &str) -> u64 {
+    sum(names_sum(names), payload)
+}
+
+fn sum(names_sum: u64, payload: &str) -> u64 {
+    names_sum.wrapping_add(xxh3_64(payload.as_bytes()))
+}
+
+fn names_sum(names: &[&str]) -> u64 {
+    let mut all = Vec::with_capacity(256);
+    for name in names {
+        all.extend_from_slice(&name.len().to_be_bytes());
+        all.extend_from_slice(name.as_bytes());
+    }
+    xxh3_64(&all)
 }
 
 /// The body of a packet, read.
@@ -145,6 +158,16 @@ struct MessageIn<'a> {
     payload: &'a RawValue,
 }
 
+impl MessageIn<'_> {
+    fn names_sum(&self) -> u64 {
+        // Protocols compare in any case.
+        let (from, to) = (self.sender.protocol.to_lowercase(), self.protocol.to_lowercase());
+        let answers = self.reply_to.as_deref().unwrap_or_default();
+        let action = self.action.as_deref().unwrap_or_default();
+        names_sum(&[&from, &self.sender.service, answers, &to, &self.service, action])
+    }
+}
+
 impl Packet {
     //= HT-PKT-01: the body
     /// Reads a packet's body; each message becomes a slice of `body`, not a copy.
@@ -183,19 +206,20 @@ impl Packet {
     fn decode_plain(body: &Bytes, text: &str, messages_max: usize) -> Option<Self> {
         let plain = text.strip_prefix(PACKET_HEAD)?;
         let mut rest = plain.strip_suffix(PACKET_TAIL)?;
-        let (mut messages, mut shape) = (Vec::<Message>::new(), None::<Shape<'_>>);
+        let (mut messages, mut shape, mut names) = (Vec::<Message>::new(), None::<Shape<'_>>, 0);
         while messages.len() < messages_max {
             let alike = shape.and_then(|shape| shape.read(rest)).zip(messages.last());
             let (message, after) = if let Some((varied, before)) = alike {
                 let (raw, after) = rest.split_at_checked(varied.length)?;
                 let raw = body.slice_ref(raw.as_bytes());
-                (Message::alike(before, varied, raw, messages.len()).ok()?, after)
+                (Message::alike(before, names, varied, raw, messages.len()).ok()?, after)
             } else {
                 let (read, length) = object_at_start::<MessageIn<'_>>(rest)?.ok()?;
                 let (raw, after) = rest.split_at_checked(length)?;
                 shape = Shape::of(raw, &read.id, read.payload.get());
+                names = read.names_sum();
                 let raw = body.slice_ref(raw.as_bytes());
-                (Message::check(messages.last(), &read, raw, messages.len()).ok()?, after)
+                (Message::check(messages.last(), &read, names, raw, messages.len()).ok()?, after)
             };
             if messages.is_empty() {
                 // Those that follow are mostly as long.
@@ -242,16 +266,22 @@ impl Message {
 
     fn decode_after(before: Option<&Self>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
         let read = object_of_slice(&raw).map_err(|error| unread(&error, Some(index)))?;
-        Self::check(before, &read, raw.clone(), index)
+        Self::check(before, &read, read.names_sum(), raw.clone(), index)
     }
 
     /// A message that says the same as the one before but for its id and its payload, which is an object.
-    fn alike(before: &Self, varied: Varied<'_>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
+    fn alike(
+        before: &Self,
+        names_sum: u64,
+        varied: Varied<'_>,
+        raw: Bytes,
+        index: usize,
+    ) -> Result<Self, Refusal> {
         check_id(varied.id, index)?;
         Ok(Self {
             sender_host: before.sender_host.clone(),
             id: part_of(&raw, varied.id),
-            payload_sum: payload_sum(varied.payload),
+            content_sum: sum(names_sum, varied.payload),
             reply_to: before.reply_to.clone(),
             host: before.host.clone(),
             service: before.service.clone(),
@@ -261,7 +291,13 @@ impl Message {
 
     /// What was read of a message. The messages of a packet mostly share their names: those that are written as in the
     /// message `before`, in normal form, are shared with it.
-    fn check(before: Option<&Self>, read: &MessageIn<'_>, raw: Bytes, index: usize) -> Result<Self, Refusal> {
+    fn check(
+        before: Option<&Self>,
+        read: &MessageIn<'_>,
+        names_sum: u64,
+        raw: Bytes,
+        index: usize,
+    ) -> Result<Self, Refusal> {
         let at = Some(index);
         //= YMP-MSG-04: strings
         let names = [
@@ -307,7 +343,7 @@ impl Message {
             reply_to: read.reply_to.as_deref().map(Into::into),
             host: host("host", &read.host, before.map(|before| &before.host))?,
             service: service.cloned().unwrap_or_else(|| ServiceKey::new(&read.protocol, &read.service)),
-            payload_sum: payload_sum(read.payload.get()),
+            content_sum: sum(names_sum, read.payload.get()),
             //= YMP-MSG-07: byte for byte
             raw,
         })

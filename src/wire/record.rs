@@ -31,8 +31,8 @@ pub struct InboxItem {
     pub id: ByteString,
     /// The whole message.
     pub raw: Bytes,
-    /// `packet::payload_sum` of it: a repeat with another one is altered.
-    pub payload_sum: u64,
+    /// `packet::content_sum` of it: a repeat with another one is altered.
+    pub content_sum: u64,
 }
 
 /// What one packet brings, one commit.

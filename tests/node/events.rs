@@ -191,6 +191,28 @@ async fn the_command_follows_an_inbox_over_a_restart() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[tokio::test]
+async fn ctrl_c_ends_the_command_also_where_nobody_reads_what_it_says() {
+    let node = alpha().await;
+    arrive(&node, 0..500).await;
+    let mut command = node.command();
+    command.args(["inbox", "example/form", "--follow", "--json"]);
+    command.env("YMP_TOKEN", ADMIN).env("YMP_LOCAL", format!("http://{}", node.local));
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    // More than a pipe holds: then it waits in its write.
+    let pipe = child.stdout.take().unwrap();
+    let waits = || async {
+        let said = rustix::io::ioctl_fionread(&pipe).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (said > 0 && rustix::io::ioctl_fionread(&pipe).unwrap() == said).then_some(())
+    };
+    eventually("the pipe is full", waits).await;
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap().code());
+    assert_eq!(tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap(), Some(0));
+}
+
 //= NODE-API-37
 #[tokio::test]
 async fn a_comment_comes_every_15_s() {

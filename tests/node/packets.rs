@@ -74,6 +74,11 @@ async fn a_repeat_with_another_payload_is_204_counted_and_warned_of() {
     let inbox = node.app().inbox(10).await;
     assert_eq!((inbox.len(), &inbox[0]["message"]["payload"]), (1, &json!({"id": "one"})));
     assert_eq!(node.app().metric("ymp_messages_altered_total").await, 1);
+    // The payload is the same, and it answers something.
+    let mut answer = peer.message(&node, "one");
+    answer["reply-to"] = json!("a-request");
+    assert_eq!(peer.send(&node, &[answer]).await.status, 204);
+    assert_eq!(node.app().metric("ymp_messages_altered_total").await, 2);
     node.logs("came again with another").await;
     assert!(node.log().lines().any(|line| line.contains(" WARN ") && line.contains("another content")));
 }

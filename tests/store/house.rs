@@ -15,7 +15,7 @@ use ymp::{
     wire::{
         cursor::Cursor,
         host::PeerHost,
-        packet::{ServiceKey, payload_sum},
+        packet::{ServiceKey, content_sum},
         record::{
             Accepted, Appended, DeadFilter, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
             VaultContents, VaultWrite,
@@ -234,8 +234,8 @@ pub(crate) fn service() -> ServiceKey {
 
 pub(crate) fn item(protocol: &str, name: &str, id: &str, text: &str) -> InboxItem {
     let service = ServiceKey::new(protocol, name);
-    let payload_sum = payload_sum(text);
-    InboxItem { service, id: id.into(), raw: text.as_bytes().to_vec().into(), payload_sum }
+    let content_sum = content_sum(&[], text);
+    InboxItem { service, id: id.into(), raw: text.as_bytes().to_vec().into(), content_sum }
 }
 
 pub(crate) fn text(raw: &[u8]) -> String {

@@ -11,7 +11,7 @@ use ymp::{
     wire::{
         cursor::Cursor,
         host::PeerHost,
-        packet::{ServiceKey, payload_sum},
+        packet::{ServiceKey, content_sum},
         record::{InboxBatch, InboxItem},
         time::Wall,
     },
@@ -101,8 +101,8 @@ fn append(path: &Path, bodies: &Bodies, batches: u64) -> Outcome<f64> {
             let mut raw = Vec::with_capacity(512);
             bodies.message(number, &mut raw);
             let id = String::from_utf8_lossy(&digits(number)).as_ref().into();
-            let payload_sum = payload_sum(&String::from_utf8_lossy(&raw));
-            InboxItem { service: service.clone(), id, raw: Bytes::from(raw), payload_sum }
+            let content_sum = content_sum(&[], &String::from_utf8_lossy(&raw));
+            InboxItem { service: service.clone(), id, raw: Bytes::from(raw), content_sum }
         };
         let items = (first..first + BATCH).map(item).collect();
         let received = Wall(clock::unix_millis());

@@ -34,7 +34,7 @@ use crate::{
         respond::{Answer, Fault, json},
     },
     wire::{
-        draft::Draft,
+        draft::{Draft, DraftError},
         host::OwnHost,
         limits::{LIFETIME_MAX, LOCAL_MESSAGES_MAX},
         object::{object_of_str, told},
@@ -249,8 +249,12 @@ fn split(body: &[u8]) -> Result<Vec<&str>, Fault> {
             let what = format!("a call takes at most {LOCAL_MESSAGES_MAX} messages");
             Err(Refusal::TooLarge { what, index: None }.into())
         }
-        // One without a sender is at fault for that.
-        (Some(_), _) | (None, None) => Ok(vec![text]),
+        (Some(_), _) => Ok(vec![text]),
+        (None, None) => {
+            let what = "is missing (a call with many messages has them in `messages`, an array)";
+            let error = DraftError { field: "sender".to_owned(), what: what.to_owned() };
+            Err(Fault::Draft { index: 0, error })
+        }
     }
 }
 

@@ -50,12 +50,12 @@ impl Task for Append {
                     match before.or_else(|| txn.seen(&mark)) {
                         Some(first) => {
                             answer.repeats += 1;
-                            if !key.is_payload(first, item.payload_sum, &item.raw) {
+                            if !key.is_content(first, item.content_sum, &item.raw) {
                                 answer.altered.push(item.id.clone());
                             }
                         }
                         None => {
-                            txn.see(mark, peer, received, item.payload_sum);
+                            txn.see(mark, peer, received, item.content_sum);
                             fresh.push(Arrived { received, from: from.as_str(), raw: &item.raw });
                         }
                     }

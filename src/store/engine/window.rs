@@ -1,7 +1,7 @@
 //! The window of repeats: which messages of which host have come lately.
 //!
 //! In memory, since an index of random keys on disk would cost several times the append itself; on disk only a list in
-//! order of arrival, from which it is built at start. An entry takes about 50 bytes: a keyed 128-bit hash of host and
+//! order of arrival, from which it is built at start. An entry takes 45 to 65 bytes: a keyed 128-bit hash of host and
 //! id, which strangers cannot make collide, a 64-bit hash of the content, when it came, its place in its peer's queue and in a
 //! hash table.
 //!
@@ -170,6 +170,9 @@ impl Window {
         let before = queue.chain.len;
         self.entries.drop_oldest(&mut queue.chain, count);
         let size = queue.chain.len;
+        // Behind one that came before the clock was set back there may be older ones.
+        let first = self.entries.first_received(&queue.chain);
+        self.oldest = first.map_or(self.oldest, |first| self.oldest.min(first));
         self.stale.extend(queue.left(before - size));
         self.resize(peer, before, size);
     }

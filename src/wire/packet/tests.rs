@@ -163,10 +163,16 @@ fn what_cannot_be_read_is_told_without_what_stood_there() {
         r#"{"packet":{"messages":["a-secret"]}}"#,
         r#"{"packet":{"messages":[{"sender":"a-\"secret\"a-secret"}]}}"#,
         r#"{"packet":{"messages":[{"id":7,"sender":{"host":["a-secret"]}}]}}"#,
+        r#"{"packet":{"messages":[{"sender":"a-secret, expected a-secret"}]}}"#,
         r#"{"packet":{"messages":[{"sender":{"host":"a","protocol":"a-secret","service":null}}]}}"#,
     ] {
         let Err(Refusal::Malformed { what, .. }) = Packet::decode(&body.into(), 10) else { panic!("{body}") };
         assert!(!what.contains("secret") && !what.contains("In "), "{what}");
+    }
+    for value in ["31415926", "-31415926", "3.1415926e9", "true"] {
+        let body = format!(r#"{{"packet":{{"messages":[{{"sender":{value}}}]}}}}"#);
+        let words = Packet::decode(&body.into(), 10).unwrap_err().to_string();
+        assert!(!words.contains("1415926") && !words.contains("true"), "{words}");
     }
     let said = |body: &'static str| Packet::decode(&body.into(), 10).unwrap_err().to_string();
     assert_eq!(
@@ -177,14 +183,14 @@ fn what_cannot_be_read_is_told_without_what_stood_there() {
 
 //= HT-PKT-04
 #[test]
-fn a_payload_sums_up_to_the_same_however_the_rest_is_written() {
+fn what_is_said_sums_up_to_the_same_however_it_is_written() {
     let sums = |messages: &[&str]| {
         let body = Packet::encode(messages.iter().map(|message| message.as_bytes()));
         Packet::decode(&body.into(), 10)
             .unwrap()
             .messages
             .into_iter()
-            .map(|message| message.payload_sum)
+            .map(|message| message.content_sum)
             .collect()
     };
     let spaced = MESSAGE.replacen(':', ": ", 1);
@@ -192,6 +198,18 @@ fn a_payload_sums_up_to_the_same_however_the_rest_is_written() {
     let all: Vec<u64> = sums(&[MESSAGE, MESSAGE, &spaced, &other, &other]);
     assert_eq!((all[0], all[0], all[3]), (all[1], all[2], all[4]));
     assert_ne!(all[0], all[3]);
+    let unknown = MESSAGE.replacen('{', r#"{"extra":1,"#, 1);
+    assert_eq!(sums(&[&unknown, MESSAGE]), [all[0], all[0]]);
+    for (from, to) in [
+        (r#""service":"Main""#, r#""service":"main""#),
+        (r#""action":"put""#, r#""action":"get""#),
+        (r#""action":"put""#, r#""action":"put","reply-to":"r""#),
+    ] {
+        let changed = MESSAGE.replacen(from, to, 1);
+        assert_ne!(changed, MESSAGE, "{from}");
+        let both = sums(&[&changed, MESSAGE, &changed]);
+        assert!(both[0] == both[2] && both[0] != all[0] && both[1] == all[0], "{to}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Sighting {
     pub(crate) mark: Mark,
     pub(crate) peer: u32,
     pub(crate) received: Wall,
-    /// What its payload sums up to.
+    /// What it says, summed up.
     pub(crate) content: u64,
 }
 
@@ -54,11 +54,11 @@ impl HashKey {
         MarksOf(hasher)
     }
 
-    /// Whether this is the payload of the message that came first. What is remembered of long ago was made of the whole message, in
+    /// Whether this is the content of the message that came first. What is remembered of long ago was made of the whole message, in
     /// one way or another.
-    pub(crate) fn is_payload(&self, first: u64, payload_sum: u64, raw: &[u8]) -> bool {
+    pub(crate) fn is_content(&self, first: u64, content_sum: u64, raw: &[u8]) -> bool {
         let seed = || self.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
-        first == payload_sum
+        first == content_sum
             || first == xxh3_64_with_seed(raw, seed())
             || first == SipHasher13::new_with_key(&self.0).hash(raw).h1
     }
@@ -80,18 +80,18 @@ impl MarksOf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::packet::payload_sum;
+    use crate::wire::packet::content_sum;
 
     #[test]
     fn what_is_remembered_of_long_ago_is_known_again() {
         let key = HashKey([7; 16]);
         let sip = SipHasher13::new_with_key(&key.0).hash(b"{\"payload\":{}}").h1;
         let seeded = xxh3_64_with_seed(b"{\"payload\":{}}", 0x0707_0707_0707_0707);
-        let now = payload_sum("{}");
+        let now = content_sum(&[], "{}");
         assert!(now != sip && now != seeded && sip != seeded);
         for first in [sip, seeded, now] {
-            assert!(key.is_payload(first, now, b"{\"payload\":{}}"));
-            assert!(!key.is_payload(first, payload_sum("[]"), b"{\"payload\":[]}"));
+            assert!(key.is_content(first, now, b"{\"payload\":{}}"));
+            assert!(!key.is_content(first, content_sum(&[], "[]"), b"{\"payload\":[]}"));
         }
     }
 }

@@ -141,6 +141,17 @@ fn what_leaves_makes_room_and_is_not_found_again() {
 }
 
 #[test]
+fn what_lay_behind_one_from_the_future_leaves_in_its_time() {
+    let mut window = window(2, 100);
+    window.insert(&[seen(1, 1, 90_000), seen(2, 1, 1000)]);
+    window.expire(Wall(50_000));
+    assert_eq!(window.entries(), 2, "they leave in order");
+    window.insert(&[seen(3, 1, 60_000)]);
+    window.expire(Wall(50_000));
+    assert_eq!((window.entries(), window.find(&Mark([2, 0]))), (1, None));
+}
+
+#[test]
 fn the_largest_loses_until_it_is_no_larger_than_the_next() {
     let mut window = window(100, 10);
     let run = |from: u64, to, peer| (from..to).map(|at| seen(at, peer, 0)).collect::<Vec<_>>();
