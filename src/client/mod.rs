@@ -226,9 +226,11 @@ impl Client {
     /// over. A call that was taken and not answered is a try that failed, and whoever made it decides when the next one is due.
     async fn over(&self, call: &Call<'_>, lane: &Lane) -> Result<Raw, CallError> {
         let dials = lane.dials();
-        let outcome = call.over(lane).await;
+        let broke = match call.over(lane).await {
+            Ok(raw) => return Ok(raw),
+            Err(broke) => broke,
+        };
         let from_pool = lane.dials() == dials;
-        let Err(broke) = outcome else { return outcome.map_err(|broke| broke.error) };
         if broke.error.stage == CallStage::Exchange {
             self.lanes.forget(call.route, lane);
             if broke.untaken && from_pool {

@@ -181,7 +181,7 @@ pub(super) fn exchange(host: &PeerHost, error: &(dyn Error + 'static), secrets: 
     )
 }
 
-/// Whether the peer says that it took nothing of a request: RFC 9113, 8.7. (One that was never written is sent again by hyper.)
+/// Whether the peer says that it took nothing of a request: RFC 9113, 8.7. What was never written hyper mostly sends again by itself.
 pub(super) fn is_untaken(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {

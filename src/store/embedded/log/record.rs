@@ -164,7 +164,7 @@ pub(crate) fn encode(
     }
     let sum = xxh3_64_with_seed(put.0.get(SUMMED..)?, seed);
     put.0.get_mut(MAGIC.len()..SUMMED)?.copy_from_slice(&sum.to_be_bytes());
-    out.get_mut(start..).filter(|_| put.0.len() == head)?.get_mut(..head)?.copy_from_slice(&put.0);
+    out.get_mut(start..start + head)?.copy_from_slice(&put.0);
     out.resize(start + length, 0);
     Some(logged)
 }

@@ -53,7 +53,7 @@ impl Default for Entries {
 }
 
 impl Entries {
-    /// So many there can be, and half as many more for a moment.
+    /// So many there can be, and as many more for a moment.
     pub(super) const MAX: usize = (NONE / 2) as usize;
 
     pub(super) fn len(&self) -> usize {
@@ -141,6 +141,7 @@ impl Entries {
 
     fn forget(&mut self, gone: &[u32]) {
         self.len -= gone.len();
+        // As where they are appended: asked for together first.
         let mut ours = [false; TOGETHER];
         for (ours, at) in ours.iter_mut().zip(gone) {
             let mark = &self.all[*at as usize].mark;
