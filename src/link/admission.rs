@@ -18,7 +18,7 @@ use crate::wire::{
 pub fn admit(own: &OwnHost, caller: &PeerHost, policy: &Policy, packet: &Packet) -> Result<(), Refusal> {
     //= HT-PKT-06: 403
     if !policy.allows(caller) {
-        return Err(Refusal::Policy { host: caller.to_string() });
+        return Err(Refusal::Policy { host: caller.to_string(), index: None });
     }
     //= HT-CHK-08, YMP-MSG-09: the first at fault; the caller's, and for us
     for (index, message) in packet.messages.iter().enumerate() {

@@ -98,7 +98,9 @@ fn item(
     }
     if !own {
         //= NODE-API-07: 403
-        settings.allowed(&draft.host)?;
+        let host = &draft.host;
+        let refused = |_| Refusal::Policy { host: host.to_string(), index: Some(index) };
+        settings.allowed(host).map_err(refused)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
     let raw = draft.compose(&id);

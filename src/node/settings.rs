@@ -65,7 +65,7 @@ impl Settings {
     /// Whether the policy lets this host federate with us.
     pub(super) fn allowed(&self, host: &PeerHost) -> Result<(), Refusal> {
         let allowed = self.policy.allows(host);
-        if allowed { Ok(()) } else { Err(Refusal::Policy { host: host.to_string() }) }
+        if allowed { Ok(()) } else { Err(Refusal::Policy { host: host.to_string(), index: None }) }
     }
 
     /// What stands under `[[peers]]` for this host.

@@ -24,10 +24,12 @@ pub enum Refusal {
     #[error("no request with this state is waiting")]
     StateUnknown,
     /// The policy refuses the peer.
-    #[error("the policy of this host refuses {host}")]
+    #[error("{}the policy of this host refuses {host}", index.map_or_else(String::new, |index| format!("message {index}: ")))]
     Policy {
         /// The refused host.
         host: String,
+        /// Position in a local app's messages, from 0, where one of them is for that host.
+        index: Option<usize>,
     },
     /// A message whose `sender.host` is not the host that the bearer was given to.
     #[error("message {index}: sender.host is not the host that this token was given to")]
@@ -89,14 +91,15 @@ impl Refusal {
     pub fn index(&self) -> Option<usize> {
         match self {
             Self::SenderNotHolder { index } | Self::NotForUs { index } => Some(*index),
-            Self::Malformed { index, .. } | Self::TooLarge { index, .. } => *index,
+            Self::Malformed { index, .. } | Self::TooLarge { index, .. } | Self::Policy { index, .. } => {
+                *index
+            }
             Self::TokenMissing
             | Self::TokenUnknown
             | Self::TokenReplayed
             | Self::GrantOtherHost
             | Self::GrantAltered
             | Self::StateUnknown
-            | Self::Policy { .. }
             | Self::TooFast { .. } => None,
         }
     }

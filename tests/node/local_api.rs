@@ -322,6 +322,10 @@ async fn a_host_that_the_policy_refuses_is_403() {
         got.problem();
         assert_eq!(node.app().verb("POST", &format!("/v1/peers/{host}/connect")).await.status, 403);
     }
+    let batch = json!({"messages": [node.message_to(BETA, "yes"), node.message_to("worse.test", "no")]});
+    let got = node.app().post("/v1/messages", &batch).await;
+    assert_eq!((got.status, &got.problem()["index"]), (403, &json!(1)));
+    assert_eq!(node.app().verb("GET", "/v1/messages/yes").await.status, 404, "all or none");
 }
 
 //= HT-CRASH-05, NODE-API-28, NODE-API-29, NODE-API-30, NODE-API-31
