@@ -105,6 +105,9 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
     head.client(&rest)
 }
 
+/// Bits of `::ffff:0:0/96`, under which IPv4 addresses stand as IPv6 ones (RFC 4291, 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
 /// An address or a network: `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -135,11 +138,16 @@ impl FromStr for Network {
             text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| NoNetwork::Address)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| NoNetwork::Length))?;
+        let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| NoNetwork::Length))?;
         if bits > most {
             return Err(NoNetwork::Length);
         }
-        let network = Self { address, bits };
+        // Addresses are judged as what they stand for: an IPv4 address written as an IPv6 one is the IPv4 address.
+        let network = match (address.to_canonical(), bits.checked_sub(MAPPED_BITS)) {
+            (IpAddr::V4(mapped), Some(bits)) if address.is_ipv6() => Self { address: mapped.into(), bits },
+            _ => Self { address, bits },
+        };
+        let address = network.address;
         if network.first() == network.number(address) { Ok(network) } else { Err(NoNetwork::Bits) }
     }
 }

@@ -90,6 +90,8 @@ fn networks_hold_what_lies_in_them() {
         ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
         ("::/0", "::1", "127.0.0.1"),
         ("10.0.0.0/8", "::ffff:10.1.2.3", "::ffff:11.1.2.3"),
+        ("::ffff:10.0.0.0/104", "10.1.2.3", "11.1.2.3"),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2"),
     ] {
         let parsed: Network = network.parse().unwrap();
         assert!(parsed.holds(inside.parse().unwrap()), "{network} {inside}");
@@ -97,6 +99,7 @@ fn networks_hold_what_lies_in_them() {
     }
     for (text, error) in [
         ("10.0.0.1/8", NoNetwork::Bits),
+        ("::ffff:10.0.0.1/104", NoNetwork::Bits),
         ("10.0.0.0/33", NoNetwork::Length),
         ("10.0.0.0/", NoNetwork::Length),
         ("::/129", NoNetwork::Length),
