@@ -22,6 +22,8 @@ const CONFIG: &str = "ymp.toml";
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// From one node's ports to the next one's.
 const STEP: u16 = 1000;
+/// From here on ports need no rights.
+const UNPRIVILEGED: u16 = 1024;
 
 /// The node in DIR.
 pub(super) struct Neighbour {
@@ -59,18 +61,19 @@ impl Neighbour {
     }
 
     /// Free ones, equally far above its own two, which none of its peers has either, running or not; the peers' is the one
-    /// that the new host's name carries, if it carries one.
+    /// that the new host's name carries, if it carries one, and then the local one is as far from it as its own two are from
+    /// each other. So from a peer's port it is known which local port went with it.
     pub(super) fn ports(&self, named: Option<u16>) -> Result<Ports, CliError> {
-        let peers = &self.config.node.peers;
-        let addresses: Vec<_> = peers.values().filter_map(|pin| pin.address.as_ref()).collect();
-        // A peer here took a step for its local port, also where its own name carries its peers' port.
-        let beside =
-            addresses.iter().filter(|address| address.ip().is_some_and(|ip| ip.is_loopback())).count();
-        let ports = (1..=u16::MAX / STEP).skip(beside).find_map(|n| {
-            let above = |own: u16| own.checked_add(n * STEP).filter(|port| is_free(*port));
-            let unused = |port: &u16| addresses.iter().all(|address| address.port() != *port);
-            let peer = named.or_else(|| above(self.config.peer_listen.port()).filter(unused))?;
-            let local = above(self.config.local_listen.port())?;
+        let own = Ports { peer: self.config.peer_listen.port(), local: self.config.local_listen.port() };
+        let addresses = self.config.node.peers.values().filter_map(|pin| pin.address.as_ref());
+        let here = addresses.filter(|address| address.ip().is_some_and(|ip| ip.is_loopback()));
+        let peers = here.map(|address| address.port()).chain([own.peer]);
+        let taken: Vec<_> = peers.flat_map(|peer| [Some(peer), local_of(own, peer)]).flatten().collect();
+        let free = |port: &u16| !taken.contains(port) && is_free(*port);
+        let ports = (0..=u16::MAX / STEP).find_map(|n| {
+            let above = |port: u16| port.checked_add(n * STEP).filter(free);
+            let peer = named.or_else(|| above(own.peer))?;
+            let local = above(named.and_then(|peer| local_of(own, peer)).unwrap_or(own.local))?;
             (peer != local).then_some(Ports { peer, local })
         });
         let full = || CliError::failed("no port is free above the other node's", "give that one lower ports");
@@ -149,6 +152,12 @@ fn wrong(dir: &Path, config: &Config, host: &OwnHost) -> Option<(String, String)
     } else {
         None
     }
+}
+
+/// The local port that goes with this peers' port, where that is one that anybody may listen on.
+fn local_of(own: Ports, peer: u16) -> Option<u16> {
+    let local = i32::from(peer) + i32::from(own.local) - i32::from(own.peer);
+    u16::try_from(local).ok().filter(|port| *port >= UNPRIVILEGED)
 }
 
 /// Names of the certificate and the key of a host.

@@ -96,14 +96,19 @@ fn ports(world: &World, dir: &str) -> Vec<String> {
 
 #[test]
 fn each_node_beside_another_has_ports_of_its_own_whether_the_others_run_or_not() {
-    let world = World::new();
-    world.good(&["init", "--host", "alpha.test", "--dir", "alpha"], &[]);
-    for (host, dir) in [("b.test", "b"), ("c.test:17443", "c"), ("d.test:17444", "d"), ("e.test", "e")] {
-        world.good(&["init", "--host", host, "--dir", dir, "--beside", "alpha"], &[]);
+    for busy in [false, true] {
+        // Where somebody else has it already, it is busy both times.
+        let somebody = busy.then(|| std::net::TcpListener::bind("127.0.0.1:9080"));
+        let world = World::new();
+        world.good(&["init", "--host", "alpha.test", "--dir", "alpha"], &[]);
+        for (host, dir) in [("b.test", "b"), ("c.test:17443", "c"), ("d.test:17444", "d"), ("e.test", "e")] {
+            world.good(&["init", "--host", host, "--dir", dir, "--beside", "alpha"], &[]);
+        }
+        let all: Vec<_> = ["alpha", "b", "c", "d", "e"].iter().flat_map(|dir| ports(&world, dir)).collect();
+        let different: BTreeSet<_> = all.iter().collect();
+        assert_eq!((all.len(), different.len()), (10, 10), "{all:?}");
+        drop(somebody);
     }
-    let all: Vec<_> = ["alpha", "b", "c", "d", "e"].iter().flat_map(|dir| ports(&world, dir)).collect();
-    let different: BTreeSet<_> = all.iter().collect();
-    assert_eq!((all.len(), different.len()), (10, 10), "{all:?}");
 }
 
 #[test]
