@@ -292,6 +292,8 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
 pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<(), Error> {
     let slot =
         shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
+    // What is offered to it has not been taken into the link yet.
+    shell.lobby().forget(host);
     let receipt = {
         let mut peer = slot.lock();
         let mut writes = vec![VaultWrite::DropLink(host.clone())];

@@ -250,7 +250,7 @@ fn withdraw(shell: &Arc<Shell>, host: &PeerHost, family: u64, pair: &NewPair, en
                 tracing::warn!(peer = %host, %reason, unsaid, "somebody asked for a token in the name of this host");
             }
         }
-        Ended::Refused(_) | Ended::Unanswered(_) => {
+        Ended::Refused(_) | Ended::Unanswered(_) | Ended::Forgotten => {
             tracing::info!(peer = %host, %reason, "a grant came to nothing");
         }
         Ended::NoPlace => tracing::debug!(peer = %host, %reason, "a grant came to nothing"),

@@ -66,6 +66,21 @@ async fn an_offered_token_waits_for_the_outcome_of_its_grant() {
     assert_eq!(node.app().ids().await, ["early"]);
 }
 
+//= NODE-API-31
+#[tokio::test]
+async fn what_is_offered_while_the_host_is_forgotten_opens_nothing() {
+    let (_yard, node, peer) = pair().await;
+    peer.link(&node).await;
+    peer.next(Kind::Grant, Does::Waits(Duration::from_secs(2)));
+    peer.ask(&node).await;
+    let offered = peer.sees(Kind::Grant, 2).await[1].json();
+    let offered = offered["token"].as_str().unwrap();
+    assert_eq!(node.app().verb("DELETE", "/v1/peers/beta.test").await.status, 204);
+    assert_eq!(peer.send_with(&node, offered, &[]).await.status, 401, "it waited, and was withdrawn");
+    let link = node.app().link(BETA).await;
+    assert_eq!((&link["sending"]["state"], &link["receiving"]["state"]), (&json!("none"), &json!("none")));
+}
+
 //= HT-ASK-08
 #[tokio::test]
 async fn a_grant_is_sent_again_the_very_same_until_it_is_answered() {

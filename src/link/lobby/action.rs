@@ -2,11 +2,14 @@
 
 use std::{fmt, time::Duration};
 
+use super::waiting::Origin;
 use crate::{
+    link::peer::Standing,
     token::family::NewPair,
     wire::{
         exchange::{FreshAccess, FreshPair, TokenOffer},
         host::PeerHost,
+        parameters::Parameters,
         secret::HeldToken,
     },
 };
@@ -24,6 +27,8 @@ pub enum Ended {
     NotKept,
     /// As many tokens as may be are in use, or surely the host's.
     NoPlace,
+    /// An operator forgot the host meanwhile.
+    Forgotten,
 }
 
 impl fmt::Display for Ended {
@@ -33,6 +38,7 @@ impl fmt::Display for Ended {
             Self::Refused(reason) | Self::Unanswered(reason) => f.write_str(reason),
             Self::NotKept => f.write_str("what it needs could not be kept on disk"),
             Self::NoPlace => f.write_str("as many tokens as may be are out"),
+            Self::Forgotten => f.write_str("the host was forgotten meanwhile"),
         }
     }
 }
@@ -46,6 +52,17 @@ pub enum Took {
     Lost,
     /// There is no place for it.
     NoPlace,
+}
+
+/// How a host is spoken to, which addresses it has, and how it stands with us.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    /// How it is spoken to.
+    pub parameters: Parameters,
+    /// Where it is, as far as is known.
+    pub addresses: Vec<Origin>,
+    /// How it stands.
+    pub standing: Standing,
 }
 
 /// Why it is not known how a host is spoken to.

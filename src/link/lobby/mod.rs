@@ -20,7 +20,6 @@ use std::{
 
 use super::{
     dice::Dice,
-    peer::Standing,
     verdict::{self, GrantVerdict},
 };
 use crate::wire::{
@@ -28,7 +27,7 @@ use crate::wire::{
     exchange::{TokenOffer, TokenRequest},
     host::PeerHost,
     limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS},
-    parameters::{Form, Parameters},
+    parameters::Form,
     time::{Mono, Now},
 };
 
@@ -40,7 +39,7 @@ mod tests;
 mod turn;
 mod waiting;
 
-pub use action::{Action, Ended, Grant, NotFound, Took};
+pub use action::{Action, Ended, Grant, LookedUp, NotFound, Took};
 use offering::{Offering, Step, misfit};
 use slots::Slots;
 use turn::{Entry, Stage, Turn};
@@ -74,17 +73,6 @@ const HOSTS_PER_ORIGIN: usize = LOBBY_HOSTS / 8;
 
 /// A look-up that our own bounds did not let through is made again after this.
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
-
-/// How a host is spoken to, which addresses it has, and how it stands with us.
-#[derive(Clone, Debug)]
-pub struct LookedUp {
-    /// How it is spoken to.
-    pub parameters: Parameters,
-    /// Where it is, as far as is known.
-    pub addresses: Vec<Origin>,
-    /// How it stands.
-    pub standing: Standing,
-}
 
 impl Lobby {
     /// An empty one.
@@ -131,6 +119,15 @@ impl Lobby {
         Ok(())
     }
 
+    //= NODE-API-31: revokes
+    /// An operator forgets this host: what is offered to it now never opens anything.
+    pub fn forget(&mut self, host: &PeerHost) {
+        let turn = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut());
+        if let Some(Turn { stage: Stage::Granting(offering), .. }) = turn {
+            offering.forgotten = true;
+        }
+    }
+
     /// What became of `Action::LookUp`; `Err` is why it is not known how the host is spoken to.
     pub fn looked_up(
         &mut self,
@@ -167,6 +164,9 @@ impl Lobby {
     /// What became of `Action::Grant`.
     pub fn answered(&mut self, host: &PeerHost, reply: &Reply, now: Now) {
         let Some((_, offering)) = self.offering_at(host, &Step::Calling) else { return };
+        if offering.forgotten {
+            return self.end(host, Ended::Forgotten, now);
+        }
         let reason = verdict::describe(reply);
         match verdict::of_grant(reply) {
             GrantVerdict::Taken => self.take(host, now),
@@ -353,6 +353,9 @@ impl Lobby {
     fn call(&mut self, host: &PeerHost, now: Now) {
         let Some(turn) = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut()) else { return };
         let Stage::Granting(offering) = &mut turn.stage else { return };
+        if offering.forgotten {
+            return self.end(host, Ended::Forgotten, now);
+        }
         let Some(grant) = offering.grant(&turn.asked.request) else { return };
         offering.step = Step::Calling;
         let (deadline, stranger) = (offering.give_up.since(now.mono), !turn.asked.known);

@@ -48,6 +48,8 @@ pub(super) struct Offering {
     pub(super) pair: NewPair,
     pub(super) step: Step,
     pub(super) give_up: Mono,
+    /// The host was forgotten meanwhile: it is withdrawn, whatever it is answered.
+    pub(super) forgotten: bool,
     fresh: Fresh,
     path: UrlPath,
     tries: u32,
@@ -76,7 +78,16 @@ impl Offering {
             }
         };
         let (family, path) = (number(dice), parameters.grant_path.clone());
-        Self { family, pair, step: Step::Offering, give_up: now.mono, fresh, path, tries: 0 }
+        Self {
+            family,
+            pair,
+            step: Step::Offering,
+            give_up: now.mono,
+            forgotten: false,
+            fresh,
+            path,
+            tries: 0,
+        }
     }
 
     /// The grant for this request.

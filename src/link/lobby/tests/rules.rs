@@ -26,6 +26,26 @@ fn a_request_is_offered_on_disk_then_granted_then_taken() {
     assert_eq!(table.lobby.under_way(), 0);
 }
 
+//= NODE-API-31
+#[test]
+fn what_is_offered_to_a_host_that_is_forgotten_is_withdrawn_whatever_it_answers() {
+    let forgotten = ["withdraw b.test: forgotten"];
+    let mut table = Table::new(8);
+    let ask = |table: &mut Table| table.ask("b.test", "192.0.2.1", true).unwrap();
+    ask(&mut table);
+    table.lobby.forget(&host("b.test"));
+    assert_eq!(table.kept("b.test", true), forgotten, "before the grant leaves");
+    for status in [204, 401, 503] {
+        ask(&mut table);
+        table.kept("b.test", true);
+        table.lobby.forget(&host("b.test"));
+        assert_eq!(table.status("b.test", status), forgotten);
+    }
+    ask(&mut table);
+    table.kept("b.test", true);
+    assert_eq!(table.status("b.test", 204), ["take b.test"], "what is asked afterwards is a new one");
+}
+
 //= SEED-REQ-2
 #[test]
 fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {

@@ -39,6 +39,7 @@ pub(super) fn short(action: &Action) -> String {
             Ended::Unanswered(_) => format!("withdraw {host}: unanswered"),
             Ended::NotKept => format!("withdraw {host}: not kept"),
             Ended::NoPlace => format!("withdraw {host}: no place"),
+            Ended::Forgotten => format!("withdraw {host}: forgotten"),
         },
     }
 }
