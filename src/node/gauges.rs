@@ -43,6 +43,7 @@ fn of_state(state: DirectionState) -> usize {
         DirectionState::Linked => 2,
         DirectionState::BackingOff => 3,
         DirectionState::Paused => 4,
+        DirectionState::Refused => 5,
     }
 }
 
@@ -50,11 +51,11 @@ fn write_links(shell: &Shell, text: &mut Exposition, now: Now) {
     let settings = shell.settings();
     let mut counts = [0_u64; STATES.len()];
     for slot in shell.registry.slots() {
-        let (refused, state) = {
+        let state = {
             let peer = slot.lock();
-            (!settings.policy.allows(peer.host()), sending_state(&peer.look(now)))
+            sending_state(&peer.look(now), settings.policy.allows(peer.host()))
         };
-        let place = if refused { STATES.len() - 1 } else { of_state(state) };
+        let place = of_state(state);
         counts.get_mut(place).into_iter().for_each(|count| *count += 1);
     }
     let help = "Links by their state, we to the peer: `linked` can be sent to, `backing-off` failed and is tried again, \
@@ -88,7 +89,7 @@ impl Listed {
             (peer.look(now), peer.health().clone())
         };
         Self {
-            linked: sending_state(&look) == DirectionState::Linked,
+            linked: sending_state(&look, shell.settings().policy.allows(host)) == DirectionState::Linked,
             held_until: look.held_until,
             failures: health.failures,
             succeeded: health.succeeded,

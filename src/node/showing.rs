@@ -29,20 +29,20 @@ pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> 
         blank = Peer::new(host.clone(), shell.link(), &mut Shell::dice());
         &blank
     };
-    let (look, health) = (peer.look(now), peer.health());
+    let (look, health, allowed) = (peer.look(now), peer.health(), settings.policy.allows(host));
     let found = shell.directory.current(host, &settings.pins(host));
     let waiting = shell.store.waiting_for(host);
     let over = slot.and_then(|slot| *slot.over.lock().unwrap_or_else(PoisonError::into_inner));
     PeerView {
         host: host.clone(),
         configured: settings.pin(host).is_some(),
-        allowed: settings.policy.allows(host),
+        allowed,
         revision: found.as_ref().map(|found| spoken(found, &look)),
         negotiation: negotiation(found.as_ref()),
         http: over.map(|(http, _)| http),
         tls: over.and_then(|(_, tls)| tls),
-        sending: sending(&look, now),
-        receiving: receiving(&look, slot),
+        sending: sending(&look, allowed, now),
+        receiving: receiving(&look, allowed, slot),
         queue: QueueView {
             messages: waiting.as_ref().map_or(0, |waiting| waiting.messages),
             in_flight: look.in_flight,
@@ -68,8 +68,9 @@ fn spoken(found: &Found, look: &Look) -> Revision {
 }
 
 /// We to the peer, in one word.
-pub(super) fn sending_state(look: &Look) -> DirectionState {
+pub(super) fn sending_state(look: &Look, allowed: bool) -> DirectionState {
     match (look.held_until, look.rests_until, look.asking) {
+        _ if !allowed => DirectionState::Refused,
         _ if look.paused => DirectionState::Paused,
         (_, Some(_), _) => DirectionState::BackingOff,
         (Some(_), None, _) => DirectionState::Linked,
@@ -78,8 +79,8 @@ pub(super) fn sending_state(look: &Look) -> DirectionState {
     }
 }
 
-fn sending(look: &Look, now: Now) -> SendingView {
-    let state = sending_state(look);
+fn sending(look: &Look, allowed: bool, now: Now) -> SendingView {
+    let state = sending_state(look, allowed);
     let reason = match look.held_by {
         Some(Revision::R1) => Some("the peer gave a token and a refresh token, with `expires-in`"),
         Some(Revision::R2) => Some("the peer gave a token and a refresh token, with `expires` alone"),
@@ -95,8 +96,9 @@ fn sending(look: &Look, now: Now) -> SendingView {
     }
 }
 
-fn receiving(look: &Look, slot: Option<&Arc<Slot>>) -> ReceivingView {
+fn receiving(look: &Look, allowed: bool, slot: Option<&Arc<Slot>>) -> ReceivingView {
     let state = match (look.given_until, look.given_surely) {
+        _ if !allowed => DirectionState::Refused,
         (Some(_), true) => DirectionState::Linked,
         (Some(_), false) => DirectionState::Offered,
         (None, _) => DirectionState::None,

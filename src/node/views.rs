@@ -72,6 +72,8 @@ pub enum DirectionState {
     BackingOff,
     /// An operator wants nothing sent.
     Paused,
+    /// The policy refuses the peer: nothing is sent to it and nothing taken from it, whatever tokens are there.
+    Refused,
 }
 
 /// We to the peer.

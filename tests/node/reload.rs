@@ -108,6 +108,11 @@ async fn a_peer_that_is_denied_is_shut_out_until_it_is_no_more() {
     assert_eq!(peer.refresh_with(&node, &refresh).await.status, 403);
     assert_eq!(node.app().post("/v1/messages", &numbered(ALPHA, BETA, 3)).await.status, 403);
     node.logs("the policy of this host refuses beta.test").await;
+    let link = node.app().link(BETA).await;
+    assert_eq!(
+        (&link["sending"]["state"], &link["receiving"]["state"]),
+        (&json!("refused"), &json!("refused"))
+    );
     peer.usual(Kind::Packet);
     peer.forget_seen();
     tokio::time::sleep(Duration::from_secs(1)).await;
