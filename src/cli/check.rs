@@ -24,6 +24,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
+        out.verdict();
         let (findings, host) = match self.config.load() {
             Ok((config, mut warnings)) => {
                 let certificates = rooms::certificates(&config);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     args,
-    output::{Out, Outcome},
+    output::{CliError, Out, Outcome},
     remote::{Call, Remote, Target, block_on, read},
     render::{self, clean, distance},
     rooms,
@@ -18,7 +18,9 @@ const NEED: &str = "the app needs the service that sent the message, or `admin =
 
 /// List, retry and delete messages that could not be delivered
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  ymp dead list\n  ymp dead retry 0197c2f1\n  ymp dead list --json")]
+#[command(
+    after_help = "Examples:\n  ymp dead list\n  ymp dead retry 0197c2f1-93a1-7c55-8e0e-0d4c1d8a9b1f\n  ymp dead list --json"
+)]
 pub(super) struct Dead {
     #[command(subcommand)]
     verb: Verb,
@@ -39,10 +41,14 @@ enum Verb {
         target: Target,
     },
     /// Queue them again; their time to live starts anew
-    #[command(after_help = "Examples:\n  ymp dead retry 0197c2f1\n  ymp dead retry --host beta.test")]
+    #[command(
+        after_help = "Examples:\n  ymp dead retry 0197c2f1-93a1-7c55-8e0e-0d4c1d8a9b1f\n  ymp dead retry --host beta.test"
+    )]
     Retry(Ids),
     /// Delete them for good
-    #[command(after_help = "Examples:\n  ymp dead delete 0197c2f1\n  ymp dead delete --host beta.test")]
+    #[command(
+        after_help = "Examples:\n  ymp dead delete 0197c2f1-93a1-7c55-8e0e-0d4c1d8a9b1f\n  ymp dead delete --host beta.test"
+    )]
     Delete(Ids),
 }
 
@@ -157,17 +163,28 @@ async fn all(
     out.line(format!("{done} {} messages for {host}", steered.messages))
 }
 
-/// One call per id, in order; ends with the first that fails.
+/// One call per id, in order. One that the node does not have is named, and the others are done.
 async fn each(ids: Ids, method: Method, verb: Option<&str>, done: &str, out: &mut Out<'_>) -> Outcome {
     let remote = Remote::new(ids.target)?;
+    let mut unknown = Vec::new();
     for id in &ids.ids {
         let path: Vec<&str> = ["dead", id.as_str()].into_iter().chain(verb).collect();
-        remote.text(Call::new(method.clone(), &path, NEED)).await?;
+        match remote.text(Call::new(method.clone(), &path, NEED)).await {
+            Err(CliError::Unknown { .. }) => {
+                unknown.push(clean(id));
+                continue;
+            }
+            done => drop(done?),
+        }
         if ids.json {
             out.line(serde_json::json!({"id": id, "outcome": done}))?;
         } else {
             out.line(format!("{done} {}", clean(id)))?;
         }
     }
-    Ok(())
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let what = format!("no dead message has the id {}, or the app may not see it", unknown.join(", "));
+    Err(CliError::failed(what, "see `ymp dead list`; an id must be given whole"))
 }

@@ -1,6 +1,7 @@
 //! What a command prints and how it fails.
 //!
-//! Data goes to standard output, line by line; a reader that went away (`| head`) ends the command quietly. Errors go to
+//! Data goes to standard output, line by line; a reader that went away (`| head`) ends the command quietly, but for one whose exit
+//! code is a verdict. Errors go to
 //! standard error: the cause, and on a second line what to do.
 
 use std::{
@@ -72,18 +73,29 @@ impl fmt::Display for CliError {
 pub(super) type Outcome = Result<(), CliError>;
 
 /// Standard output.
-pub(super) struct Out<'a>(&'a mut dyn Write);
+pub(super) struct Out<'a> {
+    writer: &'a mut dyn Write,
+    /// Whether the command goes on when the reader went away.
+    verdict: bool,
+}
 
 impl<'a> Out<'a> {
     /// Over any writer.
     pub(super) fn new(writer: &'a mut dyn Write) -> Self {
-        Self(writer)
+        Self { writer, verdict: false }
+    }
+
+    /// From here the exit code is what counts: the command goes on, whether anybody reads it or not.
+    pub(super) fn verdict(&mut self) {
+        self.verdict = true;
     }
 
     /// One line, or several with line breaks between them.
     pub(super) fn line(&mut self, text: impl fmt::Display) -> Outcome {
-        writeln!(self.0, "{text}")?;
-        Ok(self.0.flush()?)
+        match writeln!(self.writer, "{text}").and_then(|()| self.writer.flush()) {
+            Err(error) if self.verdict && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
+        }
     }
 }
 
@@ -127,6 +139,15 @@ mod tests {
         let outcome = Out::new(&mut Gone).line("x");
         assert!(outcome.is_err());
         assert_eq!(exit_code(outcome), 0);
+    }
+
+    #[test]
+    fn a_verdict_does_not_hang_on_its_reader() {
+        let mut out = Gone;
+        let mut out = Out::new(&mut out);
+        out.verdict();
+        assert!(out.line("x").is_ok());
+        assert_eq!(exit_code(Err(CliError::Said)), 1);
     }
 
     #[test]

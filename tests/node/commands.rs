@@ -181,7 +181,9 @@ async fn a_message_is_sent_and_waited_for() {
     assert_eq!(code, 0);
     assert!(out.contains("cli-2") && out.contains("not this one"), "{out}");
     peer.usual(Kind::Packet);
-    assert_eq!(node.ymp(&["dead", "retry", "cli-2"]).await.0, 0);
+    let (code, out, err) = node.ymp(&["dead", "retry", "cli-1", "cli-2"]).await;
+    assert_eq!((code, out.as_str()), (1, "queued cli-2\n"), "the others are done");
+    assert!(err.contains("no dead message has the id cli-1"), "{err}");
     assert_eq!(peer.receives(2).await, ["cli-1", "cli-2"]);
     assert_eq!(node.ymp(&["dead", "delete", "cli-2"]).await.0, 1, "it is not dead any more");
 }

@@ -47,6 +47,7 @@ pub(super) struct Doctor {
 
 impl Doctor {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
+        out.verdict();
         let (config, _) = self.config.usable()?;
         let told = self.exchange || self.target.has_token();
         let target = self.target.or_at(config.local_listen);
