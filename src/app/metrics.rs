@@ -50,6 +50,8 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     text.counter("ymp_store_commits_total", "Commits made.", figures.commits);
     text.counter("ymp_store_batches_total", "Batches that they held.", figures.batches);
     text.counter("ymp_store_failed_commits_total", "Commits that failed.", figures.failed_commits);
+    let help = "Reads that met something on the disk that is not as it should be.";
+    text.counter("ymp_store_damaged_reads_total", help, figures.damaged_reads);
     let help = "How long a commit took to be on disk.";
     text.histogram("ymp_store_commit_duration_seconds", help, &figures.commit_time);
     if let Some(free) = figures.free_bytes {

@@ -80,7 +80,7 @@ pub enum AppError {
     #[error("the data folder {} is a backup, with tokens that were spent since: start with `ymp serve --restored`", .0.display())]
     Backup(PathBuf),
     /// A listener.
-    #[error("{key} = \"{address}\": {cause}; set {key} to an address of this machine that is free")]
+    #[error("{key} = \"{address}\": {cause}; {}", unbound(cause, key))]
     Bind {
         /// The setting.
         key: &'static str,
@@ -313,6 +313,7 @@ impl Signals {
 /// The store, without the tokens of a copy.
 async fn open_store(config: &Config, clock: ReadClock, start: Start) -> Result<Arc<Embedded>, AppError> {
     let store = Embedded::open(&config.data_dir, config.store.clone(), clock)?;
+    store.claim(config.node.host.as_str())?;
     match start {
         Start::AsLeft if store.is_backup() => return Err(AppError::Backup(config.data_dir.clone())),
         Start::AsLeft => {}
@@ -331,6 +332,15 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAd
         Ok((listener, real))
     });
     bound.map_err(|cause| AppError::Bind { key, address, cause })
+}
+
+/// What to do about a listener that the system refused.
+fn unbound(cause: &io::Error, key: &str) -> String {
+    if cause.kind() == io::ErrorKind::PermissionDenied {
+        let mend = "ports below 1024 need a right: let the service have CAP_NET_BIND_SERVICE, or set";
+        return format!("{mend} {key} to a higher port");
+    }
+    format!("set {key} to an address of this machine that is free")
 }
 
 /// What a configuration's certificates come to, for `check`: what is wrong, and warnings.

@@ -18,6 +18,9 @@ pub enum Error {
         /// When to come back.
         retry_after: Duration,
     },
+    /// What is asked for is on the disk and cannot be read: 500. The log says where it lies.
+    #[error("a part of what this host keeps for you is damaged: its operator finds in its log where it lies")]
+    Damaged,
     /// An id that is taken by another message: 409.
     #[error("message {index}: the id `{id}` belongs to a message with other content")]
     Conflict {

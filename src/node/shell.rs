@@ -291,6 +291,9 @@ impl From<StoreError> for Error {
             | StoreError::Damaged(_)
             | StoreError::Io { .. } => tracing::error!(%error, "the store failed"),
         }
+        if let StoreError::Damaged(_) = error {
+            return Self::Damaged;
+        }
         let what = match error {
             StoreError::OutboxFull(what) => format!("the outbox is full: {what}"),
             StoreError::Space { .. } => "the disk is nearly full".to_owned(),

@@ -70,6 +70,8 @@ kinds! {
         "the body, a message or the count of messages is over its limit";
     MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "media-type", "Set Content-Type: application/json",
         "the body is not said to be JSON, or is encoded";
+    DAMAGED: INTERNAL_SERVER_ERROR, "damaged", "Have the operator look at the disk and the last backup",
+        "what is asked for lies on the disk and cannot be read; coming again does not help";
     INTERNAL: INTERNAL_SERVER_ERROR, "internal", "See the log of this host", "this host has a fault";
     PEER: BAD_GATEWAY, "peer", "See why the peer did not do its part",
         "the peer did not do its part; `step` says where it failed";

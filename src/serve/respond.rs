@@ -214,6 +214,7 @@ fn kind_of_error(error: &node::Error) -> &'static Kind {
     match error {
         node::Error::Refused(refusal) => kind_of_refusal(refusal),
         node::Error::Unavailable { .. } => &problem::UNAVAILABLE,
+        node::Error::Damaged => &problem::DAMAGED,
         node::Error::Conflict { .. } => &problem::CONFLICT,
         node::Error::Unanswered { .. } => &problem::UNANSWERED,
         node::Error::Draft { .. } => &problem::DRAFT,

@@ -342,6 +342,8 @@ pub struct Figures {
     pub batches: u64,
     /// Commits that failed.
     pub failed_commits: u64,
+    /// Reads that met something that is not as it should be.
+    pub damaged_reads: u64,
     /// How long those that were made took to be on disk; nothing from an engine that has none.
     pub commit_time: Spread,
     /// Room left where the store lies; `None` where that is not known.

@@ -156,3 +156,49 @@ async fn a_backup_is_an_admins_and_what_stands_in_its_way_is_named() {
     assert!(out.contains("0 messages received, 0 waiting, 0 dead"), "{out}");
     assert!(yard.path().join("copy/format").exists());
 }
+
+#[tokio::test]
+async fn a_data_folder_is_one_hosts() {
+    let yard = Yard::new();
+    let mut alpha = Node::new(&yard, ALPHA).started().await;
+    alpha.stop().await;
+    let beta = Node::new(&yard, BETA);
+    fs::rename(alpha.data_dir(), beta.data_dir()).unwrap();
+    beta.write_config();
+    let (code, out, err) = beta.ymp(&["serve", "--config", beta.config().to_str().unwrap()]).await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("it is the data of alpha.test") && err.contains("set host back"), "{err}");
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_an_inbox_is_told_to_who_reads_it_and_counted() {
+    let yard = Yard::new();
+    let mut node = Node::new(&yard, ALPHA).expecting("what lies at byte").started().await;
+    for id in ["first", "second", "third"] {
+        node.app().submit(&[node.message_to(ALPHA, id)]).await;
+    }
+    node.stop().await;
+    let log = node.data_dir().join("log/0000000000.log");
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(8).position(|part| part == b"\"second\"").unwrap();
+    bytes[at + 1] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    node.start().await;
+    let app = node.app();
+    let got = app.get("/v1/inbox/example/form").await;
+    assert_eq!((got.status, got.header("retry-after")), (500, None));
+    assert_eq!(got.problem()["type"], "urn:ymp:problem:damaged");
+    node.logs("log/0000000000.log: what lies at byte").await;
+    let metrics = node.app_with(None).get("/metrics").await.body;
+    assert!(String::from_utf8_lossy(&metrics).contains("\nymp_store_damaged_reads_total 1\n"));
+    let (code, _, err) = node.ymp(&["inbox", "example/form"]).await;
+    assert!(code == 1 && err.contains("is damaged"), "{err}");
+    let (code, _, err) = node.ymp(&["backup", "copy"]).await;
+    assert!(code == 1 && err.contains("is damaged: its operator finds in its log"), "{err}");
+    node.logs("the backup was not made").await;
+    assert_eq!(
+        app.post("/v1/messages", &node.message_to(ALPHA, "fourth")).await.status,
+        202,
+        "all else goes on"
+    );
+}

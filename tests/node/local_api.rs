@@ -414,6 +414,7 @@ async fn a_node_whose_disk_is_full_is_not_ready_and_takes_nothing() {
     assert!(got.header("retry-after").is_some());
     assert_eq!(app.get("/readyz").await.status, 503);
     assert_eq!(app.get("/healthz").await.status, 200);
+    node.logs("the disk is nearly full: nothing more is taken").await;
 }
 
 //= NODE-API-06

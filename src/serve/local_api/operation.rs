@@ -199,6 +199,10 @@ impl Operation {
             all.push(&problem::INTERNAL);
         }
         all.extend(self.problems);
+        // What asks the store may also find what cannot be read.
+        if all.contains(&&problem::UNAVAILABLE) {
+            all.push(&problem::DAMAGED);
+        }
         all.sort_by_key(|kind| (kind.status.as_u16(), kind.code));
         all.dedup();
         all

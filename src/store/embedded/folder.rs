@@ -33,6 +33,8 @@ const LOGGED: u32 = 3;
 
 /// What a `format` says while a copy is being written: no version reads it.
 const UNFINISHED: &[u8] = b"an unfinished backup\n";
+/// Names the host whose data it is.
+const HOST: &str = "host";
 /// Marks a backup that no node has taken over yet.
 const BACKUP: &str = "backup";
 
@@ -64,6 +66,15 @@ pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> StoreErro
     move |cause| StoreError::Io { what: what.into(), cause: cause.to_string().into() }
 }
 
+/// Why the folder cannot be used, and what to do about it.
+fn unusable(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    let what = format!("using the data folder {}", path.display());
+    move |cause| {
+        let mend = "set data-dir to a folder that the node's user may write in, or make it one";
+        StoreError::Io { what: what.as_str().into(), cause: format!("{cause}; {mend}").into() }
+    }
+}
+
 /// A file or folder that is not as it should be.
 pub(super) fn damaged(path: &Path, how: &str) -> StoreError {
     StoreError::Damaged(format!("{}: {how}", path.display()).into())
@@ -78,7 +89,7 @@ impl Folder {
     /// Makes the folder where there is none, and takes hold of it.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         umask(Mode::from_raw_mode(0o077));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("making the folder", path))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable(path))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -86,7 +97,7 @@ impl Folder {
             .write(true)
             .mode(0o600)
             .open(&lock_path)
-            .map_err(io("opening", &lock_path))?;
+            .map_err(unusable(path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -110,6 +121,29 @@ impl Folder {
         folder.write_whole("seal.key", key)?;
         folder.write_whole(BACKUP, b"made by `ymp backup`: start it with `ymp serve --restored`\n")?;
         Ok(folder)
+    }
+
+    /// Notes whose data it is, where that is not noted yet; another's is refused: what waits in it bears that one's name.
+    pub(super) fn claim(&self, host: &str) -> Result<(), StoreError> {
+        let path = self.path.join(HOST);
+        let whose = match fs::read_to_string(&path) {
+            Ok(whose) => whose,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return self.write_whole(HOST, format!("{host}\n").as_bytes());
+            }
+            Err(cause) => return Err(io("reading", &path)(cause)),
+        };
+        if whose.trim_end() == host {
+            return Ok(());
+        }
+        let cause = format!(
+            "it is the data of {}, and messages in it bear that name; set host back, or data-dir to another folder (or \
+             remove {}, where the host has a new name and nothing waits)",
+            whose.trim_end().escape_debug(),
+            path.display()
+        );
+        let what = format!("using the data folder {} for {host}", self.path.display());
+        Err(StoreError::Io { what: what.into(), cause: cause.into() })
     }
 
     /// Whether it is a backup that no node has taken over yet.
@@ -180,7 +214,7 @@ impl Folder {
 
     /// Makes every file below 0600 and every folder below 0700.
     fn mend_modes(&self) -> Result<(), StoreError> {
-        for name in ["lock", "format", "seal.key", BACKUP, "db", "log"] {
+        for name in ["lock", "format", "seal.key", HOST, BACKUP, "db", "log"] {
             let path = self.path.join(name);
             if path.exists() {
                 mend(&path).map_err(io("setting the modes of", &path))?;

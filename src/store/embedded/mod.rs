@@ -110,6 +110,7 @@ impl Embedded {
             commits: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             failed_commits: AtomicU64::new(0),
+            damaged_reads: AtomicU64::new(0),
             commit_time: Histogram::default(),
             space_asked: AtomicU64::new(0),
             space_low: AtomicBool::new(false),
@@ -127,6 +128,14 @@ impl Embedded {
     #[must_use]
     pub fn is_backup(&self) -> bool {
         self.shared.folder.is_backup()
+    }
+
+    /// Notes that the data is this host's; refused where it is another's.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn claim(&self, host: &str) -> Result<(), StoreError> {
+        self.shared.folder.claim(host)
     }
 
     /// What must not be used again has been dropped: from here on it is a data folder as any other.
@@ -187,7 +196,11 @@ impl Engine for Embedded {
     fn disk<T>(&self, read: impl FnOnce(&dyn Kv) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let disk = self.shared.state.read().unwrap_or_else(PoisonError::into_inner).disk.clone();
         match disk {
-            Some(disk) => caught("reading", || read(&*disk)),
+            Some(disk) => caught("reading", || read(&*disk)).inspect_err(|error| {
+                if let StoreError::Damaged(_) = error {
+                    self.shared.damaged_reads.fetch_add(1, Ordering::Relaxed);
+                }
+            }),
             None if self.shared.closed.load(Ordering::Acquire) => Err(StoreError::Closed),
             None => Err(StoreError::Io {
                 what: "reading".into(),
@@ -224,6 +237,7 @@ impl Store for Embedded {
             commits: self.shared.commits.load(Ordering::Relaxed),
             batches: self.shared.batches.load(Ordering::Relaxed),
             failed_commits: self.shared.failed_commits.load(Ordering::Relaxed),
+            damaged_reads: self.shared.damaged_reads.load(Ordering::Relaxed),
             commit_time: self.shared.commit_time.spread(),
             free_bytes: self.shared.folder.free_bytes().ok(),
             free_bytes_min: self.shared.settings.free_space_min,

@@ -52,6 +52,7 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) failed_commits: AtomicU64,
+    pub(super) damaged_reads: AtomicU64,
     pub(super) commit_time: Histogram,
     pub(super) space_asked: AtomicU64,
     pub(super) space_low: AtomicBool,
@@ -76,12 +77,26 @@ impl Shared {
         if asked == 0 || now.saturating_sub(asked) >= SPACE_MS {
             self.space_asked.store(now, Ordering::Relaxed);
             match self.folder.free_bytes() {
-                Ok(free) => self.space_low.store(free < self.settings.free_space_min, Ordering::Relaxed),
+                Ok(free) => self.found_free(free),
                 Err(cause) => tracing::warn!(%cause, "the free space is not known"),
             }
         }
         let min_bytes = self.settings.free_space_min;
         //= NODE-CONF-13: nothing more is taken
         if self.space_low.load(Ordering::Relaxed) { Err(StoreError::Space { min_bytes }) } else { Ok(()) }
+    }
+
+    /// Says it where that changes what is taken.
+    fn found_free(&self, free: u64) {
+        let (min, folder) = (self.settings.free_space_min, self.folder.path().display());
+        let low = free < min;
+        match (self.space_low.swap(low, Ordering::Relaxed), low) {
+            (false, true) => tracing::warn!(
+                %folder, free, min,
+                "the disk is nearly full: nothing more is taken until there is more room than limits.free-space-min"
+            ),
+            (true, false) => tracing::info!(%folder, free, min, "there is room on the disk again"),
+            (false, false) | (true, true) => {}
+        }
     }
 }

@@ -224,7 +224,7 @@ impl Node {
         assert_eq!(line, ready);
     }
 
-    fn write_config(&self) {
+    pub(crate) fn write_config(&self) {
         let mut text = format!("host = \"{}\"\ndata-dir = \"{}.data\"\n\n", self.host, self.host);
         let _ = write!(
             text,
