@@ -35,9 +35,7 @@ impl ServiceKey {
     #[must_use]
     pub fn new(protocol: &str, service: &str) -> Self {
         //= YMP-MSG-10: the protocol's case folds
-        let folded = protocol.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-        let protocol = if folded { protocol.into() } else { protocol.to_lowercase().into() };
-        Self(Arc::new(Names { protocol, service: service.into() }))
+        Self(Arc::new(Names { protocol: folded(protocol).into(), service: service.into() }))
     }
 
     /// The protocol in lower case.
@@ -51,6 +49,12 @@ impl ServiceKey {
     pub fn service(&self) -> &str {
         &self.0.service
     }
+}
+
+/// A protocol's name in lower case; most are written so.
+fn folded(protocol: &str) -> Cow<'_, str> {
+    let is_folded = protocol.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    if is_folded { protocol.into() } else { protocol.to_lowercase().into() }
 }
 
 impl fmt::Display for ServiceKey {
@@ -161,7 +165,7 @@ struct MessageIn<'a> {
 impl MessageIn<'_> {
     fn names_sum(&self) -> u64 {
         // Protocols compare in any case.
-        let (from, to) = (self.sender.protocol.to_lowercase(), self.protocol.to_lowercase());
+        let (from, to) = (folded(&self.sender.protocol), folded(&self.protocol));
         let answers = self.reply_to.as_deref().unwrap_or_default();
         let action = self.action.as_deref().unwrap_or_default();
         names_sum(&[&from, &self.sender.service, answers, &to, &self.service, action])

@@ -362,9 +362,10 @@ impl Peer {
 /// Changed families as writes.
 #[must_use]
 pub fn family_writes(families: &Families, changes: crate::token::families::Changes) -> Vec<VaultWrite> {
-    let subject = families.subject().to_text();
-    let dropped =
-        changes.dropped.into_iter().map(|id| VaultWrite::DropFamily { subject: subject.clone(), id });
+    let dropped = changes
+        .dropped
+        .into_iter()
+        .map(|id| VaultWrite::DropFamily { subject: families.subject().to_text(), id });
     dropped.chain(changes.put.into_iter().map(|record| VaultWrite::PutFamily(Box::new(record)))).collect()
 }
 
