@@ -253,7 +253,6 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
     let slot = shell.slot(&status.host);
     let tries = slot.lock().health().tries;
     let now = shell.now().wall;
-    //= NODE-API-33: its time starts anew
     if !shell.store.revive(id, now, now.plus(settings.time_to_live), tries)?.await? {
         return Err(Error::no_dead_message());
     }

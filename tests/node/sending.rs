@@ -286,6 +286,10 @@ async fn a_message_past_its_time_is_dead_whatever_state_its_peer_is_in() {
     }
     assert_eq!(dead(&node).await.len(), 3);
     assert_eq!(node.app().metric("ymp_dead_messages").await, 3);
+    // Its own time starts anew.
+    assert_eq!(node.app().verb("POST", "/v1/dead/to-away.test/retry").await.status, 202);
+    assert_eq!(node.app().status("to-away.test").await["state"], "queued");
+    node.app().becomes("to-away.test", "dead").await;
 }
 
 //= HT-SEND-26, NODE-API-17

@@ -257,26 +257,6 @@ impl<'a> Queued<'a> {
     }
 }
 
-/// A message that was set aside.
-pub(crate) struct Fallen<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) raw: &'a [u8],
-}
-
-impl<'a> Fallen<'a> {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut put = Put::new(2 + self.id.len() + self.raw.len());
-        put.text(self.id);
-        put.bytes(self.raw);
-        put.0
-    }
-
-    pub(crate) fn decode(value: &'a [u8]) -> Option<Self> {
-        let mut take = Take::new(value)?;
-        Some(Self { id: take.text()?, raw: take.rest() })
-    }
-}
-
 /// What is known of an outgoing message, with what the engine needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {

@@ -11,6 +11,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod codec;
+mod fallen;
 pub(crate) mod inbox;
 pub(crate) mod index;
 pub(crate) mod job;
@@ -25,7 +26,8 @@ pub(crate) mod window;
 
 use self::{
     bundle::posted,
-    codec::{Fallen, Known, damaged, split_at, status_key},
+    codec::{Known, damaged, split_at, status_key},
+    fallen::Fallen,
     index::Index,
     job::{Job, Task, job},
     kv::{Kv, Space},

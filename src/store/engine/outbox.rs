@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     bundle::posted::{Delivered, ENDED_RUN, Ended, Posted, Settled, each_mail, ended_run_key, mail_in},
     codec::{
-        self, Arrived, Fallen, Known, Put, Queued, damaged, ended_key, place, split_at, split_place,
-        status_key, status_key_of,
+        self, Arrived, Known, Put, Queued, damaged, ended_key, place, split_at, split_place, status_key,
+        status_key_of,
     },
+    fallen::Fallen,
     job::{Step, Task},
     kv::{Kv, Space},
     queues::QueueChange,
@@ -242,7 +243,8 @@ impl Settle {
         known.status.ended = Some(self.0.now);
         known.status.state = MessageState::Dead;
         known.status.last_error = Some(reason.to_owned());
-        let fallen = Fallen { id: mail.id, raw: mail.raw };
+        let time_to_live = Some(mail.expires.since(mail.queued));
+        let fallen = Fallen { id: mail.id, raw: mail.raw, time_to_live };
         txn.put(Space::Dead, known.place.to_be_bytes().to_vec(), fallen.encode());
         write_known(txn, &known);
         Ok(())
@@ -253,6 +255,7 @@ impl Settle {
 pub(crate) struct Revive {
     pub(crate) id: String,
     pub(crate) now: Wall,
+    /// Where it is not known how long it may live.
     pub(crate) expires: Wall,
     pub(crate) tries_before: u64,
     /// Held until it is done.
@@ -266,7 +269,9 @@ impl Task for Revive {
         let Some((mut known, value)) = take_dead(txn, &self.id)? else { return Ok(Step::Done(false)) };
         let key = known.place.to_be_bytes();
         let fallen = Fallen::decode(&value).ok_or_else(|| damaged(Space::Dead, &key))?;
-        let mail = Queued { queued: self.now, expires: self.expires, id: fallen.id, raw: fallen.raw };
+        //= NODE-API-33: its time to live starts anew
+        let expires = fallen.time_to_live.map_or(self.expires, |time| self.now.plus(time));
+        let mail = Queued { queued: self.now, expires, id: fallen.id, raw: fallen.raw };
         //= HT-SEND-05: to the tail
         known.place = enqueue(txn, &known.status.host, &mail);
         known.status.state = MessageState::Queued;
