@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::{
     Error,
     courier::drive,
+    granting,
     registry::{At, Opens, Outcome, Slot, Waiters},
     shell::Shell,
     showing::view,
@@ -290,10 +291,13 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
 //= NODE-API-31: revokes
 /// Forgets a link and revokes what we gave: committed, then answered.
 pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<(), Error> {
-    let slot =
-        shell.registry.find(host).ok_or_else(|| Error::NotFound(format!("there is no link to {host}")))?;
     // What is offered to it has not been taken into the link yet.
-    shell.lobby().forget(host);
+    let offered = shell.lobby().forget(host, shell.now());
+    granting::perform(shell);
+    let Some(slot) = shell.registry.find(host) else {
+        let none = || Error::NotFound(format!("there is no link to {host}"));
+        return if offered { Ok(()) } else { Err(none()) };
+    };
     let receipt = {
         let mut peer = slot.lock();
         let mut writes = vec![VaultWrite::DropLink(host.clone())];

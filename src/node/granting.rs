@@ -104,7 +104,7 @@ fn finished(shell: &Arc<Shell>, host: &PeerHost, pair: &NewPair, took: Took) {
 }
 
 /// Starts what the lobby wants.
-fn perform(shell: &Arc<Shell>) {
+pub(super) fn perform(shell: &Arc<Shell>) {
     loop {
         let mut lobby = shell.lobby();
         let actions: Vec<_> = lobby.actions().collect();

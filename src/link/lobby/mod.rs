@@ -40,22 +40,12 @@ mod turn;
 mod waiting;
 
 pub use action::{Action, Ended, Grant, LookedUp, NotFound, Took};
+pub use offering::Settings;
 use offering::{Offering, Step, misfit};
 use slots::Slots;
 use turn::{Entry, Stage, Turn};
 use waiting::Waiter;
 pub use waiting::{Asked, Dropped, Origin};
-
-/// What the lobby must know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Grants under way at once.
-    pub slots: usize,
-    /// Life of the access tokens that we give.
-    pub token_lifetime: Duration,
-    /// Life of the refresh tokens that we give.
-    pub refresh_lifetime: Duration,
-}
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -121,11 +111,17 @@ impl Lobby {
 
     //= NODE-API-31: revokes
     /// An operator forgets this host: what is offered to it now never opens anything.
-    pub fn forget(&mut self, host: &PeerHost) {
+    ///
+    /// Whether anything is.
+    pub fn forget(&mut self, host: &PeerHost, now: Now) -> bool {
         let turn = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut());
-        if let Some(Turn { stage: Stage::Granting(offering), .. }) = turn {
-            offering.forgotten = true;
+        let Some(Turn { stage: Stage::Granting(offering), .. }) = turn else { return false };
+        offering.forgotten = true;
+        // What is under way ends when it is answered.
+        if let Step::Resting { .. } = offering.step {
+            self.end(host, Ended::Forgotten, now);
         }
+        true
     }
 
     /// What became of `Action::LookUp`; `Err` is why it is not known how the host is spoken to.
@@ -164,11 +160,11 @@ impl Lobby {
     /// What became of `Action::Grant`.
     pub fn answered(&mut self, host: &PeerHost, reply: &Reply, now: Now) {
         let Some((_, offering)) = self.offering_at(host, &Step::Calling) else { return };
-        if offering.forgotten {
-            return self.end(host, Ended::Forgotten, now);
-        }
-        let reason = verdict::describe(reply);
+        let (reason, forgotten) = (verdict::describe(reply), offering.forgotten);
         match verdict::of_grant(reply) {
+            GrantVerdict::Taken | GrantVerdict::Again | GrantVerdict::Elsewhere if forgotten => {
+                self.end(host, Ended::Forgotten, now);
+            }
             GrantVerdict::Taken => self.take(host, now),
             GrantVerdict::Misused => self.end(host, Ended::Misused(reason), now),
             GrantVerdict::Refused => self.end(host, Ended::Refused(reason), now),

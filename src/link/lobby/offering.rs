@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Asked, Settings, action::Grant};
+use super::{Asked, action::Grant};
 use crate::{
     link::{
         dice::{Dice, number, secret},
@@ -18,6 +18,17 @@ use crate::{
 };
 
 const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// What the lobby must know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Grants under way at once.
+    pub slots: usize,
+    /// Life of the access tokens that we give.
+    pub token_lifetime: Duration,
+    /// Life of the refresh tokens that we give.
+    pub refresh_lifetime: Duration,
+}
 
 /// Where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -31,8 +31,8 @@ impl Peer {
                 Change::Granted { call, .. } => {
                     self.out.push_back(Action::AnswerGrant { call, verdict: None });
                 }
-                // The peer's own request goes on: what it opens comes after the end of the link.
-                Change::Taken { .. } => self.keeping.push_back(change),
+                // It was offered before the end of the link.
+                Change::Taken { family, .. } => self.out.push_back(Action::Untaken { family }),
                 Change::Renewed { .. } => {}
             }
         }

@@ -33,14 +33,26 @@ fn what_is_offered_to_a_host_that_is_forgotten_is_withdrawn_whatever_it_answers(
     let mut table = Table::new(8);
     let ask = |table: &mut Table| table.ask("b.test", "192.0.2.1", true).unwrap();
     ask(&mut table);
-    table.lobby.forget(&host("b.test"));
+    let forget = |table: &mut Table| {
+        let now = table.now();
+        table.lobby.forget(&host("b.test"), now)
+    };
+    assert!(forget(&mut table));
     assert_eq!(table.kept("b.test", true), forgotten, "before the grant leaves");
-    for status in [204, 401, 503] {
+    for (status, did) in
+        [(204, forgotten), (404, forgotten), (503, forgotten), (401, ["withdraw b.test: misused"])]
+    {
         ask(&mut table);
         table.kept("b.test", true);
-        table.lobby.forget(&host("b.test"));
-        assert_eq!(table.status("b.test", status), forgotten);
+        assert!(forget(&mut table));
+        assert_eq!(table.status("b.test", status), did);
     }
+    ask(&mut table);
+    table.kept("b.test", true);
+    assert!(table.status("b.test", 503).is_empty(), "it rests");
+    assert!(forget(&mut table));
+    assert_eq!(table.lobby.under_way(), 0);
+    assert!(!forget(&mut table));
     ask(&mut table);
     table.kept("b.test", true);
     assert_eq!(table.status("b.test", 204), ["take b.test"], "what is asked afterwards is a new one");

@@ -194,6 +194,19 @@ fn a_link_that_is_forgotten_while_a_grant_is_on_its_way_to_the_disk_stays_forgot
     assert_eq!(bench.grant_under(ask, offer("t1")), ["answer 2: token-unknown"]);
 }
 
+//= HT-CRASH-05
+#[test]
+fn what_was_offered_before_the_end_of_the_link_finds_no_place_behind_it() {
+    let mut bench = Bench::new();
+    bench.queue([1]);
+    bench.grant("t1");
+    let (taken, _) = taken(7);
+    assert_eq!(bench.on(taken), [""; 0], "one change at a time");
+    bench.peer.forget();
+    assert_eq!(bench.on(Event::Kept), ["no place", "answer 1: 503"]);
+    assert!(bench.peer.families().iter().next().is_none());
+}
+
 #[test]
 fn forgetting_ends_what_an_operator_waits_for_and_mail_stays() {
     let mut bench = Bench::new();
