@@ -80,7 +80,7 @@ pub enum AppError {
     #[error("the data folder {} is a backup, with tokens that were spent since: start with `ymp serve --restored`", .0.display())]
     Backup(PathBuf),
     /// A listener.
-    #[error("{key} = \"{address}\": {cause}; {}", unbound(cause, key))]
+    #[error("{key} = \"{address}\": {cause}; {}", unbound(cause, key, *address))]
     Bind {
         /// The setting.
         key: &'static str,
@@ -313,7 +313,8 @@ impl Signals {
 /// The store, without the tokens of a copy.
 async fn open_store(config: &Config, clock: ReadClock, start: Start) -> Result<Arc<Embedded>, AppError> {
     let store = Embedded::open(&config.data_dir, config.store.clone(), clock)?;
-    store.claim(config.node.host.as_str())?;
+    let host = config.node.host.as_str();
+    store.is_of(host)?;
     match start {
         Start::AsLeft if store.is_backup() => return Err(AppError::Backup(config.data_dir.clone())),
         Start::AsLeft => {}
@@ -322,6 +323,10 @@ async fn open_store(config: &Config, clock: ReadClock, start: Start) -> Result<A
             store.take_over()?;
             tracing::warn!(links, "restored: the tokens of all links were dropped, peers exchange anew");
         }
+    }
+    if let Err(error) = store.claim(host) {
+        // It may have come to empty a disk that is full.
+        tracing::warn!(%error, "the data folder could not be marked as this host's");
     }
     Ok(Arc::new(store))
 }
@@ -335,8 +340,8 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAd
 }
 
 /// What to do about a listener that the system refused.
-fn unbound(cause: &io::Error, key: &str) -> String {
-    if cause.kind() == io::ErrorKind::PermissionDenied {
+fn unbound(cause: &io::Error, key: &str, address: SocketAddr) -> String {
+    if cause.kind() == io::ErrorKind::PermissionDenied && address.port() < 1024 {
         let mend = "ports below 1024 need a right: let the service have CAP_NET_BIND_SERVICE, or set";
         return format!("{mend} {key} to a higher port");
     }

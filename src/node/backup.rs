@@ -42,7 +42,7 @@ pub(super) async fn make(shell: &Arc<Shell>, dir: &Path, who: &str) -> Result<Ba
     tracing::info!(%who, dir = %dir.display(), "a backup is being made");
     let made = reading(move || copying.store.backup(&at, &|| !copying.is_draining())).await;
     let made = made.inspect_err(|error| {
-        tracing::warn!(%who, dir = %dir.display(), %error, "the backup was not made, nothing is left of it");
+        tracing::warn!(%who, dir = %dir.display(), %error, "the backup was not made");
     })?;
     let view = BackupView {
         dir: dir.display().to_string(),

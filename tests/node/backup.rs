@@ -161,13 +161,24 @@ async fn a_backup_is_an_admins_and_what_stands_in_its_way_is_named() {
 async fn a_data_folder_is_one_hosts() {
     let yard = Yard::new();
     let mut alpha = Node::new(&yard, ALPHA).started().await;
+    let backup = yard.path().join("copy");
+    assert_eq!(alpha.ymp(&["backup", backup.to_str().unwrap()]).await.0, 0);
     alpha.stop().await;
     let beta = Node::new(&yard, BETA);
-    fs::rename(alpha.data_dir(), beta.data_dir()).unwrap();
     beta.write_config();
-    let (code, out, err) = beta.ymp(&["serve", "--config", beta.config().to_str().unwrap()]).await;
-    assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("it is the data of alpha.test") && err.contains("set host back"), "{err}");
+    let config = beta.config();
+    for (data, more) in
+        [(alpha.data_dir(), None), (backup.clone(), None), (backup.clone(), Some("--restored"))]
+    {
+        copy(&data, &beta.data_dir());
+        let serve = ["serve", "--config", config.to_str().unwrap()].into_iter().chain(more);
+        let (code, out, err) = beta.ymp(&serve.collect::<Vec<_>>()).await;
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.contains("it is the data of alpha.test") && err.contains("set host back"), "{err}");
+        fs::remove_dir_all(beta.data_dir()).unwrap();
+    }
+    put_back(&alpha, &backup);
+    alpha.start_with(&["--restored"]).await;
 }
 
 #[tokio::test]

@@ -111,7 +111,8 @@ fn staging(parent: &Path, dir: &Path) -> io::Result<TempDir> {
 fn fill(shared: &Shared, dir: &Path, staging: &Path, go_on: &dyn Fn() -> bool) -> Result<Backup, StoreError> {
     let key = shared.folder.seal_key()?;
     let at_target = |error| at_target(dir, error);
-    let mut folder = Folder::begin_copy(staging, &key).map_err(at_target)?;
+    let host = shared.folder.host()?;
+    let mut folder = Folder::begin_copy(staging, &key, host.as_deref()).map_err(at_target)?;
     let target = Disk::open(&folder.paths()).map_err(at_target)?;
     let mut copy = Copy {
         shared,

@@ -115,32 +115,36 @@ impl Folder {
 
     /// Makes a folder for a copy, with this key that seals tokens. Until `finish` no node can be started from it, and then
     /// only one that knows that it is a copy.
-    pub(super) fn begin_copy(path: &Path, key: &[u8; 32]) -> Result<Self, StoreError> {
+    pub(super) fn begin_copy(path: &Path, key: &[u8; 32], host: Option<&str>) -> Result<Self, StoreError> {
         let folder = Self::open(path)?;
         folder.write_whole("format", UNFINISHED)?;
         folder.write_whole("seal.key", key)?;
+        host.map_or(Ok(()), |host| folder.claim(host))?;
         folder.write_whole(BACKUP, b"made by `ymp backup`: start it with `ymp serve --restored`\n")?;
         Ok(folder)
     }
 
-    /// Notes whose data it is, where that is not noted yet; another's is refused: what waits in it bears that one's name.
-    pub(super) fn claim(&self, host: &str) -> Result<(), StoreError> {
+    /// The host whose data it is, where that is noted.
+    pub(super) fn host(&self) -> Result<Option<String>, StoreError> {
         let path = self.path.join(HOST);
-        let whose = match fs::read_to_string(&path) {
-            Ok(whose) => whose,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return self.write_whole(HOST, format!("{host}\n").as_bytes());
-            }
-            Err(cause) => return Err(io("reading", &path)(cause)),
-        };
-        if whose.trim_end() == host {
-            return Ok(());
+        match fs::read_to_string(&path) {
+            Ok(whose) => Ok(Some(whose.trim().to_owned()).filter(|whose| !whose.is_empty())),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(io("reading", &path)(cause)),
         }
+    }
+
+    /// Notes whose data it is.
+    pub(super) fn claim(&self, host: &str) -> Result<(), StoreError> {
+        self.write_whole(HOST, format!("{host}\n").as_bytes())
+    }
+
+    /// Refuses another's: tokens and what waits in it bear that one's name.
+    pub(super) fn is_of(&self, host: &str) -> Result<(), StoreError> {
+        let Some(whose) = self.host()?.filter(|whose| whose != host) else { return Ok(()) };
         let cause = format!(
-            "it is the data of {}, and messages in it bear that name; set host back, or data-dir to another folder (or \
-             remove {}, where the host has a new name and nothing waits)",
-            whose.trim_end().escape_debug(),
-            path.display()
+            "it is the data of {}, and what is in it bears that name; set host back, or data-dir to another folder",
+            whose.escape_debug()
         );
         let what = format!("using the data folder {} for {host}", self.path.display());
         Err(StoreError::Io { what: what.into(), cause: cause.into() })

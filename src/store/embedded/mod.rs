@@ -130,12 +130,20 @@ impl Embedded {
         self.shared.folder.is_backup()
     }
 
-    /// Notes that the data is this host's; refused where it is another's.
+    /// Refuses the data of another host.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn is_of(&self, host: &str) -> Result<(), StoreError> {
+        self.shared.folder.is_of(host)
+    }
+
+    /// Notes that the data is this host's, where that is not noted.
     ///
     /// # Errors
     /// `Io`.
     pub fn claim(&self, host: &str) -> Result<(), StoreError> {
-        self.shared.folder.claim(host)
+        if self.shared.folder.host()?.is_some() { Ok(()) } else { self.shared.folder.claim(host) }
     }
 
     /// What must not be used again has been dropped: from here on it is a data folder as any other.
