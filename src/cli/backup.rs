@@ -18,7 +18,7 @@ const COPY_TIME: Duration = Duration::from_secs(24 * 3600);
 /// Copy all that a running node keeps into a new folder
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ymp backup /var/backups/ymp/2026-01-31\n  ymp backup copy --json\n\n\
-    The node writes the folder, on its own machine. Copy configuration, certificates and token files\n\
+    The node writes the folder, on its own machine. Copy configuration, certificates and token files \
     beside it. To go back: put the folder in the place of data-dir and start `ymp serve --restored`.")]
 pub(super) struct Backup {
     /// The folder: not there yet, or empty

@@ -69,11 +69,16 @@ impl Neighbour {
         let here = addresses.filter(|address| address.ip().is_some_and(|ip| ip.is_loopback()));
         let peers = here.map(|address| address.port()).chain([own.peer]);
         let taken: Vec<_> = peers.flat_map(|peer| [Some(peer), local_of(own, peer)]).flatten().collect();
+        if let Some(port) = named.filter(|port| taken.contains(port)) {
+            let what = format!("port {port} is one of another node's here");
+            return Err(CliError::failed(what, "name the host with another port"));
+        }
         let free = |port: &u16| !taken.contains(port) && is_free(*port);
+        let beside = |peer: u16| local_of(own, peer).or_else(|| local_of(own, peer.checked_add(STEP)?));
         let ports = (0..=u16::MAX / STEP).find_map(|n| {
             let above = |port: u16| port.checked_add(n * STEP).filter(free);
             let peer = named.or_else(|| above(own.peer))?;
-            let local = above(named.and_then(|peer| local_of(own, peer)).unwrap_or(own.local))?;
+            let local = above(named.and_then(beside).unwrap_or(own.local))?;
             (peer != local).then_some(Ports { peer, local })
         });
         let full = || CliError::failed("no port is free above the other node's", "give that one lower ports");

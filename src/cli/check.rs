@@ -12,7 +12,7 @@ use crate::config::finding::{Finding, Findings, Place};
 /// Read the configuration and its certificates as `serve` would, and print every problem
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:\n  ymp check --config /etc/ymp/ymp.toml\n\n\
-    Each line is FILE:LINE: KEY: what is wrong; what would be right. Exit code 1 if there is any problem;\n\
+    Each line is FILE:LINE: KEY: what is wrong; what would be right. Exit code 1 if there is any problem; \
     warnings alone are none.")]
 pub(super) struct Check {
     #[command(flatten)]

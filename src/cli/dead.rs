@@ -55,7 +55,12 @@ enum Verb {
 #[derive(clap::Args, Debug)]
 struct Ids {
     /// The messages' ids
-    #[arg(value_name = "ID", required_unless_present = "host", conflicts_with = "host")]
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "host",
+        conflicts_with = "host",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     ids: Vec<String>,
     /// All that are for this host; needs an admin
     #[arg(long, value_name = "HOST", value_parser = args::peer_host)]
@@ -167,14 +172,16 @@ async fn all(
 async fn each(ids: Ids, method: Method, verb: Option<&str>, done: &str, out: &mut Out<'_>) -> Outcome {
     let remote = Remote::new(ids.target)?;
     let mut unknown = Vec::new();
+    out.verdict();
     for id in &ids.ids {
         let path: Vec<&str> = ["dead", id.as_str()].into_iter().chain(verb).collect();
         match remote.text(Call::new(method.clone(), &path, NEED)).await {
+            Ok(_) => {}
             Err(CliError::Unknown { .. }) => {
                 unknown.push(clean(id));
                 continue;
             }
-            done => drop(done?),
+            Err(error) => return Err(error),
         }
         if ids.json {
             out.line(serde_json::json!({"id": id, "outcome": done}))?;

@@ -27,6 +27,7 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
+        out.verdict();
         let answer = block_on(async {
             let (status, text) = Remote::without_token(self.local)?.plain("readyz", READY_TIME).await?;
             let reason = clean(text.trim());

@@ -13,8 +13,8 @@ use crate::wire::host::OwnHost;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ymp serve --config /etc/ymp/ymp.toml\n  \
     YMP_HOST=alpha.test YMP_TRUST__ROOTS='[\"certs/ca.pem\"]' ymp serve\n\n\
-    Any key can be a variable, and variables alone are enough: YMP_ and the key's path in capitals, two\n\
-    underscores between levels, one for each hyphen. YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs\n\
+    Any key can be a variable, and variables alone are enough: YMP_ and the key's path in capitals, two \
+    underscores between levels, one for each hyphen. YMP_LOG=debug logs more, YMP_LOG_FORMAT=json logs \
     for machines. When the node is ready, one line on standard output says where it is reached.")]
 pub(super) struct Serve {
     #[command(flatten)]

@@ -101,12 +101,23 @@ fn each_node_beside_another_has_ports_of_its_own_whether_the_others_run_or_not()
         let somebody = busy.then(|| std::net::TcpListener::bind("127.0.0.1:9080"));
         let world = World::new();
         world.good(&["init", "--host", "alpha.test", "--dir", "alpha"], &[]);
-        for (host, dir) in [("b.test", "b"), ("c.test:17443", "c"), ("d.test:17444", "d"), ("e.test", "e")] {
+        for (host, dir) in [
+            ("b.test", "b"),
+            ("c.test:17443", "c"),
+            ("d.test:17444", "d"),
+            ("e.test", "e"),
+            ("f.test:1100", "f"),
+        ] {
             world.good(&["init", "--host", host, "--dir", dir, "--beside", "alpha"], &[]);
         }
-        let all: Vec<_> = ["alpha", "b", "c", "d", "e"].iter().flat_map(|dir| ports(&world, dir)).collect();
+        let all: Vec<_> =
+            ["alpha", "b", "c", "d", "e", "f"].iter().flat_map(|dir| ports(&world, dir)).collect();
         let different: BTreeSet<_> = all.iter().collect();
-        assert_eq!((all.len(), different.len()), (10, 10), "{all:?}");
+        assert_eq!((all.len(), different.len()), (12, 12), "{all:?}");
+        let taken = ["init", "--host", "g.test:17443", "--dir", "g", "--beside", "alpha"];
+        let ended = world.run(&taken, &[]);
+        assert!(ended.err.contains("port 17443 is one of another node's here"), "{}", ended.err);
+        assert!(!world.path().join("g").exists());
         drop(somebody);
     }
 }

@@ -56,6 +56,7 @@ enum End {
 
 impl Demo {
     pub(super) fn run(self, out: &mut Out<'_>) -> Outcome {
+        out.verdict();
         block_on(async {
             let mut signals = Signals::new()?;
             let mut stage = Stage::new(out, self.json, rooms::clock());

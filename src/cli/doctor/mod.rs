@@ -24,10 +24,10 @@ mod running;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  ymp doctor beta.test\n  ymp doctor beta.test --exchange\n  \
     ymp doctor beta.test:8443 --config /etc/ymp/ymp.toml --json\n\n\
-    Works whether the node runs or not, and opens neither its store nor a port. With a token (YMP_TOKEN) it\n\
-    also says what the running node knows of the link; --exchange lets that node exchange tokens with the\n\
-    peer now. Without --exchange no token is made or shown: the peer's paths are called with nothing in\n\
-    hand, and what counts is how each refuses. Exit code 0 if a packet could be sent as far as was tested,\n\
+    Works whether the node runs or not, and opens neither its store nor a port. With a token (YMP_TOKEN) it \
+    also says what the running node knows of the link; --exchange lets that node exchange tokens with the \
+    peer now. Without --exchange no token is made or shown: the peer's paths are called with nothing in \
+    hand, and what counts is how each refuses. Exit code 0 if a packet could be sent as far as was tested, \
     1 otherwise.")]
 pub(super) struct Doctor {
     /// The peer's name
