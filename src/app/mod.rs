@@ -314,7 +314,7 @@ impl Signals {
 async fn open_store(config: &Config, clock: ReadClock, start: Start) -> Result<Arc<Embedded>, AppError> {
     let store = Embedded::open(&config.data_dir, config.store.clone(), clock)?;
     let host = config.node.host.as_str();
-    store.is_of(host)?;
+    store.check_host(host)?;
     match start {
         Start::AsLeft if store.is_backup() => return Err(AppError::Backup(config.data_dir.clone())),
         Start::AsLeft => {}

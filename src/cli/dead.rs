@@ -19,7 +19,7 @@ const NEED: &str = "the app needs the service that sent the message, or `admin =
 /// List, retry and delete messages that could not be delivered
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  ymp dead list\n  ymp dead retry 0197c2f1-93a1-7c55-8e0e-0d4c1d8a9b1f\n  ymp dead list --json"
+    after_help = "Examples:\n  ymp dead list\n  ymp dead retry 0197c2f193a10000d41d8cd98f00b204\n  ymp dead list --json"
 )]
 pub(super) struct Dead {
     #[command(subcommand)]
@@ -42,12 +42,12 @@ enum Verb {
     },
     /// Queue them again; their time to live starts anew
     #[command(
-        after_help = "Examples:\n  ymp dead retry 0197c2f1-93a1-7c55-8e0e-0d4c1d8a9b1f\n  ymp dead retry --host beta.test"
+        after_help = "Examples:\n  ymp dead retry 0197c2f193a10000d41d8cd98f00b204\n  ymp dead retry --host beta.test"
     )]
     Retry(Ids),
     /// Delete them for good
     #[command(
-        after_help = "Examples:\n  ymp dead delete 0197c2f1-93a1-7c55-8e0e-0d4c1d8a9b1f\n  ymp dead delete --host beta.test"
+        after_help = "Examples:\n  ymp dead delete 0197c2f193a10000d41d8cd98f00b204\n  ymp dead delete --host beta.test"
     )]
     Delete(Ids),
 }

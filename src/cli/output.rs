@@ -1,8 +1,7 @@
 //! What a command prints and how it fails.
 //!
 //! Data goes to standard output, line by line; a reader that went away (`| head`) ends the command quietly, but for one whose exit
-//! code is a verdict. Errors go to
-//! standard error: the cause, and on a second line what to do.
+//! code is a verdict. Errors go to standard error: the cause, and on a second line what to do.
 
 use std::{
     fmt,

@@ -295,8 +295,7 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Re
     let offered = shell.lobby().forget(host, shell.now());
     granting::perform(shell);
     let Some(slot) = shell.registry.find(host) else {
-        let none = || Error::NotFound(format!("there is no link to {host}"));
-        return if offered { Ok(()) } else { Err(none()) };
+        return if offered { Ok(()) } else { Err(Error::NotFound(format!("there is no link to {host}"))) };
     };
     let receipt = {
         let mut peer = slot.lock();

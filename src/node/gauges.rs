@@ -55,8 +55,7 @@ fn write_links(shell: &Shell, text: &mut Exposition, now: Now) {
             let peer = slot.lock();
             sending_state(&peer.look(now), settings.policy.allows(peer.host()))
         };
-        let place = of_state(state);
-        counts.get_mut(place).into_iter().for_each(|count| *count += 1);
+        counts.get_mut(of_state(state)).into_iter().for_each(|count| *count += 1);
     }
     let help = "Links by their state, we to the peer: `linked` can be sent to, `backing-off` failed and is tried again, \
                 `paused` by an operator, `refused` by the policy.";

@@ -8,6 +8,8 @@
 //!                                                             Seeking: 404, 405, 410 --another path--> Calling, else withdrawn
 //! ```
 //!
+//! Where its host is forgotten meanwhile, what is offered is withdrawn in any case.
+//!
 //! A request is a stranger's order to open a connection to a host of its choice, so everything here is bounded:
 //! hosts, waiting requests per host (by client address, taken in turn), look-ups and grants under way in all, per client
 //! address, and half of them are for peers that we know. At a bound the request is dropped; its caller has its 204 already.

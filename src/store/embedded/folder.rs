@@ -25,8 +25,8 @@ use rustix::{fs::Mode, process::umask};
 use crate::store::StoreError;
 
 /// The newest format that this program reads, and the one that it writes: 2 has several messages under one key
-/// (`engine::bundle`), 3 has messages in a log (`log`), 4 has marks in the tables (`standing`) and records that begin with a block.
-/// 5 notes how long a dead message may live when it is queued again. What 1 to 4 wrote is read.
+/// (`engine::bundle`), 3 has messages in a log (`log`), 4 has marks in the tables (`standing`) and records that begin with a block, 5
+/// notes how long a dead message may live when it is queued again. What 1 to 4 wrote is read.
 const FORMAT: u32 = 5;
 /// The first that has a log.
 const LOGGED: u32 = 3;
@@ -140,7 +140,7 @@ impl Folder {
     }
 
     /// Refuses another's: tokens and what waits in it bear that one's name.
-    pub(super) fn is_of(&self, host: &str) -> Result<(), StoreError> {
+    pub(super) fn check_host(&self, host: &str) -> Result<(), StoreError> {
         let Some(whose) = self.host()?.filter(|whose| whose != host) else { return Ok(()) };
         let cause = format!(
             "it is the data of {}, and what is in it bears that name; set host back, or data-dir to another folder",

@@ -134,8 +134,8 @@ impl Embedded {
     ///
     /// # Errors
     /// `Io`.
-    pub fn is_of(&self, host: &str) -> Result<(), StoreError> {
-        self.shared.folder.is_of(host)
+    pub fn check_host(&self, host: &str) -> Result<(), StoreError> {
+        self.shared.folder.check_host(host)
     }
 
     /// Notes that the data is this host's, where that is not noted.
