@@ -195,7 +195,7 @@ impl Asking {
             Renewal::Idle | Renewal::Resting { .. } if self.refresh_wanted => Some(now.mono),
             // With nothing left to send with, a renewal that rests would hold the mail; the link's own rest is the pause.
             Renewal::Resting { .. } | Renewal::Idle if lacking => Some(now.mono),
-            Renewal::Resting { until, .. } => (mail || lively).then_some(until),
+            Renewal::Resting { rest, .. } => (mail || lively).then_some(rest.until),
             //= HT-REF-16: when there is mail
             Renewal::Idle => {
                 let newest = self.held.newest().filter(|_| mail || lively)?;
@@ -291,13 +291,18 @@ impl Asking {
     pub(super) fn on_not_kept(&mut self, change: &Change, ctx: &mut Context<'_>) {
         //= HT-CRASH-04: repeated with the old token
         if matches!(change, Change::Renewed { .. }) && matches!(self.renewal, Renewal::Keeping { .. }) {
-            self.renewal.rest(ctx);
+            self.renewal.rest(None, ctx);
         }
     }
 
     /// The peer gave a sign of life while the link rested: what waits to be tried again is tried now.
     pub(super) fn hurry(&mut self, now: Now) {
         self.renewal.hurry(now);
+    }
+
+    /// An operator wants now what waits to be tried again.
+    pub(super) fn retry(&mut self, now: Now) {
+        self.renewal.end_rest(now);
     }
 
     /// Forgets everything that was exchanged.
@@ -340,9 +345,9 @@ impl Asking {
         let due = |newest: &Held| newest.refresh().is_none() && newest.renew_at <= ctx.now.wall;
         if self.held.newest().is_some_and(due) && !self.renewal.is_under_way() {
             // It was to bring what follows this token: tried again later, also while that one lives.
-            self.renewal.rest(ctx);
+            self.renewal.rest(None, ctx);
         }
-        if self.current(ctx.now).is_some() { Outcome::Quiet } else { Outcome::Failed(reason) }
+        if self.current(ctx.now).is_some() { Outcome::Quiet } else { Outcome::Failed { reason, asked: None } }
     }
 
     fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) {

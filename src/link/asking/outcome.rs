@@ -1,5 +1,7 @@
 //! What the rest of the link is told of the tokens.
 
+use std::time::Duration;
+
 /// What to do after a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::link) enum After401 {
@@ -17,7 +19,12 @@ pub(in crate::link) enum Outcome {
     /// Nothing that the link must know.
     Quiet,
     /// It failed, and there is no token to go on with.
-    Failed(String),
+    Failed {
+        /// Why, for people.
+        reason: String,
+        /// The wait that the peer asked for.
+        asked: Option<Duration>,
+    },
 }
 
 /// A request that cannot have reached the peer's grant code.
@@ -34,6 +41,8 @@ pub(in crate::link) enum Unreached {
 pub(in crate::link) struct Refused {
     /// The old refresh token is still good.
     pub(in crate::link) again: bool,
+    /// The wait that the peer asked for.
+    pub(in crate::link) asked: Option<Duration>,
     /// Why, for people.
     pub(in crate::link) reason: String,
 }

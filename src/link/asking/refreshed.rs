@@ -1,5 +1,7 @@
 //! What a refresh came to: new tokens, once more later, or an exchange.
 
+use std::time::Duration;
+
 use super::{Asking, Cure, Outcome, Refused, Renewal, held};
 use crate::{
     link::{
@@ -30,16 +32,24 @@ impl Asking {
                 let held = held::renewed(reply, self.held.is_confirmed(&old), ctx.now);
                 (Some(Change::Renewed { old, held }), Outcome::Quiet)
             }
-            Err(Refused { again: true, reason }) => (None, self.on_refresh_failed(&old, reason, ctx)),
-            Err(Refused { again: false, reason }) => {
+            Err(Refused { again: true, asked, reason }) => {
+                (None, self.on_refresh_failed(&old, asked, reason, ctx))
+            }
+            Err(Refused { again: false, reason, .. }) => {
                 self.on_refresh_refused(&old, reason, ctx);
                 (None, Outcome::Quiet)
             }
         }
     }
 
-    fn on_refresh_failed(&mut self, old: &Digest, reason: String, ctx: &mut Context<'_>) -> Outcome {
-        self.renewal.rest(ctx);
+    fn on_refresh_failed(
+        &mut self,
+        old: &Digest,
+        asked: Option<Duration>,
+        reason: String,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        self.renewal.rest(asked, ctx);
         ctx.note(Fact::RefreshFailed(reason.clone()));
         if self.current(ctx.now).is_some() {
             return Outcome::Quiet;
@@ -49,7 +59,7 @@ impl Asking {
             self.held.spend(old);
             self.renewal = Renewal::Idle;
         }
-        Outcome::Failed(format!("refresh: {reason}"))
+        Outcome::Failed { reason: format!("refresh: {reason}"), asked }
     }
 
     //= HT-REF-20: requested anew, mail stays

@@ -1,11 +1,13 @@
 //! Where the refresh of the newest pair stands: once per link at a time, tried again with the old refresh token.
 
+use std::time::Duration;
+
 use crate::{
-    link::{context::Context, health::back_off},
-    wire::{
-        secret::Digest,
-        time::{Mono, Now},
+    link::{
+        context::Context,
+        health::{Rest, back_off, stretched},
     },
+    wire::{secret::Digest, time::Now},
 };
 
 /// The machine's renewal.
@@ -18,7 +20,7 @@ pub(super) enum Renewal {
     /// New tokens came and are on their way to the disk.
     Keeping { tries: u32 },
     /// It got no answer, or the disk none.
-    Resting { until: Mono, tries: u32 },
+    Resting { rest: Rest, tries: u32 },
     /// A call is open whose outcome nobody wants any more.
     Abandoned,
 }
@@ -37,17 +39,26 @@ impl Renewal {
         matches!(self, Self::Running { .. } | Self::Keeping { .. } | Self::Abandoned)
     }
 
-    /// It came to nothing and is tried again later.
-    pub(super) fn rest(&mut self, ctx: &mut Context<'_>) {
+    /// It came to nothing and is tried again later, not before the wait that the peer asked for.
+    pub(super) fn rest(&mut self, asked: Option<Duration>, ctx: &mut Context<'_>) {
         let tries = self.tries().saturating_add(1);
-        let wait = back_off(tries, ctx.settings.retry_max, ctx.settings, ctx.dice);
-        *self = Self::Resting { until: ctx.now.mono.plus(wait), tries };
+        let own = back_off(tries, ctx.settings.retry_max, ctx.settings, ctx.dice);
+        let wait = asked.map_or(own, |asked| stretched(asked, ctx.dice).max(own));
+        let rest = Rest { until: ctx.now.mono.plus(wait), may_be_cut: asked.is_none() };
+        *self = Self::Resting { rest, tries };
     }
 
-    /// A rest ends now: the peer gave a sign of life.
+    /// The peer gave a sign of life: a rest ends now, unless the peer asked for it.
     pub(super) fn hurry(&mut self, now: Now) {
-        if let Self::Resting { until, .. } = self {
-            *until = (*until).min(now.mono);
+        if matches!(self, Self::Resting { rest, .. } if rest.may_be_cut) {
+            self.end_rest(now);
+        }
+    }
+
+    /// A rest ends now, whatever it is for.
+    pub(super) fn end_rest(&mut self, now: Now) {
+        if let Self::Resting { rest, .. } = self {
+            rest.until = rest.until.min(now.mono);
         }
     }
 

@@ -25,7 +25,7 @@ use super::{
     verdict::{self, GrantVerdict},
 };
 use crate::wire::{
-    answer::Reply,
+    answer::{Answer, Reply},
     exchange::{TokenOffer, TokenRequest},
     host::PeerHost,
     limits::{GRANT_TIME, GRANT_TIME_STRANGER, LOBBY_HOSTS},
@@ -175,7 +175,7 @@ impl Lobby {
                 self.look_up(host);
             }
             GrantVerdict::Again => {
-                if !offering.rest(now) {
+                if !offering.rest(reply.as_ref().ok().and_then(Answer::wait), now) {
                     self.end(host, Ended::Unanswered(reason), now);
                 }
             }

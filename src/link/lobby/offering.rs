@@ -116,9 +116,10 @@ impl Offering {
         }
     }
 
-    /// It got no answer that counts: rests, unless its time would be over by then.
-    pub(super) fn rest(&mut self, now: Now) -> bool {
-        let until = now.mono.plus(RETRY_FIRST.saturating_mul(1 << self.tries.min(5)));
+    /// It got no answer that counts: rests, not less than the peer asked for, unless its time would be over by then.
+    pub(super) fn rest(&mut self, asked: Option<Duration>, now: Now) -> bool {
+        let own = RETRY_FIRST.saturating_mul(1 << self.tries.min(5));
+        let until = now.mono.plus(own.max(asked.unwrap_or_default()));
         self.tries += 1;
         let in_time = until < self.give_up;
         if in_time {

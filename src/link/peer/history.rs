@@ -39,7 +39,7 @@ impl Peer {
         if self.rest.take().is_some() {
             self.cut = true;
         }
-        self.asking.hurry(ctx.now);
+        self.asking.retry(ctx.now);
     }
 
     /// An operator wants nothing sent, or wants it sent again. What is under way ends; the peer's own calls are answered.

@@ -320,7 +320,7 @@ impl Peer {
     fn on_outcome(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         match outcome {
             Outcome::Quiet => {}
-            Outcome::Failed(reason) => self.fail(&reason, None, ctx),
+            Outcome::Failed { reason, asked } => self.fail(&reason, asked, ctx),
         }
     }
 
@@ -343,12 +343,16 @@ impl Peer {
     fn on_refreshed(&mut self, reply: Refreshed, ctx: &mut Context<'_>) {
         let reply = match reply {
             Refreshed::Fresh(reply) => Ok(reply),
-            Refreshed::Answered(answer) => {
-                Err(Refused { again: verdict::refresh_again(&answer), reason: answer.describe() })
-            }
-            Refreshed::Failed(error) => Err(Refused { again: true, reason: error.to_string() }),
+            //= HT-SEND-17: waited for
+            Refreshed::Answered(answer) => Err(Refused {
+                again: verdict::refresh_again(&answer),
+                asked: answer.wait(),
+                reason: answer.describe(),
+            }),
+            Refreshed::Failed(error) => Err(Refused { again: true, asked: None, reason: error.to_string() }),
             Refreshed::Unspoken => {
-                Err(Refused { again: false, reason: "the peer has no refresh path any more".to_owned() })
+                let reason = "the peer has no refresh path any more".to_owned();
+                Err(Refused { again: false, asked: None, reason })
             }
         };
         let (change, outcome) = self.asking.on_refreshed(reply, ctx);

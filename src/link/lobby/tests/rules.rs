@@ -69,6 +69,19 @@ fn what_a_request_offers_is_handed_on_only_after_the_grants_204() {
     }
 }
 
+//= HT-SEND-17
+#[test]
+fn the_same_grant_goes_again_no_sooner_than_the_host_asks_and_not_at_all_after_its_time() {
+    let told = |seconds| Ok(Answer { retry_after: Some(Duration::from_secs(seconds)), ..Answer::bare(503) });
+    let mut table = Table::new(8);
+    table.ask("b.test", "192.0.2.1", true).unwrap();
+    table.kept("b.test", true);
+    assert!(table.answered("b.test", &told(20)).is_empty());
+    assert!(table.pass(19).is_empty());
+    assert_eq!(table.pass(1), ["grant b.test in 10 s"]);
+    assert_eq!(table.answered("b.test", &told(20)), ["withdraw b.test: unanswered"]);
+}
+
 #[test]
 fn more_slots_begin_what_waits_and_fewer_end_nothing() {
     let mut table = Table::new(2);

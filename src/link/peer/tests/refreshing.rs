@@ -1,5 +1,7 @@
 //! `https-token`, "Refreshing", our own side; and the cure for 401 ("Sending").
 
+use std::time::Duration;
+
 use crate::{
     link::{
         event::{Event, Fact},
@@ -81,6 +83,37 @@ fn no_answer_and_429_and_5xx_leave_the_old_refresh_token_good() {
         assert!(bench.pass_ms(1400).is_empty());
         assert_eq!(bench.pass(2), ["refresh with refresh-t1"]);
     }
+}
+
+fn told_to_wait(seconds: u64) -> Event {
+    let wait = Some(Duration::from_secs(seconds));
+    Event::Refreshed(Refreshed::Answered(Answer { retry_after: wait, ..Answer::bare(429) }))
+}
+
+//= HT-SEND-17
+#[test]
+fn the_peers_wait_before_another_refresh_is_kept_whatever_is_heard_and_mail_goes_on() {
+    let mut bench = renewing();
+    assert!(bench.on(told_to_wait(60)).is_empty());
+    assert!(bench.on(Event::Heard).is_empty());
+    assert_eq!(bench.queue([2]), ["send t1 [2]"]);
+    bench.on(answered(204));
+    assert!(bench.pass(59).is_empty());
+    assert_eq!(bench.pass(16), ["refresh with refresh-t1"]);
+    bench.on(told_to_wait(60));
+    assert_eq!(bench.on(Event::RetryWanted), ["refresh with refresh-t1"], "an operator does not wait");
+}
+
+//= HT-SEND-17
+#[test]
+fn with_no_token_left_mail_waits_as_long_as_the_peer_asks_before_another_refresh() {
+    let mut bench = Bench::sending([1]);
+    bench.pass(3);
+    assert_eq!(bench.on(answered(401)), ["refresh with refresh-t1"]);
+    assert!(bench.on(told_to_wait(60)).is_empty());
+    assert!(bench.on(Event::Heard).is_empty());
+    assert!(bench.pass(59).is_empty());
+    assert_eq!(bench.pass(16), ["refresh with refresh-t1"]);
 }
 
 //= HT-REF-20
