@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     output::{CliError, Out, Outcome},
     remote::{Call, Remote, Target, block_on, read},
-    render::clean,
+    render::{clean, plural},
 };
 
 const NEED: &str = "the app needs `admin = true`";
@@ -59,9 +59,9 @@ impl Backup {
             }
             let made: Made = read(&text)?;
             out.line(format!(
-                "{}: {} messages received, {} waiting, {} dead; {} bytes",
+                "{}: {} received, {} waiting, {} dead; {} bytes",
                 clean(&made.dir),
-                made.inbox_messages,
+                plural(made.inbox_messages, "message"),
                 made.outbox_messages,
                 made.dead_messages,
                 made.bytes

@@ -8,7 +8,7 @@ use super::{
     args,
     output::{CliError, Out, Outcome},
     remote::{Call, Remote, Target, block_on, read},
-    render::{self, clean, distance},
+    render::{self, clean, distance, plural},
     rooms,
 };
 
@@ -91,6 +91,13 @@ struct Letter {
     host: String,
     last_error: Option<String>,
     dead_at: Option<String>,
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    protocol: String,
+    service: String,
 }
 
 impl Dead {
@@ -143,12 +150,13 @@ fn table(letters: &[Letter], out: &mut Out<'_>) -> Outcome {
     let now = rooms::now();
     let row = |letter: &Letter| {
         let when = letter.dead_at.as_ref().map_or("?".to_owned(), |at| distance(at, now));
-        let why = letter.last_error.clone().unwrap_or_else(|| "no reason is known".to_owned());
+        let why = letter.last_error.as_deref().unwrap_or("no reason is known");
+        let Letter { id, host, message: Message { protocol, service }, .. } = letter;
         // The id must be copied whole; the host may be long: it goes where the text is wrapped.
-        vec![letter.id.clone(), when, format!("{}: {why}", letter.host)]
+        vec![id.clone(), when, format!("{host} {protocol}/{service}: {why}")]
     };
     let rows: Vec<_> = letters.iter().map(row).collect();
-    out.line(render::table(&["ID", "DEAD", "HOST AND REASON"], &rows, render::width()))
+    out.line(render::table(&["ID", "DEAD", "FOR WHOM, AND WHY"], &rows, render::width()))
 }
 
 /// All dead messages of a host.
@@ -165,7 +173,7 @@ async fn all(
         return out.line(text.trim_end());
     }
     let steered: Steered = read(&text)?;
-    out.line(format!("{done} {} messages for {host}", steered.messages))
+    out.line(format!("{done} {} for {host}", plural(steered.messages, "message")))
 }
 
 /// One call per id, in order. One that the node does not have is named, and the others are done.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::render::{distance, moment};
+use super::render::{distance, moment, plural};
 use crate::wire::time::Wall;
 
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ impl Link {
 
     pub(super) fn entries(&self, now: Wall) -> Vec<(&'static str, String)> {
         let at = |at: &Option<String>| at.as_ref().map_or("never".to_owned(), |at| moment(at, now));
-        let mut waiting = format!("{} messages", self.queue.messages);
+        let mut waiting = plural(self.queue.messages, "message");
         if self.queue.in_flight > 0 {
             waiting = format!("{waiting} ({} under way)", self.queue.in_flight);
         }

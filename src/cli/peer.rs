@@ -9,7 +9,8 @@ use super::{
     link::Link,
     output::{CliError, Out, Outcome, progress},
     remote::{Call, Remote, Target, block_on, read},
-    render, rooms,
+    render::{self, plural},
+    rooms,
     watching::{Happened, Watching, end_on_interrupt, exchange},
 };
 use crate::wire::host::PeerHost;
@@ -203,7 +204,7 @@ async fn steer(host: Host, verb: &str, out: &mut Out<'_>) -> Outcome {
     let steered: Steered = read(&text)?;
     if verb == "purge" {
         let mend = "`ymp dead retry --host` queues them again";
-        out.line(format!("{} messages were set aside: {mend}", steered.messages))?;
+        out.line(format!("{} set aside: {mend}", plural(steered.messages, "message")))?;
     }
     out.line(render::list(&steered.peer.entries(rooms::now()), render::width()))
 }

@@ -267,7 +267,9 @@ fn mend(status: u16) -> &'static str {
         404 => "check the name or the id: `ymp peer list` and `ymp dead list` show those that are known",
         409 => "give another --id, or the same content as the first time",
         413 => "send less at once",
-        502 => "`ymp peer show HOST` says more; are the peer's name, address, paths and certificate right?",
+        502 => {
+            "`ymp doctor HOST` walks the way to the peer step by step, `ymp peer show HOST` says how the link did"
+        }
         504 => "try again, or wait longer",
         500.. => "look at the node's log",
         _ => "is it a YMP node's local API, and of the same version as this command?",

@@ -113,6 +113,16 @@ pub(super) fn indented(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n  ")
 }
 
+/// `1 packet`, `2 packets`.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    match (count, noun) {
+        (1, _) => format!("1 {noun}"),
+        (_, "commit to disk") => format!("{count} commits to disk"),
+        (_, noun) if noun.ends_with("sh") => format!("{count} {noun}es"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
 /// How far away a time is: `5m ago`, `in 45m`; the text itself where it is no time.
 pub(super) fn distance(rfc3339: &str, now: Wall) -> String {
     let Ok(then) = rfc3339.parse::<jiff::Timestamp>() else { return clean(rfc3339) };
@@ -191,6 +201,12 @@ mod tests {
             assert_eq!(distance(at, now), want);
         }
         assert_eq!(moment("2023-11-14T22:12:20.000Z", now), "2023-11-14 22:12:20Z, 60s ago");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!((plural(1, "packet"), plural(0, "packet")), ("1 packet".into(), "0 packets".into()));
+        assert_eq!(plural(2, "refresh"), "2 refreshes");
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use super::{
     registry::{At, Opens, Outcome, Slot, Waiters},
     shell::Shell,
     showing::view,
+    upkeep,
     views::PeerView,
     watching::Happened,
 };
@@ -315,6 +316,7 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Re
     drive(shell, &slot, Event::Woken);
     //= HT-CRASH-05: committed, then answered
     receipt.await?;
+    upkeep::let_go(shell, &slot);
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     slot.watchers.tell(shell.now().wall, Happened::Steered, format!("`{who}`: forget"));
     Ok(())

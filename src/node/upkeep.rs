@@ -269,8 +269,15 @@ fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
         drop(shell.store.commit(writes));
         shell.registry.reindex(slot, &peer);
     }
+    drop(peer);
+    let_go(shell, slot);
+}
+
+/// Drops the machine of a host that is not configured and of which there is nothing left to know.
+pub(super) fn let_go(shell: &Shell, slot: &Arc<Slot>) {
+    let peer = slot.lock();
     let host = peer.host().clone();
-    let over = peer.is_blank(now)
+    let over = peer.is_blank(shell.now())
         && shell.settings().pin(&host).is_none()
         && shell.store.waiting_for(&host).is_none();
     drop(peer);

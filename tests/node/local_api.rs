@@ -362,6 +362,23 @@ async fn links_are_listed_shown_connected_refreshed_and_forgotten() {
     assert_eq!(app.get("/v1/peers/no%20host").await.status, 400);
 }
 
+//= NODE-API-31
+#[tokio::test]
+async fn a_host_that_is_not_configured_is_gone_from_the_list_when_it_is_forgotten() {
+    let (_yard, node, _peer) = pair().await;
+    let hosts = || async {
+        let all = node.app().get("/v1/peers").await.json();
+        let peers = all["peers"].as_array().unwrap();
+        peers.iter().map(|link| link["host"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let got = node.app().verb("POST", "/v1/peers/nobody.invalid/connect").await;
+    assert_eq!(got.status, 502, "{}", got.problem());
+    assert_eq!(hosts().await, [BETA, "nobody.invalid"]);
+    assert_eq!(node.app().verb("DELETE", "/v1/peers/nobody.invalid").await.status, 204);
+    assert_eq!(hosts().await, [BETA]);
+    assert_eq!(node.app().verb("GET", "/v1/peers/nobody.invalid").await.status, 404);
+}
+
 //= NODE-API-29
 #[tokio::test]
 async fn a_connect_that_fails_is_502_and_names_the_step() {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::calls::{Counters, Number};
+use super::{
+    super::render::plural,
+    calls::{Counters, Number},
+};
 
 /// What was measured and counted on the way.
 #[derive(Debug, Default)]
@@ -157,16 +160,6 @@ pub(super) fn in_order(seen: &[Number], rounds: u64, messages: u64) -> Result<()
     }
 }
 
-/// `1 packet`, `2 packets`.
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    match (count, noun) {
-        (1, _) => format!("1 {noun}"),
-        (_, "commit to disk") => format!("{count} commits to disk"),
-        (_, noun) if noun.ends_with("sh") => format!("{count} {noun}es"),
-        _ => format!("{count} {noun}s"),
-    }
-}
-
 /// A time in milliseconds.
 pub(super) fn ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
@@ -190,11 +183,5 @@ mod tests {
             let wrong = in_order(seen, 2, 2).unwrap_err();
             assert!(wrong.contains(part), "{wrong}");
         }
-    }
-
-    #[test]
-    fn one_is_no_plural() {
-        assert_eq!((plural(1, "packet"), plural(0, "packet")), ("1 packet".into(), "0 packets".into()));
-        assert_eq!(plural(2, "refresh"), "2 refreshes");
     }
 }

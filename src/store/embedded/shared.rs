@@ -89,7 +89,7 @@ impl Shared {
     /// Says it where that changes what is taken.
     fn found_free(&self, free: u64) {
         let (min, folder) = (self.settings.free_space_min, self.folder.path().display());
-        let low = free < min;
+        let low = is_low(free, min, self.space_low.load(Ordering::Relaxed));
         match (self.space_low.swap(low, Ordering::Relaxed), low) {
             (false, true) => tracing::warn!(
                 %folder, free, min,
@@ -98,5 +98,27 @@ impl Shared {
             (true, false) => tracing::info!(%folder, free, min, "there is room on the disk again"),
             (false, false) | (true, true) => {}
         }
+    }
+}
+
+/// Whether there is too little free space; once there is, a sixteenth more than the least ends it, so that a disk on the
+/// edge is not opened and closed each second.
+fn is_low(free: u64, min: u64, was: bool) -> bool {
+    let margin = if was { min / 16 } else { 0 };
+    free < min.saturating_add(margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    //= NODE-CONF-13
+    #[test]
+    fn a_disk_on_the_edge_does_not_come_and_go() {
+        assert!(is_low(159, 160, false) && !is_low(160, 160, false));
+        assert!(is_low(160, 160, true) && is_low(169, 160, true));
+        assert!(!is_low(170, 160, true) && !is_low(169, 160, false));
+        assert!(!is_low(0, 0, true) && !is_low(0, 0, false));
+        assert!(is_low(u64::MAX - 1, u64::MAX, true));
     }
 }
