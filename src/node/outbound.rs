@@ -260,7 +260,8 @@ pub(super) async fn retry_dead(shell: &Arc<Shell>, id: &str) -> Result<(), Error
     Ok(())
 }
 
+//= NODE-API-15: its id and state stay
 /// Deletes a dead message.
 pub(super) async fn delete_dead(shell: &Shell, id: &str) -> Result<(), Error> {
-    if shell.store.bury(id)?.await? { Ok(()) } else { Err(Error::no_dead_message()) }
+    if shell.store.bury(id, shell.now().wall)?.await? { Ok(()) } else { Err(Error::no_dead_message()) }
 }

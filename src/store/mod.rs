@@ -262,13 +262,14 @@ pub trait Outbox: Send + Sync {
     /// Other bounds from here on. What is queued stays, also where it is more.
     fn bound(&self, bounds: OutboxBounds);
 
-    /// Deletes a dead message for good. `false` where there is no dead message of this id.
+    /// Deletes a dead message for good; its id and state stay until they are pruned. `false` where there is no dead message
+    /// of this id.
     ///
     /// # Errors
     /// `Full`, `Doubt`, `Closed`.
-    fn bury(&self, id: &str) -> Result<Receipt<bool>, StoreError>;
+    fn bury(&self, id: &str, now: Wall) -> Result<Receipt<bool>, StoreError>;
 
-    /// Forgets what ended before `before`: ids and states of delivered messages. Dead messages stay.
+    /// Forgets what ended before `before`: ids and states of messages that were delivered, or deleted when dead. Dead messages stay.
     ///
     /// # Errors
     /// `Full`, `Doubt`, `Closed`.

@@ -343,6 +343,11 @@ async fn a_dead_message_is_listed_sent_again_and_deleted() {
     assert_eq!(app.verb("POST", "/v1/dead/bad-1/retry").await.status, 404, "it is not dead any more");
     assert_eq!(app.verb("DELETE", "/v1/dead/bad-2").await.status, 204);
     assert_eq!(app.verb("DELETE", "/v1/dead/bad-2").await.status, 404);
+    assert_eq!(app.verb("POST", "/v1/dead/bad-2/retry").await.status, 404);
+    assert_eq!(app.get("/v1/messages/bad-2").await.json()["state"], "dead", "its id is remembered");
+    let mut other = node.message_to(BETA, "bad-2");
+    other["payload"] = json!({"other": true});
+    assert_eq!(app.post("/v1/messages", &other).await.status, 409);
     let log = node.log();
     for (what, id) in [("retry-dead", "bad-1"), ("drop-dead", "bad-2")] {
         let lines: Vec<_> = log.lines().filter(|line| line.contains(what)).collect();

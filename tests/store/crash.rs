@@ -26,7 +26,7 @@ fn refused_by_all(store: &dyn Store, is: impl Fn(&StoreError) -> bool) {
     assert!(store.trim(&service(), &[], Wall(0)).is_err_and(|e| is(&e)));
     assert!(store.settle(settlement).is_err_and(|e| is(&e)));
     assert!(store.revive("x", Wall(0), Wall(0), 0).is_err_and(|e| is(&e)));
-    assert!(store.bury("x").is_err_and(|e| is(&e)));
+    assert!(store.bury("x", Wall(0)).is_err_and(|e| is(&e)));
     assert!(store.prune(Wall(0)).is_err_and(|e| is(&e)));
     assert!(Vault::commit(store, vec![]).is_err_and(|e| is(&e)));
     assert!(store.healthy().is_err_and(|e| is(&e)));
@@ -178,5 +178,5 @@ fn a_full_disk_refuses_appends_and_lets_settling_and_small_state_go_on() {
     assert!(matches!(Inbox::append(&memory, packet), Err(StoreError::Space { .. })));
     assert!(matches!(memory.healthy(), Err(StoreError::Space { .. })));
     Vault::commit(&memory, vec![]).unwrap().wait().unwrap();
-    memory.bury("x").unwrap().wait().unwrap();
+    memory.bury("x", Wall(0)).unwrap().wait().unwrap();
 }

@@ -184,17 +184,17 @@ impl Walk<'_> {
 
     fn bury(&mut self) {
         let Some(id) = self.dice.of(&self.model.dead).cloned() else { return };
-        assert!(self.house.store().bury(&id).unwrap().wait().unwrap());
+        let bury = || self.house.store().bury(&id, self.house.now()).unwrap().wait().unwrap();
+        assert!(bury() && !bury());
         self.model.dead.retain(|dead| *dead != id);
-        self.model.states.remove(&id);
     }
 
     fn prune(&mut self) {
         self.house.pass(std::time::Duration::from_secs(1));
-        let delivered = self.model.delivered();
+        let ended = self.model.ended();
         let count = self.house.store().prune(self.house.now()).unwrap().wait().unwrap();
-        assert_eq!(count, delivered.len() as u64);
-        self.model.states.retain(|id, _| !delivered.contains(id));
+        assert_eq!(count, ended.len() as u64);
+        self.model.states.retain(|id, _| !ended.contains(id));
     }
 
     /// Everything is as it must be.
@@ -234,9 +234,14 @@ impl Model {
         self.hosts.insert(id.to_owned(), to.to_owned());
     }
 
-    fn delivered(&self) -> Vec<String> {
-        let ended = self.states.iter().filter(|(_, state)| **state == MessageState::Delivered);
-        ended.map(|(id, _)| id.clone()).collect()
+    /// Delivered, or deleted when dead.
+    fn ended(&self) -> Vec<String> {
+        let ended = |(id, state): &(&String, &MessageState)| match state {
+            MessageState::Queued => false,
+            MessageState::Delivered => true,
+            MessageState::Dead => !self.dead.contains(id),
+        };
+        self.states.iter().filter(ended).map(|(id, _)| id.clone()).collect()
     }
 }
 

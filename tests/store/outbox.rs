@@ -247,13 +247,35 @@ crate::promises! {
     fn a_dead_message_is_buried_for_good(house) {
         house.queue("beta.test", &["a", "b"]);
         house.settle("beta.test", &[], &[1]);
-        let bury = |house: &House, id| house.store().bury(id).unwrap().wait().unwrap();
+        let bury = |house: &House, id| house.store().bury(id, house.now()).unwrap().wait().unwrap();
         assert!(bury(house, "a"));
         assert!(!bury(house, "a"));
         assert!(!bury(house, "b"));
         house.restart();
         assert_eq!((house.dead(), house.store().dead_count()), (vec![], 0));
-        assert_eq!(house.store().status("a").unwrap(), None);
+        let revived = house.store().revive("a", house.now(), house.now(), 0).unwrap().wait().unwrap();
+        assert!(!revived && !bury(house, "a"));
+    }
+
+    //= NODE-API-14, NODE-API-15
+    fn the_id_of_a_buried_message_is_remembered_until_it_is_pruned(house) {
+        house.queue("beta.test", &["a", "b"]);
+        house.settle("beta.test", &[], &[1, 2]);
+        house.pass(Duration::from_secs(9));
+        let buried = house.now();
+        assert!(house.store().bury("a", buried).unwrap().wait().unwrap());
+        house.restart();
+        let state = |house: &House, id| house.store().status(id).unwrap().map(|status| status.state);
+        assert_eq!(state(house, "a"), Some(MessageState::Dead));
+        let mail = house.mail("beta.test", "a");
+        assert_eq!(house.send(vec![mail.clone()]).unwrap(), Accepted::All(vec![MessageState::Dead]));
+        let other = OutboxItem { content: [9; 32], ..mail };
+        assert_eq!(house.send(vec![other]).unwrap(), Accepted::Conflict(0));
+        assert!(house.outbox("beta.test").is_empty());
+        let prune = |before| house.store().prune(before).unwrap().wait().unwrap();
+        assert_eq!(prune(buried), 0);
+        assert_eq!(prune(buried.plus(Duration::from_millis(1))), 1);
+        assert_eq!((state(house, "a"), state(house, "b")), (None, Some(MessageState::Dead)));
     }
 
     //= HT-SEND-27, NODE-API-15

@@ -1,17 +1,24 @@
-//! A file that grows: each batch is one write and one `fdatasync`, and a set in memory knows every id.
+//! Plain files: one that grows (each batch is one write and one `fdatasync`, and a set in memory knows every id), and one
+//! that is written and synced now and then.
 
 use std::{
     collections::HashSet,
     fs::{self, OpenOptions},
     io::Write as _,
     path::Path,
+    time::Duration,
 };
 
 use crate::{
     clock,
+    figures::figure,
     load::bodies::{Bodies, digits},
     outcome::{Outcome, failed},
+    process::cpu_of,
 };
+
+/// What is written before a sync that comes seldom: about what one commit of an exchange is.
+const SELDOM_BYTES: usize = 700;
 
 /// Appends so many batches of so many messages: seconds.
 ///
@@ -39,4 +46,28 @@ pub(crate) fn append(path: &Path, bodies: &Bodies, batches: u64, size: u64) -> O
     }
     fs::remove_file(path)?;
     Ok(seconds)
+}
+
+/// Microseconds of CPU of one write and `fdatasync` that comes after a rest, less what the rest takes.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) async fn seldom(path: &Path, count: u64, rest: Duration) -> Outcome<f64> {
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
+    let text = [b'x'; SELDOM_BYTES];
+    let mut figures = [0.0; 2];
+    for (at, writes) in [false, true].into_iter().enumerate() {
+        let before = cpu_of(std::process::id())?;
+        for _ in 0..count {
+            tokio::time::sleep(rest).await;
+            if writes {
+                file.write_all(&text)?;
+                file.sync_data()?;
+            }
+        }
+        figures[at] = (cpu_of(std::process::id())? - before) / figure(count);
+    }
+    fs::remove_file(path)?;
+    let [rests, all] = figures;
+    Ok(all - rests)
 }

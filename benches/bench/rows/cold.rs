@@ -3,8 +3,9 @@
 //! A pair exchanges tokens at most once in 2 s, and a link that was forgotten leaves warm connections; so many nodes play a
 //! tournament in which each pair meets once: every exchange is the first of its pair, with two full handshakes, while the
 //! processes are warm from the rounds before. CPU of all nodes over a round, by its pairs, less what they use in the same time
-//! at rest; the submission, both commits and the settlement are in it. `cold-warm` is the same for a second message of each pair. Baseline: two bare exchanges, CPU
-//! of client and server.
+//! at rest; the submission, all six commits and the settlement are in it. `cold-warm` is the same for a second message of each
+//! pair. Baseline: two bare exchanges, CPU of client and server. `cold-durable` holds the same against those and six plain writes
+//! with `fdatasync`: what the promises of an exchange cost where nothing else is done.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper::Method;
 
 use super::{Baseline, Stage};
 use crate::{
-    bare::exchange,
+    bare::{exchange, file},
     clock,
     figures::{Series, figure},
     load::{Http, bodies::digits},
@@ -32,6 +33,11 @@ const NODES_QUICK: usize = 12;
 /// Rounds before the first that counts.
 const WARM_UP: usize = 3;
 const BARE_EXCHANGES: u64 = 60;
+/// Of an exchange: the submission, our offer, the grant that came, the grant that was taken, the packet, the settlement.
+const COMMITS: f64 = 6.0;
+const BARE_COMMITS: u64 = 100;
+/// Between two of them: about as long as a node rests between two commits of a round.
+const COMMIT_REST: Duration = Duration::from_millis(2);
 /// Nodes are at rest that use no more than `STILL`, in microseconds, beyond what they use at rest in this time.
 const SETTLE: Duration = Duration::from_millis(100);
 const STILL: f64 = 1000.0;
@@ -152,6 +158,8 @@ struct Figures {
     cold: Series,
     warm: Series,
     bare: Series,
+    /// Bare exchanges with the commits.
+    durable: Series,
 }
 
 /// Plays the rounds that count, a part of them in each run, and makes bare exchanges between the runs.
@@ -173,7 +181,11 @@ async fn play(stage: &Stage, tournament: &mut Tournament, baseline: &Baseline) -
         let cpu = || Ok::<_, Failure>(baseline.bare.process.cpu()? + cpu_of(std::process::id())?);
         let before = cpu()?;
         exchange::run(&baseline.target, &baseline.head, BARE_EXCHANGES).await?;
-        figures.bare.push(2.0 * (cpu()? - before) / figure(BARE_EXCHANGES));
+        let exchanges = 2.0 * (cpu()? - before) / figure(BARE_EXCHANGES);
+        let path = stage.ground.path().join("commits");
+        let commits = COMMITS * file::seldom(&path, BARE_COMMITS, COMMIT_REST).await?;
+        figures.bare.push(exchanges);
+        figures.durable.push(exchanges + commits);
     }
     Ok(figures)
 }
@@ -189,7 +201,7 @@ pub(super) async fn rows(stage: &Stage) -> Outcome<Vec<Row>> {
         tournament.messages(&pairs).await?;
     }
     exchange::run(&baseline.target, &baseline.head, BARE_EXCHANGES).await?;
-    let Figures { cold, warm, bare } = play(stage, &mut tournament, &baseline).await?;
+    let Figures { cold, warm, bare, durable } = play(stage, &mut tournament, &baseline).await?;
     for player in tournament.players {
         player.node.end()?;
     }
@@ -198,9 +210,17 @@ pub(super) async fn rows(stage: &Stage) -> Outcome<Vec<Row>> {
             name: "cold",
             what: "CPU of both nodes for a first message, tokens included, over two bare TLS exchanges",
             unit: "us CPU",
-            node: cold,
+            node: cold.clone(),
             bare: bare.clone(),
             goal: Goal::AtMost(1.35, 1.15),
+        },
+        Row {
+            name: "cold-durable",
+            what: "the same over two bare TLS exchanges and six plain writes with fdatasync",
+            unit: "us CPU",
+            node: cold,
+            bare: durable,
+            goal: Goal::None,
         },
         Row {
             name: "cold-warm",

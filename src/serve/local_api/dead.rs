@@ -4,7 +4,8 @@
 //! in which they died; an admin sees all, an app those of its services. `max` is 1 to 10,000 (default 1,000), and a list ends
 //! with the message that reaches 8 MiB. `next` is what `after` goes on with, and `null` where the list is empty.
 //!
-//! `POST /v1/dead/{id}/retry`: 202, its time to live starts anew. `DELETE /v1/dead/{id}`: 204. Neither needs a body.
+//! `POST /v1/dead/{id}/retry`: 202, its time to live starts anew. `DELETE /v1/dead/{id}`: 204, its id and state are kept 7
+//! days more. Neither needs a body.
 
 use hyper::StatusCode;
 use schemars::JsonSchema;
@@ -84,6 +85,8 @@ pub(super) const CALLS: &[Operation] = &[
         method: "DELETE",
         path: "/v1/dead/{id}",
         summary: "Delete a dead message for good",
+        notes: "Its id and state are kept 7 days more, as of one that was delivered: `GET /v1/messages/{id}` says `dead`, \
+                and other content under the same id is 409. For apps of the sending service and admins; others get 404.",
         answers: &[Reply::empty(StatusCode::NO_CONTENT, "it is gone")],
         run: |call| Box::pin(async move { delete(&call).await }),
         ..ONE

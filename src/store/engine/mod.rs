@@ -227,8 +227,8 @@ impl<E: Engine> Outbox for E {
         self.rooms().bound(bounds);
     }
 
-    fn bury(&self, id: &str) -> Result<Receipt<bool>, StoreError> {
-        hand_over(self, outbox::Bury(id.to_owned()))
+    fn bury(&self, id: &str, now: Wall) -> Result<Receipt<bool>, StoreError> {
+        hand_over(self, outbox::Bury { id: id.to_owned(), now })
     }
 
     fn prune(&self, before: Wall) -> Result<Receipt<u64>, StoreError> {

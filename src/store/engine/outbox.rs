@@ -282,11 +282,13 @@ impl Task for Revive {
     }
 }
 
+/// The place of a dead message that was deleted: places begin at 1.
+const DELETED: u64 = 0;
+
 /// Removes a dead message from among the dead.
 fn take_dead(txn: &mut Txn<'_>, id: &str) -> Result<Option<(Known, Vec<u8>)>, StoreError> {
-    let Some(known) = read_known(txn, id)?.filter(|known| known.status.state == MessageState::Dead) else {
-        return Ok(None);
-    };
+    let kept = |known: &Known| known.status.state == MessageState::Dead && known.place != DELETED;
+    let Some(known) = read_known(txn, id)?.filter(kept) else { return Ok(None) };
     let key = known.place.to_be_bytes();
     let value = txn.get(Space::Dead, &key)?.ok_or_else(|| damaged(Space::Dead, &key))?;
     txn.remove(Space::Dead, key.to_vec());
@@ -294,22 +296,26 @@ fn take_dead(txn: &mut Txn<'_>, id: &str) -> Result<Option<(Known, Vec<u8>)>, St
     Ok(Some((known, value)))
 }
 
-/// A dead message, deleted.
-pub(crate) struct Bury(pub(crate) String);
+/// A dead message, deleted. Its id and state are pruned as those of a delivered one: the peer may have taken the message
+/// while its answer was lost, and would take other content under the same id for a repeat.
+pub(crate) struct Bury {
+    pub(crate) id: String,
+    pub(crate) now: Wall,
+}
 
 impl Task for Bury {
     type Answer = bool;
 
     fn plan(&self, txn: &mut Txn<'_>, _: u64) -> Result<Step<bool>, StoreError> {
-        let found = take_dead(txn, &self.0)?.is_some();
-        if found {
-            txn.remove(Space::Status, status_key(&self.0));
-        }
-        Ok(Step::Done(found))
+        let Some((mut known, _)) = take_dead(txn, &self.id)? else { return Ok(Step::Done(false)) };
+        known.place = DELETED;
+        note_end(txn, self.now, ended_key(self.now, &self.id), &[]);
+        write_known(txn, &known);
+        Ok(Step::Done(true))
     }
 }
 
-/// Delivered messages, forgotten.
+/// Delivered messages and deleted ones, forgotten.
 pub(crate) struct Prune(pub(crate) Wall);
 
 impl Task for Prune {
