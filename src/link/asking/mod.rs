@@ -333,6 +333,7 @@ impl Asking {
 
     fn look_up(&mut self, ctx: &mut Context<'_>) {
         self.connect_wanted = false;
+        self.refresh_wanted &= self.held.is_refreshable();
         self.started = Some(ctx.now.mono);
         self.exchange.look_up();
         ctx.note(Fact::AskStarted);
@@ -354,6 +355,8 @@ impl Asking {
         if self.held.take(record, ctx) {
             self.renewal.supersede();
         }
+        // What was wanted of the pair before this token is no exchange.
+        self.refresh_wanted &= self.held.is_refreshable();
     }
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 use crate::{
     link::{
         event::{Event, Fact},
-        testing::{Bench, answered, fresh, trouble},
+        testing::{Bench, answered, fresh, parameters, trouble},
     },
-    wire::answer::{Answer, CallStage, Refreshed},
+    wire::{
+        answer::{Answer, CallStage, Refreshed},
+        parameters::{Form, Found},
+    },
 };
 
 fn refused(status: u16) -> Event {
@@ -337,4 +340,19 @@ fn what_a_refresh_brings_for_a_pair_that_a_newer_one_has_replaced_is_shown_after
     bench.on(Event::Kept);
     assert_eq!(bench.queue([2]), ["send t2 [2]"]);
     assert_eq!(bench.on(answered(401)), ["send t3 [2]"]);
+}
+
+//= HT-REV-18
+#[test]
+fn a_refresh_that_a_401_wanted_is_forgotten_when_the_new_token_cannot_be_refreshed() {
+    let mut bench = Bench::sending([1]);
+    bench.pass(3);
+    bench.found = Some(Ok(Found::pinned(parameters(Form::State))));
+    assert_eq!(bench.on(Event::ConnectWanted), ["ask with a state"]);
+    assert!(bench.on(answered(401)).is_empty(), "it may refresh in 2 s");
+    bench.on(Event::Asked(Ok(Answer::bare(204))));
+    bench.grant_state("s1", 3600);
+    assert_eq!(bench.on(Event::Kept), ["answer 2: 204", "send s1 [1]"]);
+    bench.on(answered(204));
+    assert!(bench.pass(600).is_empty(), "{:?}", bench.did);
 }

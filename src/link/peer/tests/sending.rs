@@ -226,3 +226,30 @@ fn a_store_that_fails_is_asked_more_rarely_and_nobody_sleeps_long_past_its_recov
     assert!((200..=330).contains(&loads), "{loads}");
     assert_eq!(bench.peer.health().failures, 0);
 }
+
+/// Mail waits, and is being read.
+fn reading() -> Bench {
+    let mut bench = Bench::linked();
+    bench.outbox = None;
+    assert_eq!(bench.on(Event::MailQueued), ["load after 0"]);
+    bench
+}
+
+#[test]
+fn mail_that_is_purged_while_it_is_read_is_dead_and_not_sent() {
+    let mut bench = reading();
+    assert_eq!(bench.on(Event::MailPurged(vec![Seq(1), Seq(2)], "purged".to_owned())), ["dead [1, 2]"]);
+    assert!(bench.on(Event::MailLoaded(mail([1, 2]))).is_empty(), "it waits for the settlement");
+    assert_eq!(bench.on(Event::Settled), ["load after 0"]);
+    assert_eq!(bench.on(Event::MailLoaded(mail([3]))), ["send t1 [3]"]);
+}
+
+#[test]
+fn a_link_that_is_paused_or_rests_holds_nothing_that_was_being_read() {
+    let mut bench = reading();
+    bench.on(Event::PauseWanted(true));
+    assert!(bench.on(Event::MailLoaded(mail([1, 2]))).is_empty());
+    assert!(bench.peer.state(bench.now()).contains("idle of 0+"), "{}", bench.peer.state(bench.now()));
+    assert_eq!(bench.on(Event::PauseWanted(false)), ["load after 0"]);
+    assert_eq!(bench.on(Event::MailLoaded(mail([1, 2]))), ["send t1 [1]"]);
+}

@@ -26,6 +26,8 @@ use crate::wire::{
     time::{Mono, Now},
 };
 
+mod fit;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Idle,
@@ -159,12 +161,16 @@ impl Sending {
 
     /// Whether a read was under way.
     pub(super) fn on_not_loaded(&mut self) -> bool {
-        let reading = matches!(self.phase, Phase::Loading { .. });
+        let reading = self.is_reading();
         if reading {
             self.phase = Phase::Idle;
             self.more = true;
         }
         reading
+    }
+
+    fn is_reading(&self) -> bool {
+        matches!(self.phase, Phase::Loading { .. })
     }
 
     pub(super) fn on_settled(&mut self) {
@@ -182,7 +188,7 @@ impl Sending {
     /// The link rests: one message goes first when it is over. What waits is not held in memory meanwhile.
     pub(super) fn rest(&mut self) {
         self.ramp = 1;
-        if self.phase == Phase::Idle && !self.window.is_empty() {
+        if self.is_reading() || (self.phase == Phase::Idle && !self.window.is_empty()) {
             self.window.clear();
             self.read_anew();
         }
@@ -212,6 +218,10 @@ impl Sending {
         let fewer = self.window.iter().take(self.suspects).filter(|mail| dead.contains(&mail.seq)).count();
         self.suspects -= fewer;
         self.window.retain(|mail| !dead.contains(&mail.seq));
+        if self.is_reading() {
+            // What is being read may be among them.
+            self.read_anew();
+        }
         self.condemn(dead.into_iter().map(|seq| (seq, reason.to_owned())).collect(), ctx);
     }
 
@@ -335,31 +345,6 @@ impl Sending {
         self.fitting(bounds).min(cap).min(suspects).min(self.ramp).max(1)
     }
 
-    /// How many of the window fit into one packet: it was read when the bounds were perhaps others.
-    fn fitting(&self, bounds: Bounds) -> usize {
-        let mut bytes = PACKET_FRAME_BYTES;
-        let fits = |mail: &&Mail| {
-            bytes += mail.raw.len() + 1;
-            // No comma stands before the first.
-            bytes - 1 <= bounds.bytes
-        };
-        self.window.iter().take(bounds.messages).take_while(fits).count()
-    }
-
-    /// The first message, where it is larger than the peer says that it takes: it is not sent, it would only be refused.
-    fn oversize(&self, bounds: Bounds) -> Option<usize> {
-        let bytes = PACKET_FRAME_BYTES + self.window.front()?.raw.len();
-        (bounds.announced && bytes > bounds.bytes).then_some(bytes)
-    }
-
-    /// Sets the first message aside where it is larger than the peer says that it takes; within the rule of ten.
-    pub(super) fn condemn_oversize(&mut self, ctx: &mut Context<'_>) -> Sent {
-        match self.oversize(ctx.bounds).filter(|_| self.phase == Phase::Idle) {
-            Some(bytes) => self.condemn_at(0, too_large(bytes, ctx.bounds.bytes), ctx),
-            None => Sent::Nothing,
-        }
-    }
-
     fn drop_expired(&mut self, health: &Health, ctx: &mut Context<'_>) {
         let over = self.window.iter().filter(|mail| mail.expires <= ctx.now.wall);
         let over: Vec<_> = over.map(|mail| mail.seq).collect();
@@ -372,12 +357,6 @@ impl Sending {
     pub(super) fn in_flight(&self) -> usize {
         if let Phase::InFlight { count, .. } = self.phase { count } else { 0 }
     }
-}
-
-fn too_large(packet: usize, most: usize) -> String {
-    format!(
-        "it makes a packet of {packet} bytes, and the peer's host information says that it takes {most} at most"
-    )
 }
 
 const EXPIRED: &str = "its time to live is over";
