@@ -66,7 +66,7 @@ pub(super) fn changed_keys(before: &Config, after: &Config, at_start: bool) -> V
 /// What every key outside lists means.
 fn meant(config: &Config) -> Vec<(&'static str, String)> {
     let Config { node, serve, connections, client, store, tls, .. } = config;
-    let all: [(&'static str, &dyn fmt::Debug); 44] = [
+    let all: [(&'static str, &dyn fmt::Debug); 45] = [
         ("host", &node.host),
         ("data-dir", &config.data_dir),
         ("peer.listen", &config.peer_listen),
@@ -107,6 +107,7 @@ fn meant(config: &Config) -> Vec<(&'static str, String)> {
         ("limits.outbox-messages", &store.outbox.messages),
         ("limits.outbox-messages-per-peer", &store.outbox.messages_per_peer),
         ("limits.grant-slots", &node.grant_slots),
+        ("limits.links", &node.links),
         ("limits.free-space-min", &store.free_space_min),
         ("log.filter", &config.log.filter),
         ("log.format", &config.log.format),

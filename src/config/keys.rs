@@ -140,6 +140,7 @@ const LIMITS: &[Key] = &[
     key("outbox-messages", Kind::Count),
     key("outbox-messages-per-peer", Kind::Count),
     key("grant-slots", Kind::Count),
+    key("links", Kind::Count),
     key("free-space-min", Kind::Size).at_start(),
 ];
 const LOG: &[Key] = &[key("filter", Kind::Text), key("format", Kind::Text).at_start()];

@@ -119,6 +119,7 @@ impl Parts {
             packet_messages: self.bounds.packet_messages,
             packets_per_second: self.bounds.packets_per_second,
             grant_slots: self.bounds.grant_slots,
+            links: self.bounds.links,
             metrics_peers: self.metrics_peers.clone(),
         }
     }

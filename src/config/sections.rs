@@ -350,6 +350,7 @@ pub(super) struct Limits {
     pub(super) outbox_messages: u64,
     pub(super) outbox_messages_per_peer: u64,
     pub(super) grant_slots: usize,
+    pub(super) links: usize,
     pub(super) free_space_min: u64,
 }
 
@@ -371,6 +372,7 @@ pub(super) fn limits(reader: &Reader<'_>) -> Limits {
         ),
         // Half of them are for configured peers: one slot would leave strangers none.
         grant_slots: reader.count("grant-slots", 64, 2..=65_536),
+        links: reader.count("links", limits::LINKS, 1..=10_000_000),
         free_space_min: reader.size("free-space-min", 256 << 20, &(0..=u64::MAX)),
     }
 }

@@ -12,11 +12,10 @@ use tokio::sync::oneshot;
 use super::{
     Error,
     courier::drive,
-    granting,
-    registry::{At, Opens, Outcome, Slot, Waiters},
+    forgetting, granting,
+    registry::{At, Opens, Outcome, Slot},
     shell::Shell,
     showing::view,
-    upkeep,
     views::PeerView,
     watching::Happened,
 };
@@ -34,7 +33,6 @@ use crate::{
         exchange::{FreshPair, TokenGrant},
         host::PeerHost,
         limits::{CALL_TIME, OFFER_WAIT},
-        record::VaultWrite,
         refusal::Refusal,
         secret::{Digest, FreshSecret, ShownToken},
     },
@@ -298,25 +296,7 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Re
     let Some(slot) = shell.registry.find(host) else {
         return if offered { Ok(()) } else { Err(Error::NotFound(format!("there is no link to {host}"))) };
     };
-    let receipt = {
-        let mut peer = slot.lock();
-        let mut writes = vec![VaultWrite::DropLink(host.clone())];
-        let mut after = peer.clone();
-        after.forget();
-        // The mail's count of tries goes on from the link's, and a pause is an operator's, not the link's.
-        if shell.store.waiting_for(host).is_some() || after.is_paused() {
-            writes.push(VaultWrite::PutLink(Box::new(after.record())));
-        }
-        let receipt = shell.store.commit(writes)?;
-        peer.forget();
-        *slot.waiting() = Waiters::default();
-        shell.registry.reindex(&slot, &peer);
-        receipt
-    };
-    drive(shell, &slot, Event::Woken);
-    //= HT-CRASH-05: committed, then answered
-    receipt.await?;
-    upkeep::let_go(shell, &slot);
+    forgetting::unlink(shell, &slot).await?;
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     slot.watchers.tell(shell.now().wall, Happened::Steered, format!("`{who}`: forget"));
     Ok(())

@@ -36,6 +36,7 @@ mod directory;
 mod error;
 mod exchange;
 mod facts;
+mod forgetting;
 mod gauges;
 mod granting;
 mod ignored;

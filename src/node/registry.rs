@@ -204,16 +204,11 @@ impl Registry {
         self.peers.get(host).map(|slot| Arc::clone(&slot))
     }
 
-    /// Drops a machine that nobody else holds at this moment; `erase` runs before another one can be made for this host.
-    pub(super) fn forget(&self, host: &PeerHost, slot: &Arc<Slot>, erase: impl FnOnce()) {
-        self.peers.remove_if(host, |_, own| {
-            // One count is the map's, one the caller's list's.
-            let unused = Arc::ptr_eq(own, slot) && Arc::strong_count(own) <= 2;
-            if unused {
-                erase();
-            }
-            unused
-        });
+    /// Drops a machine that nobody else holds at this moment, where `ends` says so: that runs before anybody can get hold of it,
+    /// or of another one for this host.
+    pub(super) fn forget(&self, host: &PeerHost, slot: &Arc<Slot>, ends: impl FnOnce() -> bool) {
+        // One count is the map's, one the caller's.
+        self.peers.remove_if(host, |_, own| Arc::ptr_eq(own, slot) && Arc::strong_count(own) <= 2 && ends());
     }
 
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {

@@ -57,6 +57,8 @@ pub struct Settings {
     pub packets_per_second: u32,
     /// Grants to strangers and configured peers under way at once, half of them for the latter. Default: 64.
     pub grant_slots: usize,
+    /// Links with hosts that are not configured. Default: 100,000.
+    pub links: usize,
     /// Peers with series of their own in the metrics. Default: none.
     pub metrics_peers: Vec<PeerHost>,
 }

@@ -11,7 +11,9 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{courier::drive, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text};
+use super::{
+    courier::drive, forgetting, granting, registry::Slot, shell::Shell, timer::Alarm, views::rfc3339_text,
+};
 use crate::{
     link::{
         event::Event,
@@ -22,6 +24,7 @@ use crate::{
     wire::{
         family::FamilyRecord,
         host::PeerHost,
+        packet::ServiceKey,
         record::{LinkRecord, Seq, VaultWrite},
         time::{Now, Wall},
     },
@@ -225,11 +228,15 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     let keep_from = Wall(now.0.saturating_sub(millis(settings.inbox_keep)));
     for service in shell.store.services()? {
         let apps = shell.readership.of(&service, &settings.readers, mono);
-        //= NODE-CONF-14: counted and logged
-        let unread = shell.store.trim(&service, &apps, keep_from)?.await?;
-        if unread > 0 {
-            shell.metrics.messages_trimmed_unread.add(unread);
-            tracing::warn!(%service, unread, "messages were removed from an inbox by age before every app had read them");
+        match trim(shell, &service, &apps, keep_from).await {
+            //= NODE-CONF-14: counted and logged
+            Ok(unread) if unread > 0 => {
+                shell.metrics.messages_trimmed_unread.add(unread);
+                tracing::warn!(%service, unread, "messages were removed from an inbox by age before every app had read them");
+            }
+            Ok(_) => {}
+            // One that cannot be read keeps neither the others nor what is swept beside them.
+            Err(error) => tracing::warn!(%service, %error, "an inbox is not trimmed"),
         }
     }
     let before = Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
@@ -238,8 +245,49 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
     for slot in shell.registry.slots() {
         sweep_slot(shell, &slot);
     }
+    bound_links(shell).await;
     shell.directory.sweep(shell.now(), |host| shell.registry.find(host).is_some());
     Ok(())
+}
+
+async fn trim(
+    shell: &Shell,
+    service: &ServiceKey,
+    apps: &[String],
+    keep_from: Wall,
+) -> Result<u64, StoreError> {
+    shell.store.trim(service, apps, keep_from)?.await
+}
+
+/// A stranger makes as many links as it has names. Of those with hosts that are not configured, and for which no mail waits, the
+/// least used end where there are more than may be: whoever had one exchanges anew.
+async fn bound_links(shell: &Arc<Shell>) {
+    let settings = shell.settings();
+    let worth = |slot: Arc<Slot>| {
+        let peer = slot.lock();
+        let kept = settings.pin(peer.host()).is_some() || peer.has_mail() || !peer.is_linked();
+        let worth = (!kept).then(|| peer.worth());
+        drop(peer);
+        worth.map(|worth| (worth, slot))
+    };
+    let mut links: Vec<_> = shell.registry.slots().into_iter().filter_map(worth).collect();
+    let Some(last) = links.len().checked_sub(settings.links + 1) else { return };
+    links.select_nth_unstable_by_key(last, |(worth, _)| *worth);
+    links.truncate(last + 1);
+    let mut ended = 0u64;
+    for (_, slot) in links {
+        if let Err(error) = forgetting::unlink(shell, &slot).await {
+            tracing::debug!(%error, "a link could not be ended");
+            break;
+        }
+        ended += 1;
+    }
+    shell.metrics.links_evicted.add(ended);
+    tracing::warn!(
+        ended,
+        most = settings.links,
+        "there are more links with hosts that are not configured than limits.links: the least used ended"
+    );
 }
 
 /// Mail that waits while its machine does not know of it: a commit in doubt that reached the disk after all.
@@ -270,21 +318,7 @@ fn sweep_slot(shell: &Arc<Shell>, slot: &Arc<Slot>) {
         shell.registry.reindex(slot, &peer);
     }
     drop(peer);
-    let_go(shell, slot);
-}
-
-/// Drops the machine of a host that is not configured and of which there is nothing left to know.
-pub(super) fn let_go(shell: &Shell, slot: &Arc<Slot>) {
-    let peer = slot.lock();
-    let host = peer.host().clone();
-    let over = peer.is_blank(shell.now())
-        && shell.settings().pin(&host).is_none()
-        && shell.store.waiting_for(&host).is_none();
-    drop(peer);
-    if over {
-        let erase = || drop(shell.store.commit(vec![VaultWrite::DropLink(host.clone())]));
-        shell.registry.forget(&host, slot, erase);
-    }
+    forgetting::let_go(shell, slot);
 }
 
 fn millis(wait: Duration) -> u64 {

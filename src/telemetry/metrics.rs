@@ -126,6 +126,7 @@ counters! {
     messages_dead, "ymp_messages_dead_total", "Messages that were set aside.";
     messages_trimmed_unread, "ymp_messages_trimmed_unread_total", "Inbox messages removed by age before every app had acknowledged them.";
     links_lost, "ymp_links_lost_total", "Links that went down: the first failure after a success, or ever.";
+    links_evicted, "ymp_links_evicted_total", "Links with hosts that are not configured that ended because there were too many.";
     sends_failed, "ymp_sends_failed_total", "Packets that got no 204.";
     requests_in, "ymp_token_requests_in_total", "Token requests received.";
     requests_dropped, "ymp_token_requests_dropped_total", "Token requests that were answered with 204 and not granted.";

@@ -72,6 +72,8 @@ pub const STORE_QUEUE_BATCHES: usize = REQUESTS_IN_HAND + LOCAL_CONNECTIONS + 10
 pub const OUTBOX_MESSAGES: u64 = 1_000_000;
 /// Messages that wait in the outbox for one peer; the next is a 503 to the app.
 pub const OUTBOX_MESSAGES_PER_PEER: u64 = 100_000;
+/// Links with hosts that are not configured; beyond it the least used end. At about 2.5 KiB each, a quarter of a gigabyte.
+pub const LINKS: usize = 100_000;
 /// Hosts in whose name a request waits or a grant is under way; a stranger's next is dropped. At 64 slots of 10 s each
 /// more than this could not be served before they time out.
 pub const LOBBY_HOSTS: usize = 1024;

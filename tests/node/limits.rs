@@ -1,4 +1,4 @@
-//! Limits that hosts announce in the parameters of https-token: ours, and what we do with theirs.
+//! Limits that hosts announce in the parameters of https-token: ours, and what we do with theirs. The bound on links.
 
 use serde_json::{Value, json};
 
@@ -103,4 +103,42 @@ async fn limits_that_make_no_sense_are_none() {
         node.app().submit(&many(5)).await;
         assert_eq!(peer.receives(5).await, in_order(5), "{name}: {value}");
     }
+}
+
+#[tokio::test]
+async fn of_more_links_with_strangers_than_may_be_the_least_used_end() {
+    let yard = Yard::new();
+    let (mut peers, mut node) = (Vec::new(), Node::new(&yard, ALPHA));
+    for name in [BETA, "gamma.test", "delta.test", "epsilon.test"] {
+        let peer = Peer::start(&yard, name).await;
+        node = node.pin(&peer);
+        peers.push(peer);
+    }
+    let mut node = node.with("limits", "links = 2").started().await;
+    let mut tokens = Vec::new();
+    for peer in &peers {
+        peer.meets(&node);
+        tokens.push(peer.link(&node).await);
+        // So that it is known which is the older one.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let [beta, gamma, delta, epsilon] = &peers[..] else { panic!() };
+    assert_eq!(beta.send_with(&node, &tokens[0], &[]).await.status, 204);
+    node.stop().await;
+    // Strangers now, all but the last.
+    node.pins_only(&[epsilon]);
+    node.start().await;
+    node.logs("the least used ended").await;
+    let all = node.app().get("/v1/peers").await.json();
+    let hosts: Vec<_> = all["peers"].as_array().unwrap().iter().map(|link| &link["host"]).collect();
+    assert_eq!(hosts, [BETA, "delta.test", "epsilon.test"]);
+    for (peer, token, status) in [(beta, 0, 204), (gamma, 1, 401), (delta, 2, 204), (epsilon, 3, 204)]
+        .map(|(p, t, s)| (p, &tokens[t], s))
+    {
+        assert_eq!(peer.send_with(&node, token, &[]).await.status, status, "{}", peer.name);
+    }
+    assert_eq!(node.app().metric("ymp_links_evicted_total").await, 1);
+    node.stop().await;
+    node.start().await;
+    assert_eq!(gamma.send_with(&node, &tokens[1], &[]).await.status, 401, "on disk too");
 }

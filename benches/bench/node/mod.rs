@@ -2,7 +2,7 @@
 //! its own.
 //!
 //! Of its settings these differ from the defaults, since one peer and one address make all the load:
-//! `limits.packets-per-second`, `limits.outbox-messages`, `limits.outbox-messages-per-peer`, `trust` (the run's own
+//! `limits.packets-per-second`, `limits.outbox-messages`, `limits.outbox-messages-per-peer`, `limits.links`, `trust` (the run's own
 //! authority) and the addresses. Logs go to a file at level `info`.
 //!
 //! - `local`: its local API, on one kept connection.
@@ -122,7 +122,7 @@ impl Host {
             "host = \"{name}\"\ndata-dir = \"{name}.data\"\n\n[peer]\nlisten = \"{peer}\"\n\n\
              [local]\nlisten = \"{local}\"\n\n[trust]\nweb-pki = false\nroots = [\"certs/ca.pem\"]\n\n\
              [limits]\npackets-per-second = 1000000\noutbox-messages = 10000000\n\
-             outbox-messages-per-peer = 10000000\n\n\
+             outbox-messages-per-peer = 10000000\nlinks = 1000000\n\n\
              [[services]]\nprotocol = \"example\"\nversion = \"1.0.0\"\nservices = [\"form\"]\n\n\
              [[apps]]\nname = \"app\"\ntoken = \"{TOKEN}\"\nservices = [\"example/form\"]\nadmin = true\n\n"
         );

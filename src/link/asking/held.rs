@@ -88,6 +88,10 @@ impl HeldTokens {
     }
 
     /// Whether a packet sent with this token was answered with 204.
+    pub(super) fn has_confirmed(&self) -> bool {
+        self.0.iter().any(|held| held.record.confirmed)
+    }
+
     pub(super) fn is_confirmed(&self, token: &Digest) -> bool {
         self.place(token).and_then(|place| self.0.get(place)).is_some_and(|held| held.record.confirmed)
     }

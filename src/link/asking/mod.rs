@@ -113,6 +113,11 @@ impl Asking {
         self.held.has_sure(now)
     }
 
+    /// Whether a token of the peer's opened its packet path.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.held.has_confirmed()
+    }
+
     /// A packet sent with this token was answered with 403: whether one that works takes its place.
     pub(super) fn on_403(&mut self, token: &Digest, now: Now) -> bool {
         let back = self.held.steps_back(token, now);

@@ -147,6 +147,11 @@ pub enum Action {
         /// It was asked from an address that is likely the host's own.
         likely: bool,
     },
+    /// End the link: an operator forgot the host while this was on its way into it.
+    Forget {
+        /// Of which host.
+        host: PeerHost,
+    },
     /// Drop what was offered.
     Withdraw {
         /// To whom.

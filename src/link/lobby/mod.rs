@@ -184,11 +184,13 @@ impl Lobby {
 
     /// What became of `Action::Take`.
     pub fn finished(&mut self, host: &PeerHost, took: Took, now: Now) {
-        if self.offering_at(host, &Step::Taking).is_none() {
-            return;
-        }
+        let Some((_, offering)) = self.offering_at(host, &Step::Taking) else { return };
+        let forgotten = offering.forgotten;
         match took {
             Took::Kept => {
+                if forgotten {
+                    self.out.push_back(Action::Forget { host: host.clone() });
+                }
                 self.leave(host);
                 self.start(now);
             }

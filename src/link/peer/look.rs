@@ -36,6 +36,13 @@ pub struct Look {
     pub families: usize,
 }
 
+/// How much a link is worth, the least first: whether it ever carried a packet, then when the peer was last heard from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Worth {
+    used: bool,
+    heard: Option<Wall>,
+}
+
 /// How a peer stands, for judging a request in its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -88,6 +95,13 @@ impl Peer {
             given_surely: open().any(Family::is_surely_held),
             families: open().count(),
         }
+    }
+
+    /// How much the link is worth.
+    #[must_use]
+    pub fn worth(&self) -> Worth {
+        let used = self.families.iter().any(Family::is_used) || self.asking.is_confirmed();
+        Worth { used, heard: self.health.heard.max(self.health.succeeded) }
     }
 
     /// How it stands when somebody asks in its name.

@@ -56,6 +56,8 @@ fn what_is_offered_to_a_host_that_is_forgotten_is_withdrawn_whatever_it_answers(
     ask(&mut table);
     table.kept("b.test", true);
     assert_eq!(table.status("b.test", 204), ["take b.test"], "what is asked afterwards is a new one");
+    assert!(forget(&mut table));
+    assert_eq!(table.finished("b.test", true), ["forget b.test"], "on its way into the link");
 }
 
 //= SEED-REQ-2
@@ -134,6 +136,7 @@ fn the_very_same_grant_is_sent_again_until_its_time_is_over() {
                     | Action::Drop { .. }
                     | Action::Offer { .. }
                     | Action::Take { .. }
+                    | Action::Forget { .. }
                     | Action::Withdraw { .. } => ended.push(short(&action)),
                 }
             }
