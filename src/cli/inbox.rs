@@ -12,7 +12,7 @@ use serde_json::{json, value::RawValue};
 use super::{
     args::{self, ServiceName},
     events::Events,
-    output::{CliError, Out, Outcome},
+    output::{CliError, Out, Outcome, progress},
     remote::{CALL_TIME, Call, Remote, Target, block_on, read},
     render::{clean, indented, moment},
     rooms,
@@ -144,6 +144,14 @@ impl Reading {
             let mut stream = match self.remote.open(call, Some(&seen)).await {
                 Err(CliError::Away { .. }) if met => {
                     tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                // It was restored to an older state, as it seems: what came since is shown again rather than missed.
+                Err(CliError::Unknown { .. }) if !seen.is_empty() => {
+                    progress(
+                        "the node does not know the last message: from the first that is not acknowledged",
+                    );
+                    seen.clear();
                     continue;
                 }
                 opened => opened?,

@@ -233,27 +233,26 @@ async fn refused(response: Response, need: &str) -> CliError {
     let problem: Problem =
         response.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
     let what = problem.words(&format!("the node answered {status}"));
-    match status.as_u16() {
-        401 => CliError::failed(
+    let kind = problem.r#type.as_deref().and_then(|text| text.strip_prefix("urn:ymp:problem:"));
+    match (status.as_u16(), kind.unwrap_or_default()) {
+        (401, _) => CliError::failed(
             "the node does not know this token",
             "YMP_TOKEN (or --token) must be the token of an app under [[apps]] of its configuration",
         ),
-        403 if problem.r#type.as_deref() == Some("urn:ymp:problem:policy") => CliError::failed(
+        (403, "policy") => CliError::failed(
             what,
             "`policy` and `deny` under [federation] of the node's configuration say who is let in",
         ),
-        403 => CliError::failed(what, need),
-        404 if problem.r#type.as_deref() == Some("urn:ymp:problem:not-found") => {
-            CliError::Unknown { what, mend: mend(404).to_owned() }
-        }
-        409 if problem.r#type.as_deref() == Some("urn:ymp:problem:backup") => {
+        (403, _) => CliError::failed(what, need),
+        (code, "cursor" | "not-found") => CliError::Unknown { what, mend: mend(code).to_owned() },
+        (409, "backup") => {
             CliError::failed(what, "the node writes the folder itself, on its own machine: name another")
         }
-        503 => {
+        (503, _) => {
             let wait = wait.map_or("a moment".to_owned(), |wait| format!("{wait} s"));
             CliError::failed(what, format!("try again in {wait}"))
         }
-        other => match problem.step {
+        (other, _) => match problem.step {
             Some(step) => CliError::Peer { step: clean(&step), what, mend: mend(other).to_owned() },
             None => CliError::failed(what, mend(other)),
         },

@@ -220,6 +220,14 @@ impl Node {
             .await
     }
 
+    /// The last cursor that was given in this inbox.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn last_cursor(&self, service: &ServiceKey) -> Result<Cursor, Error> {
+        Ok(self.0.store.last(service)?)
+    }
+
     /// The same from the message after `after`, where `app` has acknowledged less, and of at most so many bytes beyond the
     /// first message.
     ///

@@ -50,13 +50,15 @@ pub(super) async fn submit(
     //= NODE-API-11: on stable storage, then 202
     let accepted = Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
     let states = match accepted {
-        Accepted::All(states) => states,
+        Accepted::All { states, fresh } => {
+            shell.metrics.messages_accepted.add(fresh as u64);
+            states
+        }
         Accepted::Conflict(index) => {
             let id = ids.get(index).cloned().unwrap_or_else(|| Arc::from(""));
             return Err(Error::Conflict { index, id });
         }
     };
-    shell.metrics.messages_accepted.add(states.len() as u64);
     for service in &own {
         shell.wake_readers(service);
     }

@@ -172,6 +172,12 @@ pub trait Inbox: Send + Sync {
         cursor: Cursor,
     ) -> Result<Receipt<bool>, StoreError>;
 
+    /// The last cursor that was given in this inbox; `Cursor(0)` where none was. Cheap: kept in memory.
+    ///
+    /// # Errors
+    /// `Closed`.
+    fn last(&self, service: &ServiceKey) -> Result<Cursor, StoreError>;
+
     /// Removes what every app of `apps` has acknowledged (none entitled: nothing), and what came before `keep_from`
     /// whoever has read it. Answers how many were removed unread by an entitled app.
     ///
@@ -193,7 +199,8 @@ pub trait Inbox: Send + Sync {
 
 /// Messages for other hosts, in order per host.
 pub trait Outbox: Send + Sync {
-    /// Accepts messages, all or none. An id that is known with the same content is not queued again and keeps its state.
+    /// Accepts messages, all or none. An id that is known with the same content is not queued again and keeps its state; a
+    /// batch of such needs no room.
     ///
     /// # Errors
     /// `Full`, `OutboxFull`, `Space`, `Doubt`, `Closed`; nothing was taken then.

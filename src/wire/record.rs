@@ -106,8 +106,13 @@ pub struct OutboxBatch {
 /// What became of an `OutboxBatch`, once it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// All are kept; for each its state (an id that was there already with the same content keeps the state it has).
-    All(Vec<MessageState>),
+    /// All are kept.
+    All {
+        /// For each its state: an id that was there already with the same content keeps the one it has.
+        states: Vec<MessageState>,
+        /// How many were not there already.
+        fresh: usize,
+    },
     /// Nothing is kept: the message at this position has the id of another one with other content.
     Conflict(usize),
 }

@@ -52,7 +52,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn put_back(node: &Node, backup: &Path) {
+pub(super) fn put_back(node: &Node, backup: &Path) {
     fs::remove_dir_all(node.data_dir()).unwrap();
     copy(backup, &node.data_dir());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{harness::*, pair};
+use super::{backup::put_back, harness::*, pair};
 use crate::harness::node::{ADMIN, OTHER};
 
 const EVENTS: &str = "/v1/inbox/example/form/events";
@@ -147,6 +147,18 @@ async fn only_an_app_of_the_service_may_read_and_only_from_a_place_of_this_inbox
     assert_eq!(node.app().post(EVENTS, &json!({})).await.status, 405);
 }
 
+#[tokio::test]
+async fn a_place_that_this_inbox_has_not_given_yet_is_refused() {
+    let node = alpha().await;
+    arrive(&node, 0..3).await;
+    let mut reader = Reader::of(&node, None).await;
+    reader.ids(3).await;
+    assert!(reader.last.starts_with("3."), "{}", reader.last);
+    let later = reader.last.replacen('3', "4", 1);
+    assert_eq!(open(&node, EVENTS, ADMIN, Some(&later)).await.status(), 400);
+    assert_eq!(open(&node, EVENTS, ADMIN, Some(&reader.last)).await.status(), 200);
+}
+
 //= NODE-API-37
 #[tokio::test]
 async fn a_stream_begins_with_a_sign_of_life_and_ends_with_the_node() {
@@ -160,10 +172,13 @@ async fn a_stream_begins_with_a_sign_of_life_and_ends_with_the_node() {
 }
 
 #[tokio::test]
-async fn the_command_follows_an_inbox_over_a_restart() {
+async fn the_command_follows_an_inbox_over_a_restart_and_a_restore() {
     use std::io::{BufRead as _, BufReader};
-    let mut node = alpha().await;
+    let yard = Yard::new();
+    let mut node = Node::new(&yard, ALPHA).started().await;
     arrive(&node, 0..2).await;
+    let backup = yard.path().join("copy");
+    assert_eq!(node.ymp(&["backup", backup.to_str().unwrap()]).await.0, 0);
     let mut command = node.command();
     command.args(["inbox", "example/form", "--follow", "--ack", "--json"]);
     command.env("YMP_TOKEN", ADMIN).env("YMP_LOCAL", format!("http://{}", node.local));
@@ -184,7 +199,16 @@ async fn the_command_follows_an_inbox_over_a_restart() {
     node.restart().await;
     arrive(&node, 2..4).await;
     assert_eq!(ids(2).await, names(2..4));
-    eventually("all is acknowledged", || async { node.app().ids().await.is_empty().then_some(()) }).await;
+    let acknowledged = || async { node.app().ids().await.is_empty().then_some(()) };
+    eventually("all is acknowledged", acknowledged).await;
+    // What comes after a restore stands at places that the command has seen already.
+    node.stop().await;
+    put_back(&node, &backup);
+    node.start_with(&["--restored"]).await;
+    let of_the_copy = ids(2).await;
+    assert_eq!(of_the_copy, names(0..2));
+    arrive(&node, 4..6).await;
+    assert_eq!(ids(2).await, names(4..6));
     // Ctrl-c is how it is meant to end.
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -447,4 +447,12 @@ async fn a_full_outbox_is_503_and_nothing_of_the_call_is_queued() {
     assert!(got.header("retry-after").is_some());
     assert_eq!(app.get("/v1/messages/m00004").await.status, 404);
     app.submit(&many[4..5]).await;
+    // It is full now. Who did not hear that a message was taken asks again.
+    let again = app.post("/v1/messages", &json!({"messages": many[..5]})).await;
+    assert_eq!((again.status, &again.json()["messages"][0]["state"]), (202, &json!("queued")));
+    let mut other = many[0].clone();
+    other["payload"] = json!({"other": true});
+    assert_eq!(app.post("/v1/messages", &other).await.status, 409);
+    assert_eq!(app.post("/v1/messages", &many[5]).await.status, 503);
+    assert_eq!(app.metric("ymp_messages_accepted_total").await, 5, "no repeat counts");
 }

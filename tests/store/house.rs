@@ -17,8 +17,8 @@ use ymp::{
         host::PeerHost,
         packet::{ServiceKey, content_sum},
         record::{
-            Accepted, Appended, DeadFilter, InboxBatch, InboxItem, OutboxBatch, OutboxItem, Seq, Settlement,
-            VaultContents, VaultWrite,
+            Accepted, Appended, DeadFilter, InboxBatch, InboxItem, MessageState, OutboxBatch, OutboxItem,
+            Seq, Settlement, VaultContents, VaultWrite,
         },
         time::{Mono, Now, Wall},
     },
@@ -222,6 +222,11 @@ impl House {
 
 pub(crate) fn clock() -> Arc<AtomicU64> {
     Arc::new(AtomicU64::new(START))
+}
+
+/// So many were new.
+pub(crate) fn all(states: Vec<MessageState>, fresh: usize) -> Accepted {
+    Accepted::All { states, fresh }
 }
 
 pub(crate) fn host(name: &str) -> PeerHost {

@@ -228,7 +228,7 @@ fn repeat_and_clear(store: &Embedded, run: u64, kept: u64, seen: &Seen) {
             .unwrap()
             .wait()
             .unwrap();
-        assert_eq!(again, Accepted::All(vec![MessageState::Queued]));
+        assert_eq!(again, Accepted::All { states: vec![MessageState::Queued], fresh: 0 });
     }
     let delivered = mails.iter().map(|mail| mail.seq).collect();
     let (now, dead, marks) = (Wall(run), vec![], vec![]);

@@ -6,12 +6,12 @@ use ymp::{
     store::Inbox,
     wire::{
         cursor::Cursor,
-        record::{Accepted, MessageState, Seq},
+        record::{MessageState, Seq},
         time::Wall,
     },
 };
 
-use crate::house::{House, host, service, text};
+use crate::house::{House, all, host, service, text};
 
 const STEPS: usize = 150;
 const PEERS: [&str; 3] = ["beta.test", "gamma.test", "delta.test"];
@@ -121,15 +121,16 @@ impl Walk<'_> {
         if let Some(id) = self.dice.of(&known) {
             items.push(self.house.mail(&self.model.hosts[id], id));
         }
-        let mut expected = Vec::new();
+        let (mut expected, mut fresh) = (Vec::new(), 0);
         for item in &items {
             let (id, to) = (item.id.to_string(), item.host.to_string());
             if !self.model.states.contains_key(&id) {
                 self.model.post(&id, &to);
+                fresh += 1;
             }
             expected.push(self.model.states[&id]);
         }
-        assert_eq!(self.house.send(items).unwrap(), Accepted::All(expected));
+        assert_eq!(self.house.send(items).unwrap(), all(expected, fresh));
     }
 
     fn settle(&mut self) {

@@ -150,7 +150,7 @@ fn mail(path: &Path, from: &str, hosts: &[String], each: u64) -> Outcome<()> {
                 items: items.collect::<Outcome<Vec<_>>>()?,
                 queued: Wall(clock::unix_millis()),
             };
-            let Accepted::All(_) = Outbox::append(&store, batch)?.wait()? else {
+            let Accepted::All { .. } = Outbox::append(&store, batch)?.wait()? else {
                 return failed("an id stands twice");
             };
         }

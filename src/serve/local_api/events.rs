@@ -54,7 +54,8 @@ pub(super) const CALLS: &[Operation] = &[Operation {
     notes: "From the first message that this app has not acknowledged, or the one after `Last-Event-ID`, whichever comes \
             later. `id` is the cursor, `data` an entry as the inbox has it (`InboxEntry`); line breaks between JSON \
             tokens may become LF. A comment at least every 15 s. The stream ends when the node stops, when storage fails, \
-            and when its reader takes nothing for 30 s; the last id goes on where it ended.",
+            when its app may not read the inbox any more, and when its reader takes nothing for 30 s; the last id goes on \
+            where it ended. An id that this inbox has not given yet is 400.",
     parameters: &[Parameter::Header {
         name: "Last-Event-ID",
         what: "The last id that was seen; a new reader leaves it out",
@@ -88,6 +89,10 @@ struct Stream {
 fn open(call: &Call<'_>) -> Result<Answer, Fault> {
     let (service, mut stopping) = (call.service(), call.face.stopping.clone());
     let after = last_seen(call.headers, &service)?;
+    // From before the node was restored to an older state, perhaps: to wait for what comes after it would skip messages.
+    if after > call.face.node.last_cursor(&service)? {
+        return Err(node::Error::Cursor.into());
+    }
     let (reader, answer) = stream();
     let access = Arc::clone(&call.face.access);
     let token = bearer(call.headers)?.ok_or(Refusal::TokenMissing)?;

@@ -96,6 +96,7 @@ async fn read(call: &Call<'_>) -> Result<Answer, Fault> {
         entries = call.face.node.inbox(&call.app.name, &service, max, wait) => entries?,
         () = stopping.asked() => Vec::new(),
     };
+    call.still(Who::Service)?;
     Ok(json_bytes(StatusCode::OK, page(&service, &entries)))
 }
 

@@ -182,6 +182,15 @@ impl Call<'_> {
         Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, self.face.body_time, &mut self.share).await?)
     }
 
+    /// 401 or 403 where the app may not make the call any more: it has waited, and the configuration was read again.
+    fn still(&self, who: Who) -> Result<(), Fault> {
+        let app = known(&self.face.access, self.headers)?;
+        if app.name != self.app.name {
+            return Err(Refusal::TokenUnknown.into());
+        }
+        who.check(&app, &self.parts)
+    }
+
     /// A part of the path.
     fn part(&self, name: &str) -> &str {
         operation::part(&self.parts, name)

@@ -43,7 +43,7 @@ use crate::{
         packet::ServiceKey,
         record::{
             Accepted, Appended, DeadFilter, DeadMail, InboxBatch, InboxEntry, Mail, MessageState,
-            MessageStatus, OutboxBatch, Seq, Settlement, VaultContents, VaultWrite, Waiting,
+            MessageStatus, OutboxBatch, OutboxItem, Seq, Settlement, VaultContents, VaultWrite, Waiting,
         },
         time::Wall,
     },
@@ -118,6 +118,10 @@ impl<E: Engine> Inbox for E {
         hand_over(self, inbox::Acknowledge { app: app.to_owned(), service: service.clone(), cursor })
     }
 
+    fn last(&self, service: &ServiceKey) -> Result<Cursor, StoreError> {
+        self.index(|index| Cursor(index.slots.get(service).map_or(0, |slot| slot.last)))
+    }
+
     fn trim(
         &self,
         service: &ServiceKey,
@@ -134,10 +138,22 @@ impl<E: Engine> Inbox for E {
 
 impl<E: Engine> Outbox for E {
     fn append(&self, batch: OutboxBatch) -> Result<Receipt<Accepted>, StoreError> {
-        self.space()?;
         let hosts = || batch.items.iter().filter(|item| item.own.is_none()).map(|item| &item.host);
-        let room = self.index(|index| self.rooms().take(hosts(), &index.queues))??;
-        hand_over(self, outbox::Append { batch, _room: room })
+        let room = || self.index(|index| self.rooms().take(hosts(), &index.queues))?;
+        let room = match self.space().and_then(|()| room()) {
+            Ok(room) => Ok(room),
+            Err(full @ (StoreError::Space { .. } | StoreError::OutboxFull(_))) => {
+                let is_known = |item: &OutboxItem| self.disk(|kv| Ok(known(kv, &item.id)?.is_some()));
+                for item in &batch.items {
+                    if !is_known(item)? {
+                        return Err(full);
+                    }
+                }
+                Err(full)
+            }
+            Err(error) => return Err(error),
+        };
+        hand_over(self, outbox::Append { batch, room })
     }
 
     fn load(

@@ -28,8 +28,8 @@ use crate::{
 /// Messages from an app.
 pub(crate) struct Append {
     pub(crate) batch: OutboxBatch,
-    /// Held until it is done.
-    pub(crate) _room: Room,
+    /// Held until it is done. Where there is none: why; then all of them must be repeats.
+    pub(crate) room: Result<Room, StoreError>,
 }
 
 impl Task for Append {
@@ -56,11 +56,15 @@ impl Task for Append {
                 return Ok(Step::Done(Accepted::Conflict(at)));
             }
         }
+        if let (Some(_), Err(full)) = (fresh.first(), &self.room) {
+            return Err(full.clone());
+        }
+        let fresh_count = fresh.len();
         for item in fresh {
             keep(txn, item, self.batch.queued);
         }
         let states = self.batch.items.iter().filter_map(|item| known.get(&*item.id).map(|(_, state)| *state));
-        Ok(Step::Done(Accepted::All(states.collect())))
+        Ok(Step::Done(Accepted::All { states: states.collect(), fresh: fresh_count }))
     }
 }
 
