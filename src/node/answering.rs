@@ -21,6 +21,7 @@ use crate::{
         draft::Draft,
         limits::{INBOX_READ_BYTES, REQUESTS_WAITING},
         packet::Message,
+        record::MessageState,
     },
 };
 
@@ -28,6 +29,8 @@ use crate::{
 pub struct Request {
     key: AnswerKey,
     answer: watch::Receiver<Option<Bytes>>,
+    /// It was asked before.
+    repeats: bool,
     shell: Arc<Shell>,
 }
 
@@ -55,11 +58,12 @@ pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Requ
     draft.id = Some(Arc::clone(&id));
     let key =
         AnswerKey { from: draft.host.clone(), service: draft.sender.clone(), reply_to: Arc::clone(&id) };
-    let known = shell.store.status(&id)?.is_some();
     let answer = shell.waiters.wait(&key);
-    let request = Request { key, answer, shell: Arc::clone(shell) };
-    outbound::submit(shell, vec![draft], None).await?;
-    if known && let Some(answer) = come_already(shell, &request.key).await? {
+    let mut request = Request { key, answer, repeats: false, shell: Arc::clone(shell) };
+    request.repeats = outbound::take(shell, vec![draft], None).await?.fresh == 0;
+    if request.repeats
+        && let Some(answer) = come_already(shell, &request.key).await?
+    {
         shell.waiters.tell(&request.key, &answer);
     }
     Ok(request)
@@ -68,11 +72,27 @@ pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Requ
 /// Waits for the answer to a request.
 pub(super) async fn answer(mut request: Request, wait: Duration) -> Result<Bytes, Error> {
     let id = request.id();
-    let came = tokio::time::timeout(wait, request.answer.wait_for(Option::is_some)).await;
-    match came {
-        Ok(Ok(answer)) => Ok(answer.clone().unwrap_or_default()),
-        Ok(Err(_)) | Err(_) => Err(Error::Unanswered { id, when: format!("within {} s", wait.as_secs()) }),
+    if let Ok(Ok(answer)) = tokio::time::timeout(wait, request.answer.wait_for(Option::is_some)).await {
+        return Ok(answer.clone().unwrap_or_default());
     }
+    Err(unanswered(&request, id, format!("within {} s", wait.as_secs()))?)
+}
+
+/// What can be expected of a request that is not answered.
+fn unanswered(request: &Request, id: Arc<str>, when: String) -> Result<Error, Error> {
+    let status = request.shell.store.status(&id)?;
+    let next = match status.filter(|status| status.state == MessageState::Dead) {
+        Some(dead) => {
+            let why = dead.last_error.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("the message is dead{why}")
+        }
+        None if request.repeats => {
+            "it goes to the inbox when it comes, and is not kept when every app has acknowledged it"
+                .to_owned()
+        }
+        None => return Ok(Error::unanswered(id, when)),
+    };
+    Ok(Error::Unanswered { id, when, next })
 }
 
 /// An answer that stands in the inbox.

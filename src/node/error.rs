@@ -48,13 +48,15 @@ pub enum Error {
     /// The cursor is not one of this inbox: 400.
     #[error("the cursor is not one of this inbox")]
     Cursor,
-    /// No answer in time: 504. It may still come, to the inbox.
-    #[error("no answer to the request {id} came {when}: it goes to the inbox when it comes")]
+    /// No answer in time: 504.
+    #[error("no answer to the request {id} came {when}: {next}")]
     Unanswered {
         /// The request's id.
         id: Arc<str>,
         /// Until when was waited: to follow "came".
         when: String,
+        /// What can be expected of it.
+        next: String,
     },
     /// The peer did not do its part: 502.
     #[error("{step}: {reason}")]
@@ -78,6 +80,12 @@ impl Error {
     #[must_use]
     pub fn no_message() -> Self {
         Self::NotFound("no message has this id, or the app may not see it".to_owned())
+    }
+
+    /// A request that may still be answered; `when`, until when was waited, follows "came".
+    #[must_use]
+    pub fn unanswered(id: Arc<str>, when: String) -> Self {
+        Self::Unanswered { id, when, next: "it goes to the inbox when it comes".to_owned() }
     }
 
     /// The node ends; what was taken is kept.

@@ -193,7 +193,7 @@ impl Node {
         drafts: Vec<Draft>,
         time_to_live: Option<Duration>,
     ) -> Result<Vec<Submitted>, Error> {
-        outbound::submit(&self.0, drafts, time_to_live).await
+        Ok(outbound::take(&self.0, drafts, time_to_live).await?.all)
     }
 
     /// An outgoing message.

@@ -28,12 +28,19 @@ use crate::{
     },
 };
 
+/// Messages that were accepted.
+pub(super) struct Taken {
+    pub(super) all: Vec<Submitted>,
+    /// How many had not been accepted before.
+    pub(super) fresh: usize,
+}
+
 /// Accepts messages: on stable storage when this ends well.
-pub(super) async fn submit(
+pub(super) async fn take(
     shell: &Arc<Shell>,
     drafts: Vec<Draft>,
     time_to_live: Option<Duration>,
-) -> Result<Vec<Submitted>, Error> {
+) -> Result<Taken, Error> {
     let (queued, settings) = (shell.now().wall, shell.settings());
     //= HT-SEND-26: its own or the configured
     let expires = queued.plus(time_to_live.unwrap_or(settings.time_to_live));
@@ -49,16 +56,14 @@ pub(super) async fn submit(
         items.iter().filter(|item| item.own.is_none()).map(|item| item.host.clone()).collect();
     //= NODE-API-11: on stable storage, then 202
     let accepted = Outbox::append(&*shell.store, OutboxBatch { items, queued })?.await?;
-    let states = match accepted {
-        Accepted::All { states, fresh } => {
-            shell.metrics.messages_accepted.add(fresh as u64);
-            states
-        }
+    let (states, fresh) = match accepted {
+        Accepted::All { states, fresh } => (states, fresh),
         Accepted::Conflict(index) => {
             let id = ids.get(index).cloned().unwrap_or_else(|| Arc::from(""));
             return Err(Error::Conflict { index, id });
         }
     };
+    shell.metrics.messages_accepted.add(fresh as u64);
     for service in &own {
         shell.wake_readers(service);
     }
@@ -68,7 +73,8 @@ pub(super) async fn submit(
     for host in &hosts {
         drive(shell, &shell.slot(host), Event::MailQueued);
     }
-    Ok(ids.into_iter().zip(states).map(|(id, state)| Submitted { id, state }).collect())
+    let all = ids.into_iter().zip(states).map(|(id, state)| Submitted { id, state }).collect();
+    Ok(Taken { all, fresh })
 }
 
 /// Those that answer a request of one of our own services which waits.

@@ -25,25 +25,39 @@ pub(super) struct AnswerKey {
 
 /// Those who wait, by what they wait for. Several may wait for one answer: they called with the same id.
 #[derive(Default)]
-pub(super) struct Waiters(DashMap<AnswerKey, watch::Sender<Option<Bytes>>>);
+pub(super) struct Waiters(DashMap<AnswerKey, Waiting>);
+
+struct Waiting {
+    answer: watch::Sender<Option<Bytes>>,
+    /// How many wait.
+    count: usize,
+}
 
 impl Waiters {
     //= NODE-API-40: a copy
     /// An answer is on disk.
     pub(super) fn tell(&self, key: &AnswerKey, answer: &Bytes) {
         if let Some(waiting) = self.0.get(key) {
-            waiting.send_replace(Some(answer.clone()));
+            waiting.answer.send_replace(Some(answer.clone()));
         }
     }
 
     /// One more waits for this; ends with the answer.
     pub(super) fn wait(&self, key: &AnswerKey) -> watch::Receiver<Option<Bytes>> {
-        self.0.entry(key.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe()
+        let mut waiting = self
+            .0
+            .entry(key.clone())
+            .or_insert_with(|| Waiting { answer: watch::Sender::new(None), count: 0 });
+        waiting.count += 1;
+        waiting.answer.subscribe()
     }
 
-    /// One of those who wait goes away; its own receiver still counts.
+    /// One of those who wait goes away.
     pub(super) fn leave(&self, key: &AnswerKey) {
-        self.0.remove_if(key, |_, sender| sender.receiver_count() <= 1);
+        self.0.remove_if_mut(key, |_, waiting| {
+            waiting.count -= 1;
+            waiting.count == 0
+        });
     }
 
     /// How many answers are waited for.

@@ -100,6 +100,22 @@ async fn a_late_answer_goes_to_the_inbox_and_the_same_request_again_finds_it() {
     assert_eq!(node.app().post("/v1/requests", &other).await.status, 409);
 }
 
+//= NODE-API-38
+#[tokio::test]
+async fn the_end_of_the_wait_says_what_can_be_expected() {
+    let (_yard, node, peer) = linked().await;
+    let detail = async |id: &str| {
+        let got = asks(&node, id, "300ms").await.unwrap();
+        assert_eq!(got.status, 504);
+        got.problem()["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(detail("q1").await.ends_with("it goes to the inbox when it comes"));
+    assert!(detail("q1").await.ends_with("is not kept when every app has acknowledged it"));
+    peer.next(Kind::Packet, Does::Answers(Reply::problem(400, "no such thing", Some(0))));
+    let said = detail("q2").await;
+    assert!(said.contains("the message is dead") && said.contains("no such thing"), "{said}");
+}
+
 #[tokio::test]
 async fn a_restart_in_between_loses_neither_request_nor_answer() {
     let (_yard, mut node, peer) = linked().await;

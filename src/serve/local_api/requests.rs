@@ -94,7 +94,7 @@ async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
         // It was taken: whoever asks again does so under its id.
         () = stopping.asked() => {
             let when = "before this node was stopped".to_owned();
-            return Err(node::Error::Unanswered { id, when }.into());
+            return Err(node::Error::unanswered(id, when).into());
         }
     };
     Ok(json_bytes(StatusCode::OK, answer))
