@@ -312,17 +312,17 @@ impl Signals {
 
 /// The store, without the tokens of a copy.
 async fn open_store(config: &Config, clock: ReadClock, start: Start) -> Result<Arc<Embedded>, AppError> {
-    let store = Embedded::open(&config.data_dir, config.store.clone(), clock)?;
-    let host = config.node.host.as_str();
-    store.check_host(host)?;
-    match start {
-        Start::AsLeft if store.is_backup() => return Err(AppError::Backup(config.data_dir.clone())),
-        Start::AsLeft => {}
-        Start::Restored => {
-            let links = node::drop_tokens(&store).await?;
-            store.take_over()?;
-            tracing::warn!(links, "restored: the tokens of all links were dropped, peers exchange anew");
-        }
+    let (dir, host) = (&config.data_dir, config.node.host.as_str());
+    // To open it may change what an earlier version wrote.
+    Embedded::check_host(dir, host)?;
+    if start == Start::AsLeft && Embedded::is_backup(dir) {
+        return Err(AppError::Backup(dir.clone()));
+    }
+    let store = Embedded::open(dir, config.store.clone(), clock)?;
+    if start == Start::Restored {
+        let links = node::drop_tokens(&store).await?;
+        store.take_over()?;
+        tracing::warn!(links, "restored: the tokens of all links were dropped, peers exchange anew");
     }
     if let Err(error) = store.claim(host) {
         // It may have come to empty a disk that is full.

@@ -68,13 +68,13 @@ impl Neighbour {
         let addresses = self.config.node.peers.values().filter_map(|pin| pin.address.as_ref());
         let here = addresses.filter(|address| address.ip().is_some_and(|ip| ip.is_loopback()));
         let peers = here.map(|address| address.port()).chain([own.peer]);
-        let taken: Vec<_> = peers.flat_map(|peer| [Some(peer), local_of(own, peer)]).flatten().collect();
+        let beside = |peer: u16| local_of(own, peer).or_else(|| local_of(own, peer.checked_add(STEP)?));
+        let taken: Vec<_> = peers.flat_map(|peer| [Some(peer), beside(peer)]).flatten().collect();
         if let Some(port) = named.filter(|port| taken.contains(port)) {
             let what = format!("port {port} is one of another node's here");
             return Err(CliError::failed(what, "name the host with another port"));
         }
         let free = |port: &u16| !taken.contains(port) && is_free(*port);
-        let beside = |peer: u16| local_of(own, peer).or_else(|| local_of(own, peer.checked_add(STEP)?));
         let ports = (0..=u16::MAX / STEP).find_map(|n| {
             let above = |port: u16| port.checked_add(n * STEP).filter(free);
             let peer = named.or_else(|| above(own.peer))?;
@@ -135,7 +135,11 @@ fn wrong(dir: &Path, config: &Config, host: &OwnHost) -> Option<(String, String)
     let trusts = config.tls.roots.iter().any(|root| same(root, &ca));
     let name = config.node.host.clone();
     if name.name() == host.name() {
-        Some((format!("{name} is the host in {} itself", dir.display()), "name another host".to_owned()))
+        let port = if name == *host { "" } else { ", and a certificate is for all ports of a name" };
+        Some((
+            format!("{name} is the host in {} itself{port}", dir.display()),
+            "name another host".to_owned(),
+        ))
     } else if config.node.peers.keys().any(|peer| host.is(peer)) {
         let what = format!("{} has {host} under [[peers]] already", file.display());
         Some((what, "name another host, or remove that table".to_owned()))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     args,
-    output::{Out, Outcome},
+    output::{Out, Outcome, progress},
     rooms,
 };
 use crate::wire::host::OwnHost;
@@ -31,6 +31,9 @@ impl Certs {
         if self.json {
             let names: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
             return out.line(serde_json::json!({"written": names}));
+        }
+        if written.is_empty() {
+            progress("nothing was written: each host has its certificate and key there");
         }
         written.iter().try_for_each(|file| out.line(file.display()))
     }

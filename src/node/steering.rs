@@ -142,14 +142,15 @@ async fn purge(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<u64, Er
     Ok(purged)
 }
 
-/// Queues all dead messages of a host again, or deletes them.
+/// Queues all dead messages of a host again, or deletes them; not what dies meanwhile.
 async fn each_dead(shell: &Arc<Shell>, host: &PeerHost, again: bool) -> Result<u64, Error> {
+    let until = shell.store.dead_last();
     let (mut filter, mut done) = (DeadFilter { host: Some(host.clone()), ..DeadFilter::default() }, 0);
     loop {
         let (store, page) = (Arc::clone(&shell.store), filter.clone());
         let dead: Vec<(u64, Arc<str>)> = reading(move || {
-            let dead = store.dead(&page, PAGE)?;
-            Ok::<_, StoreError>(dead.into_iter().map(|dead| (dead.place, dead.status.id)).collect())
+            let dead = store.dead(&page, PAGE)?.into_iter().filter(|dead| dead.place <= until);
+            Ok::<_, StoreError>(dead.map(|dead| (dead.place, dead.status.id)).collect())
         })
         .await?;
         let Some((last, _)) = dead.last() else { return Ok(done) };

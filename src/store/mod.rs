@@ -253,6 +253,9 @@ pub trait Outbox: Send + Sync {
     /// How many dead messages there are. Cheap.
     fn dead_count(&self) -> u64;
 
+    /// The place of the message that died last: what dies from here on comes behind it. Cheap.
+    fn dead_last(&self) -> u64;
+
     /// Queues a dead message again at the tail of its peer; the time that it may live starts anew at `now`, and ends at
     /// `expires` where an earlier version did not note how long that is. `false` where there is no dead message of this id.
     ///

@@ -71,7 +71,11 @@ pub fn write_development(
     fs::create_dir_all(dir).map_err(|error| TlsError::Unwritable { path: dir.to_owned(), error })?;
     let mut done = Written::default();
     let mut missing = Vec::new();
-    for host in hosts {
+    for (at, host) in hosts.iter().enumerate() {
+        // A certificate is for all ports of a name.
+        if hosts.iter().take(at).any(|before| before.name() == host.name()) {
+            continue;
+        }
         let pair = Pair::at(dir, host.name());
         if existing == Existing::Keep && pair.is_there()? {
             done.kept.extend([pair.certificate, pair.key]);

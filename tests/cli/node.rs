@@ -63,7 +63,8 @@ fn nothing_is_written_where_a_node_cannot_be_put_beside_another() {
         assert!(ended.err.contains(words), "{}", ended.err);
         assert!(!world.path().join("other").exists());
     };
-    refused("alpha.test:9443", "itself");
+    refused("alpha.test", "itself\n");
+    refused("alpha.test:9443", "for all ports of a name");
     for (changed, words) in [
         (format!("{first}\n[[peers]]\nhost = \"beta.test\"\n"), "under [[peers]] already"),
         (first.replace("\"certs/ca.pem\"", ""), "does not trust"),
@@ -107,17 +108,18 @@ fn each_node_beside_another_has_ports_of_its_own_whether_the_others_run_or_not()
             ("d.test:17444", "d"),
             ("e.test", "e"),
             ("f.test:1100", "f"),
+            ("g.test:2100", "g"),
         ] {
             world.good(&["init", "--host", host, "--dir", dir, "--beside", "alpha"], &[]);
         }
         let all: Vec<_> =
-            ["alpha", "b", "c", "d", "e", "f"].iter().flat_map(|dir| ports(&world, dir)).collect();
+            ["alpha", "b", "c", "d", "e", "f", "g"].iter().flat_map(|dir| ports(&world, dir)).collect();
         let different: BTreeSet<_> = all.iter().collect();
-        assert_eq!((all.len(), different.len()), (12, 12), "{all:?}");
-        let taken = ["init", "--host", "g.test:17443", "--dir", "g", "--beside", "alpha"];
+        assert_eq!((all.len(), different.len()), (14, 14), "{all:?}");
+        let taken = ["init", "--host", "h.test:17443", "--dir", "h", "--beside", "alpha"];
         let ended = world.run(&taken, &[]);
         assert!(ended.err.contains("port 17443 is one of another node's here"), "{}", ended.err);
-        assert!(!world.path().join("g").exists());
+        assert!(!world.path().join("h").exists());
         drop(somebody);
     }
 }

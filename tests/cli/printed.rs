@@ -27,6 +27,11 @@ fn what_prints_data_prints_json_on_request() {
     let world = World::new();
     let written = lines(&world.good(&["certs", "--dir", "certs", "x.test", "--json"], &[]));
     assert!(written[0]["written"].as_array().unwrap().contains(&"certs/x.test.pem".into()), "{written:?}");
+    let twice = world.run(&["certs", "--dir", "certs", "y.test", "y.test", "y.test:8443"], &[]);
+    assert_eq!((twice.code, twice.out.lines().count()), (Some(0), 2), "{}{}", twice.out, twice.err);
+    let again = world.run(&["certs", "--dir", "certs", "x.test", "y.test"], &[]);
+    assert_eq!((again.code, &*again.out), (Some(0), ""));
+    assert!(again.err.contains("nothing was written"), "{}", again.err);
     let (node, token) = alone(&world);
     let at = [("YMP_LOCAL", node.local.as_str()), ("YMP_TOKEN", token.as_str())];
     assert_eq!(lines(&world.good(&["check", "--json"], &[]))[0]["ok"], true);

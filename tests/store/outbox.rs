@@ -222,6 +222,12 @@ crate::promises! {
         assert_eq!(house.store().dead(&of(ServiceKey::new("mail", "x")), 9).unwrap(), []);
         let ours = house.store().dead(&of(service()), 9).unwrap();
         assert_eq!((ours.len(), &ours[0].raw[..]), (3, &b"c"[..]));
+        let last = house.store().dead_last();
+        assert_eq!(house.store().dead(&DeadFilter::default(), 9).unwrap()[2].place, last);
+        let revive = house.store().revive("c", house.now(), house.now(), 0).unwrap();
+        assert!(revive.wait().unwrap());
+        house.settle("beta.test", &[], &[4]);
+        assert_eq!((house.dead()[2].as_str(), house.store().dead_last()), ("c", last + 1), "behind what died before");
     }
 
     //= HT-SEND-05, NODE-API-33

@@ -61,7 +61,11 @@ pub(super) fn make(shared: &Shared, dir: &Path, go_on: &dyn Fn() -> bool) -> Res
         .map_err(|cause| refused(dir, cause))?;
     // It has another name now.
     let _ = staging.keep();
-    File::open(&parent).and_then(|parent| parent.sync_all()).map_err(|cause| refused(dir, cause))?;
+    if let Err(cause) = File::open(&parent).and_then(|parent| parent.sync_all()) {
+        // What is told as not made must not stand there.
+        let _ = fs::remove_dir_all(dir);
+        return Err(refused(dir, cause));
+    }
     drop(one);
     Ok(made)
 }

@@ -126,33 +126,12 @@ impl Folder {
 
     /// The host whose data it is, where that is noted.
     pub(super) fn host(&self) -> Result<Option<String>, StoreError> {
-        let path = self.path.join(HOST);
-        match fs::read_to_string(&path) {
-            Ok(whose) => Ok(Some(whose.trim().to_owned()).filter(|whose| !whose.is_empty())),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(io("reading", &path)(cause)),
-        }
+        host_of(&self.path)
     }
 
     /// Notes whose data it is.
     pub(super) fn claim(&self, host: &str) -> Result<(), StoreError> {
         self.write_whole(HOST, format!("{host}\n").as_bytes())
-    }
-
-    /// Refuses another's: tokens and what waits in it bear that one's name.
-    pub(super) fn check_host(&self, host: &str) -> Result<(), StoreError> {
-        let Some(whose) = self.host()?.filter(|whose| whose != host) else { return Ok(()) };
-        let cause = format!(
-            "it is the data of {}, and what is in it bears that name; set host back, or data-dir to another folder",
-            whose.escape_debug()
-        );
-        let what = format!("using the data folder {} for {host}", self.path.display());
-        Err(StoreError::Io { what: what.into(), cause: cause.into() })
-    }
-
-    /// Whether it is a backup that no node has taken over yet.
-    pub(super) fn is_backup(&self) -> bool {
-        self.path.join(BACKUP).exists()
     }
 
     /// A node has taken it over.
@@ -238,6 +217,32 @@ impl Folder {
     pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
         free_bytes(&self.path)
     }
+}
+
+/// The host whose data lies there, where that is noted.
+fn host_of(path: &Path) -> Result<Option<String>, StoreError> {
+    let path = path.join(HOST);
+    match fs::read_to_string(&path) {
+        Ok(whose) => Ok(Some(whose.trim().to_owned()).filter(|whose| !whose.is_empty())),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(io("reading", &path)(cause)),
+    }
+}
+
+/// Refuses the data of another host: tokens and what waits in it bear that one's name.
+pub(super) fn check_host(path: &Path, host: &str) -> Result<(), StoreError> {
+    let Some(whose) = host_of(path)?.filter(|whose| whose != host) else { return Ok(()) };
+    let cause = format!(
+        "it is the data of {}, and what is in it bears that name; set host back, or data-dir to another folder",
+        whose.escape_debug()
+    );
+    let what = format!("using the data folder {} for {host}", path.display());
+    Err(StoreError::Io { what: what.into(), cause: cause.into() })
+}
+
+/// Whether a backup lies there that no node has taken over yet.
+pub(super) fn is_backup(path: &Path) -> bool {
+    path.join(BACKUP).exists()
 }
 
 /// Bytes that are free for us where `path` lies.

@@ -124,18 +124,18 @@ impl Embedded {
         Ok(Self { shared, queue: RwLock::new(Some(sender)), writer: Mutex::new(Some(writer)) })
     }
 
-    /// Whether the folder is a backup, which holds tokens as they were: `take_over` ends that.
-    #[must_use]
-    pub fn is_backup(&self) -> bool {
-        self.shared.folder.is_backup()
-    }
-
-    /// Refuses the data of another host.
+    /// Refuses the data of another host in `dir`, before anything there is touched.
     ///
     /// # Errors
     /// `Io`.
-    pub fn check_host(&self, host: &str) -> Result<(), StoreError> {
-        self.shared.folder.check_host(host)
+    pub fn check_host(dir: &Path, host: &str) -> Result<(), StoreError> {
+        folder::check_host(dir, host)
+    }
+
+    /// Whether a backup lies in `dir`, which holds tokens as they were: `take_over` ends that. Nothing there is touched.
+    #[must_use]
+    pub fn is_backup(dir: &Path) -> bool {
+        folder::is_backup(dir)
     }
 
     /// Notes that the data is this host's, where that is not noted.

@@ -226,6 +226,10 @@ impl<E: Engine> Outbox for E {
         self.index(|index| index.dead).unwrap_or_default()
     }
 
+    fn dead_last(&self) -> u64 {
+        self.index(|index| index.death).unwrap_or_default()
+    }
+
     fn revive(
         &self,
         id: &str,
