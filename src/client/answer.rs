@@ -3,7 +3,7 @@
 //! `text` is for people and for logs, so it is printable ASCII, short, and holds neither the bearer that was shown nor the
 //! tokens of the body that was sent, should a peer repeat them. The body of a success is never text: a refresh's holds tokens.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::{
@@ -177,10 +177,10 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     Some(wait.min(RETRY_AFTER_MAX))
 }
 
-/// A date as HTTP writes it (RFC 9110).
+/// A date as HTTP writes it, and wrote it (RFC 9110, 5.6.7).
 fn http_date(value: &str) -> Option<Wall> {
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
-    Some(Wall(u64::try_from(date.as_millisecond()).unwrap_or(0)))
+    let date = httpdate::parse_http_date(value.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Wall(u64::try_from(date.as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -271,7 +271,10 @@ mod tests {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         assert_eq!(at("120", 0), Some(120));
         assert_eq!(at("99999999999999999999999", 0), Some(3600));
-        assert_eq!(at(date, DATE.0 - 90_000), Some(90));
+        // The two older forms must be read too.
+        for date in [date, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(at(date, DATE.0 - 90_000), Some(90), "{date}");
+        }
         assert_eq!(at(date, DATE.0 + 1), Some(0));
         assert_eq!(at(date, 0), Some(3600));
         for odd in ["", "-1", "1.5", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {

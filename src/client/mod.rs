@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Request, Response, Uri,
+    Method, Request, Response, StatusCode, Uri,
     body::Incoming,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
 };
@@ -184,7 +184,13 @@ impl Client {
         body: Bytes,
         deadline: Duration,
     ) -> Reply {
-        self.reply(Call { bearer: Some(bearer), ..Call::post(route, path, body, deadline) }).await
+        let call = Call { bearer: Some(bearer), ..Call::post(route, path, body, deadline) };
+        let raw = self.call(&call).await?;
+        match raw.broken {
+            // What condemns a message must be whole. One that is dripped is no network's fault.
+            Some(broken) if condemns(raw.status) && broken.stage == CallStage::Exchange => Err(broken),
+            _ => Ok(raw.answer(&call.secrets(), (self.clock)().wall)),
+        }
     }
 
     /// The addresses that this host would connect to for a route: at least one. Counted among the look-ups that strangers
@@ -326,6 +332,11 @@ impl Call<'_> {
         let tls = head.extensions.get().copied();
         Raw { status, version, headers, body, broken: broken.err(), cut, tls }
     }
+}
+
+/// Whether an answer to a packet with this status may cost a message its life.
+fn condemns(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 409 | 413 | 422)
 }
 
 fn url(host: &PeerHost, path: &str) -> Result<Uri, CallError> {

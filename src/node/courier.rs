@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{facts, lookup, registry::Slot, shell::Shell, timer::Alarm, watching::Happened};
 use crate::{
     link::{
-        event::{Action, Ask, Change, Event},
+        event::{Action, Ask, Change, Event, Fact},
         lobby::Took,
         peer::Peer,
     },
@@ -107,7 +107,13 @@ fn perform(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer, action: Action
                 tracing::debug!(peer = %host, %error, "the link's history was not written");
             }
         }
-        Action::Note(fact) => facts::note(shell, slot, &host, &fact),
+        Action::Note(fact) => {
+            if matches!(fact, Fact::AskFailed(_)) {
+                // It may be spoken to in another way by now.
+                shell.directory.refresh(&host, shell.now());
+            }
+            facts::note(shell, slot, &host, &fact);
+        }
     }
 }
 

@@ -127,6 +127,8 @@ fn start(shell: &Arc<Shell>, action: Action) {
         }
         Action::Drop { host, reason } => {
             shell.metrics.requests_dropped.up();
+            // It may be spoken to in another way by now: the next request finds what it publishes then.
+            shell.directory.refresh(&host, shell.now());
             note(shell, &host, &reason);
             let said = shell.settings().pin(&host).and_then(|_| shell.lines.dropped.say(shell.now().mono));
             match said {

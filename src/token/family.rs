@@ -276,7 +276,7 @@ impl Family {
             return Rotated::Fresh(Box::new(next));
         }
         //= HT-REF-09: a replay closes the family
-        if record.spent.iter().any(|spent| spent.digest == *shown) {
+        if record.spent.iter().any(|spent| spent.digest == *shown && now < spent.until) {
             return Rotated::Replayed(Box::new(self.close("a spent refresh token was shown again", now)));
         }
         Rotated::Unknown

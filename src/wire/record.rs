@@ -284,6 +284,9 @@ pub struct LinkRecord {
     /// An operator wants nothing sent to it.
     #[serde(default)]
     pub paused: bool,
+    /// Messages that it condemned since its last 204.
+    #[serde(default)]
+    pub condemned: u32,
 }
 
 impl LinkRecord {
@@ -300,6 +303,7 @@ impl LinkRecord {
             succeeded: None,
             failed: None,
             published: None,
+            condemned: 0,
             paused: false,
         }
     }

@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use ymp::{
+    store::{Settings, Store as _, Vault as _, embedded::Embedded},
+    wire::{
+        record::{LinkRecord, VaultWrite},
+        time::{Mono, Now, Wall},
+    },
+};
 
 use super::harness::*;
 
@@ -318,4 +327,41 @@ async fn a_name_that_leads_to_a_private_address_is_not_read_unless_that_is_allow
     node = node.among_private_addresses().started().await;
     assert_eq!(peer.receives(1).await, ["waits"]);
     peer.link(&node).await;
+}
+
+/// The last document was fetched so many minutes earlier than it was.
+async fn age(node: &Node, minutes: u64) {
+    let now = Now { mono: Mono(0), wall: Wall(unix_seconds() * 1000) };
+    let store = Embedded::open(&node.data_dir(), Settings::default(), Arc::new(move || now)).unwrap();
+    let [mut link] = <[LinkRecord; 1]>::try_from(store.read().unwrap().links).unwrap();
+    link.published.as_mut().unwrap().fetched.0 -= minutes * 60_000;
+    store.commit(vec![VaultWrite::PutLink(Box::new(link))]).unwrap().await.unwrap();
+    store.close();
+}
+
+/// A host that changes its form answers every request with 204, as any host, and never grants what it does not know.
+#[tokio::test]
+async fn a_peer_that_never_grants_is_looked_up_anew_before_its_document_is_over() {
+    let yard = Yard::new();
+    let peer = Peer::publishing(&yard, BETA, Revision::R3).await;
+    let mut node =
+        Node::new(&yard, ALPHA).know(&peer).with("tokens", "grant-wait = \"500ms\"").started().await;
+    peer.meets(&node);
+    arrives(&node, &peer, "first").await;
+    for (minutes, looks) in [(2, 0), (10, 1)] {
+        node.stop().await;
+        age(&node, minutes).await;
+        peer.forget_seen();
+        peer.speaks(Revision::R1);
+        node.start().await;
+        node.app().submit(&[node.message_to(&peer.name, &format!("after {minutes}"))]).await;
+        let arrived = || async { peer.received().iter().any(|id| id == "after 10").then_some(()) };
+        let failed = || async { (node.app().metric("ymp_exchanges_failed_total").await >= 2).then_some(()) };
+        if looks > 0 {
+            eventually("what waited arrives", arrived).await;
+        } else {
+            eventually("exchanges fail", failed).await;
+        }
+        assert_eq!(peer.seen(Kind::Information).len(), looks, "after {minutes} minutes");
+    }
 }

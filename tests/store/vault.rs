@@ -56,6 +56,7 @@ pub(crate) fn link(name: &str, token: &str) -> LinkRecord {
         failed: Some(FailureRecord { at: Wall(1), reason: "no route".into() }),
         published: Some(published()),
         paused: true,
+        condemned: 3,
     }
 }
 

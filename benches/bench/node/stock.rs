@@ -112,6 +112,7 @@ fn link(host: &str, now: Wall) -> Outcome<LinkRecord> {
         failed: None,
         published: None,
         paused: false,
+        condemned: 0,
     })
 }
 

@@ -219,6 +219,14 @@ async fn a_fresh_connection_that_breaks_is_not_tried_again() {
     assert_eq!((stage, peer.connections()), (CallStage::Exchange, 1), "{detail}");
 }
 
+//= HT-SEND-18
+#[tokio::test]
+async fn an_answer_that_would_condemn_a_message_and_breaks_off_is_none() {
+    let peer = Peer::start("http/1.1", NAME, usize::MAX).await;
+    let (stage, detail) = stage(&peer.client(Settings::default()), &peer.pinned(), "/cut-off").await;
+    assert_eq!(stage, CallStage::Exchange, "{detail}");
+}
+
 #[tokio::test]
 async fn a_strangers_grant_shares_no_connection() {
     for alpn in ["h2", "http/1.1"] {

@@ -194,6 +194,7 @@ async fn respond(
             (response.status(204), String::new())
         }
         "/long" => (response.status(500).header("content-type", "text/plain"), "long ".repeat(1_000_000)),
+        "/cut-off" => (response.status(400).header("content-length", "100"), r#"{"index":0}"#.to_owned()),
         "/redirect" => (response.status(307).header("location", "https://elsewhere.test/"), String::new()),
         "/echo" => (
             response.status(401),

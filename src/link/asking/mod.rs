@@ -222,6 +222,7 @@ impl Asking {
             //= HT-REV-01: as the peer's parameters say
             (LookedUp::Go, Some(form)) => {
                 let request = self.exchange.begin(form, ctx);
+                self.started = Some(ctx.now.mono);
                 ctx.out.push_back(Action::Ask(request));
                 Outcome::Quiet
             }

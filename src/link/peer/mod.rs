@@ -276,7 +276,10 @@ impl Peer {
     }
 
     fn on_sent(&mut self, reply: &Reply, ctx: &mut Context<'_>) {
-        match self.sending.on_sent(reply, ctx) {
+        let condemned = self.sending.condemned;
+        let sent = self.sending.on_sent(reply, ctx);
+        self.dirty |= condemned != self.sending.condemned;
+        match sent {
             Sent::Delivered(token) => {
                 if self.asking.on_confirmed(&token) {
                     self.dirty = true;

@@ -36,6 +36,7 @@ impl Peer {
         peer.asking = Asking::new(record.held, record.repeats, dice);
         peer.found = found.map(Box::new);
         peer.paused = record.paused;
+        peer.sending.condemned = record.condemned;
         peer.families = Families::from_records(Subject::Peer(peer.host.clone()), families);
         peer.health = Health {
             tries: record.tries,
@@ -94,6 +95,7 @@ impl Peer {
             succeeded: self.health.succeeded,
             failed: self.health.failed.clone(),
             paused: self.paused,
+            condemned: self.sending.condemned,
             published: self.found.as_ref().and_then(|found| found.published.clone()),
         }
     }

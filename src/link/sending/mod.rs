@@ -87,7 +87,8 @@ pub(super) struct Sending {
     window: VecDeque<Mail>,
     /// The first so many of the window hold one that is at fault.
     suspects: usize,
-    condemned: u32,
+    /// Since the last 204; survives a restart.
+    pub(super) condemned: u32,
     /// After a failure one message goes first, then the flow grows again.
     ramp: usize,
     /// What a 413 taught, and how long it is believed.

@@ -91,6 +91,15 @@ fn a_spent_refresh_token_closes_the_family() {
     }
 }
 
+//= HT-REF-12, HT-REF-13
+#[test]
+fn a_spent_refresh_token_that_could_not_live_any_more_is_unknown() {
+    let later = T0.plus(HOUR);
+    let family = used(&rotated(&family(), "r0", 1, later), "a1", later);
+    assert!(matches!(family.rotate(&digest("r0"), pair(9, later), later), Rotated::Replayed(_)));
+    assert_eq!(family.rotate(&digest("r0"), pair(9, later), T0.plus(DAY)), Rotated::Unknown);
+}
+
 //= HT-REF-09
 #[test]
 fn a_refresh_token_of_a_pair_that_died_unused_closes_the_family_too() {

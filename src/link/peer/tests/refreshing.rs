@@ -342,6 +342,21 @@ fn what_a_refresh_brings_for_a_pair_that_a_newer_one_has_replaced_is_shown_after
     assert_eq!(bench.on(answered(401)), ["send t3 [2]"]);
 }
 
+//= HT-SEND-11
+#[test]
+fn the_pace_counts_from_the_request_and_not_from_the_look_up_before_it() {
+    let mut bench = Bench::linked();
+    bench.found = None;
+    bench.pass(3);
+    assert_eq!(bench.on(Event::ConnectWanted), ["look up"]);
+    assert_eq!(bench.queue([1]), ["send t1 [1]"]);
+    bench.pass(3);
+    assert_eq!(bench.on(Event::Found(Ok(Found::pinned(parameters(Form::Tokens))))), ["ask"]);
+    assert!(bench.on(answered(401)).is_empty());
+    assert!(bench.pass_ms(1999).is_empty());
+    assert_eq!(bench.pass_ms(1), ["refresh with refresh-t1"]);
+}
+
 //= HT-REV-18
 #[test]
 fn a_refresh_that_a_401_wanted_is_forgotten_when_the_new_token_cannot_be_refreshed() {

@@ -1,8 +1,11 @@
 //! `https-token`, "Sending": order, settling, and messages at fault.
 
+use std::sync::Arc;
+
 use crate::{
     link::{
         event::{Event, Fact},
+        peer::Peer,
         settings::Settings,
         testing::{Bench, answered, at, mail, mail_until, settings},
     },
@@ -135,6 +138,26 @@ fn after_ten_condemned_in_a_row_nothing_more_is_condemned_until_a_204() {
     }
     bench.on(answered(204));
     assert_eq!(bench.on(at_fault(0)).first().unwrap(), "dead [12]");
+}
+
+//= HT-SEND-14
+#[test]
+fn what_was_condemned_in_a_row_counts_over_a_restart() {
+    let mut bench = Bench::sending(1..=30);
+    for n in 1..=10 {
+        assert_eq!(bench.on(at_fault(0)).first().unwrap(), &format!("dead [{n}]"));
+        assert!(bench.peer.take_dirty(), "it is written with the settlement");
+    }
+    let record = bench.peer.record();
+    bench.peer = Peer::from_record(record, None, std::iter::empty(), Arc::new(settings()), &mut bench.dice);
+    assert_eq!(
+        bench.on(Event::MailQueued),
+        ["send t1 [11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]"]
+    );
+    assert!(bench.on(at_fault(0)).is_empty());
+    assert_eq!(bench.pass(100), ["send t1 [11]"]);
+    bench.on(answered(204));
+    assert_eq!(bench.peer.record().condemned, 0);
 }
 
 //= HT-SEND-26

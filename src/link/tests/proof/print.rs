@@ -74,6 +74,7 @@ fn read_link(link: &LinkRecord, reader: &mut Reader) {
         failed: _,
         published: _,
         paused,
+        condemned,
     } = link;
-    (held, repeats, failures, heard.is_some(), succeeded.is_some(), paused).hash(reader);
+    (held, repeats, failures, heard.is_some(), succeeded.is_some(), paused, condemned).hash(reader);
 }
