@@ -28,6 +28,7 @@ use crate::{
     },
 };
 
+mod actions;
 mod answering;
 mod backup;
 pub mod clock;

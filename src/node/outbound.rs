@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Error, Settings,
+    Error, Settings, actions,
     courier::drive,
     shell::Shell,
     views::{MessageView, Submitted},
@@ -44,10 +44,14 @@ pub(super) async fn take(
     let (queued, settings) = (shell.now().wall, shell.settings());
     //= HT-SEND-26: its own or the configured
     let expires = queued.plus(time_to_live.unwrap_or(settings.time_to_live));
+    let actions = actions::of_requests(shell, &drafts).await;
     let items = drafts
         .iter()
         .enumerate()
-        .map(|(index, draft)| item(shell, &settings, index, draft, expires))
+        .map(|(index, draft)| {
+            let action = actions.get(&index).map(|action| &**action);
+            item(shell, &settings, index, Composing { draft, action, expires })
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<_> = items.iter().map(|item| Arc::clone(&item.id)).collect();
     let answers = answers(shell, &items);
@@ -87,12 +91,19 @@ fn answers(shell: &Shell, items: &[OutboxItem]) -> Vec<(AnswerKey, Bytes)> {
         .collect()
 }
 
+/// What a message is made of.
+struct Composing<'a> {
+    draft: &'a Draft,
+    /// Of the request that it answers, where it does not say it.
+    action: Option<&'a str>,
+    expires: Wall,
+}
+
 fn item(
     shell: &Shell,
     settings: &Settings,
     index: usize,
-    draft: &Draft,
-    expires: Wall,
+    Composing { draft, action, expires }: Composing<'_>,
 ) -> Result<OutboxItem, Error> {
     let own = settings.host.is(&draft.host);
     //= NODE-API-16: 400
@@ -111,7 +122,7 @@ fn item(
         settings.allowed(host).map_err(refused)?;
     }
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
-    let raw = draft.compose(&id);
+    let raw = draft.compose(&id, action);
     let most = settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES);
     if raw.len() > most {
         let what = format!("message {index} has {} bytes: a packet holds at most {most}", raw.len());

@@ -41,6 +41,7 @@ pub struct Draft {
     /// The destination service.
     pub service: ServiceKey,
     reply_to: Option<String>,
+    has_action: bool,
     /// The message as it will be sent, but for its id.
     written: Vec<u8>,
     /// Where the id goes.
@@ -178,6 +179,7 @@ impl Draft {
             host,
             service: ServiceKey::new(&protocol, &service),
             reply_to: reply_to.map(Cow::into_owned),
+            has_action: action.is_some(),
             written,
             id_at,
         })
@@ -195,13 +197,27 @@ impl Draft {
         self.reply_to.as_deref()
     }
 
-    /// The message as it will be sent: `sender.host` exactly as our `host` setting, hosts in normal form.
+    /// Whether it is an answer that does not say what it answers to do.
     #[must_use]
-    pub fn compose(&self, id: &str) -> Bytes {
+    pub fn lacks_action(&self) -> bool {
+        !self.has_action
+    }
+
+    //= YMP-MSG-05: we write the request's
+    /// The message as it will be sent: `sender.host` exactly as our `host` setting, hosts in normal form; with this action
+    /// where it lacks one.
+    #[must_use]
+    pub fn compose(&self, id: &str, action: Option<&str>) -> Bytes {
         let (before, after) = self.around_id();
-        let mut message = Vec::with_capacity(self.written.len() + id.len() + 2);
+        let action = action.filter(|_| self.lacks_action());
+        let mut message =
+            Vec::with_capacity(self.written.len() + id.len() + action.map_or(2, |action| action.len() + 16));
         message.extend_from_slice(before);
         quote(&mut message, id);
+        if let Some(action) = action {
+            message.extend_from_slice(b",\"action\":");
+            quote(&mut message, action);
+        }
         message.extend_from_slice(after);
         Bytes::from(message)
     }
@@ -322,7 +338,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_filled_in_and_the_rest_is_carried_byte_for_byte() {
         let draft = Draft::decode(DRAFT.as_bytes(), &own()).unwrap();
-        let text = draft.compose("id-1");
+        let text = draft.compose("id-1", None);
         let want = concat!(
             r#"{"sender":{"host":"a.test:8443","protocol":"P","service":"s","x":1},"id":"id-1","host":"xn--bcher-kva.example","#,
             r#""protocol":"Q","service":"t","action":"go","payload":{ "n":1.00, "n":2 },"extra":[1, 2]}"#
@@ -341,7 +357,7 @@ mod tests {
         assert_eq!(one.content(), same.content());
         assert_ne!(one.content(), other.content());
         // As it lies in stores since the first version.
-        assert_eq!(one.content(), <[u8; 32]>::from(Sha256::digest(one.compose(""))));
+        assert_eq!(one.content(), <[u8; 32]>::from(Sha256::digest(one.compose("", None))));
     }
 
     //= YMP-MSG-05, NODE-API-12

@@ -3,6 +3,7 @@
 //! Ground floor: imports no other room, names no clock, socket, dice or log.
 
 pub mod answer;
+pub mod asked;
 pub mod cursor;
 pub mod draft;
 pub mod exchange;

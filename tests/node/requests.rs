@@ -203,3 +203,37 @@ async fn requests_that_wait_hold_no_room_for_bodies() {
     app.submit(&[one_more]).await;
     drop(peer);
 }
+
+//= YMP-MSG-05
+#[tokio::test]
+async fn an_answer_has_the_action_of_its_request_where_the_app_does_not_say_it() {
+    let (_yard, node, peer) = linked().await;
+    let asked = |id: &str, action: &str| {
+        let mut message = peer.message(&node, id);
+        message["action"] = json!(action);
+        message
+    };
+    let asked = [asked("q1", "weigh \"it\""), asked("q2", "count"), asked("q3", "count")];
+    assert_eq!(peer.send(&node, &asked).await.status, 204);
+    let reply = |id: &str, to: &str, action: Option<&str>| {
+        let mut message = node.message_to(BETA, id);
+        message.as_object_mut().unwrap().remove("action");
+        message["reply-to"] = json!(to);
+        message.as_object_mut().unwrap().extend(action.map(|action| ("action".to_owned(), json!(action))));
+        message
+    };
+    let replies = [reply("a2", "q2", Some("own")), reply("a1", "q1", None), reply("a9", "unknown", None)];
+    node.app().submit(&replies).await;
+    assert_eq!(peer.receives(3).await, ["a2", "a1", "a9"]);
+    let sent: Vec<_> = peer
+        .seen(Kind::Packet)
+        .iter()
+        .flat_map(|seen| seen.json()["packet"]["messages"].as_array().unwrap().clone())
+        .collect();
+    let actions: Vec<_> = sent.iter().map(|message| message.get("action").cloned()).collect();
+    assert_eq!(actions, [Some(json!("own")), Some(json!("weigh \"it\"")), None]);
+    // The same once more, when the request may be gone.
+    node.app().receives(3).await;
+    let got = node.app().post("/v1/messages", &json!({"messages": replies})).await;
+    assert_eq!((got.status, &got.json()["messages"][1]["state"]), (202, &json!("delivered")));
+}

@@ -66,7 +66,7 @@ proptest! {
         let text = object(&written.properties, &space);
         let draft = Draft::decode(text.as_bytes(), &own()).unwrap();
         prop_assert_eq!((draft.id.as_deref(), &draft.sender), (written.id.as_deref(), &written.sender));
-        let sent = draft.compose("the-id");
+        let sent = draft.compose("the-id", None);
         let message = Message::decode(sent.clone(), 0).unwrap();
         prop_assert_eq!((&message.host, &message.service), (&draft.host, &written.service));
         prop_assert_eq!((message.sender_host.as_str(), &*message.id), ("a.test:8443", "the-id"));
@@ -76,7 +76,7 @@ proptest! {
         }
         let again = Draft::decode(sent.as_bytes(), &own()).unwrap();
         prop_assert_eq!(again.content(), draft.content());
-        prop_assert_eq!(again.compose("the-id"), sent.as_bytes());
+        prop_assert_eq!(again.compose("the-id", None), sent.as_bytes());
     }
 
     #[test]
@@ -96,7 +96,7 @@ proptest! {
         let place = place.index(text.len());
         text[place] = byte;
         if let Ok(draft) = Draft::decode(&text, &own()) {
-            prop_assert!(Message::decode(draft.compose("x"), 0).is_ok());
+            prop_assert!(Message::decode(draft.compose("x", None), 0).is_ok());
         }
     }
 }
