@@ -35,13 +35,18 @@ pub struct Health {
 impl Health {
     /// A try failed: the wait before the next.
     pub fn fail(&mut self, reason: &str, now: Now, settings: &Settings, dice: &mut dyn Dice) -> Duration {
-        self.tries += 1;
+        self.note(reason, now);
         self.failures = self.failures.saturating_add(1);
-        self.failed = Some(FailureRecord { at: now.wall, reason: reason.to_owned() });
         let alive = self.heard.max(self.succeeded).is_some_and(|at| now.wall.since(at) < DAY);
         //= HT-SEND-21: rarely for the silent
         let longest = if alive { settings.retry_max } else { settings.retry_max_silent };
         back_off(self.failures, longest, settings, dice)
+    }
+
+    /// A try ended without success, and the next may follow at once.
+    pub fn note(&mut self, reason: &str, now: Now) {
+        self.tries += 1;
+        self.failed = Some(FailureRecord { at: now.wall, reason: reason.to_owned() });
     }
 
     //= HT-SEND-23: success alone

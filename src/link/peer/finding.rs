@@ -106,7 +106,7 @@ impl Peer {
 
     /// The path is another by now: the packet is sent again.
     fn on_moved(&mut self, reason: String, ctx: &mut Context<'_>) {
-        self.health.tries += 1;
+        self.health.note(&format!("packet: {reason}"), ctx.now);
         ctx.note(Fact::PacketFailed(reason));
     }
 

@@ -288,7 +288,7 @@ impl Peer {
             }
             Sent::Nothing => {}
             Sent::Judged(reason) => {
-                self.health.tries += 1;
+                self.health.note(&format!("packet: {reason}"), ctx.now);
                 ctx.note(Fact::PacketFailed(reason));
             }
             Sent::Unauthorized(token) => {
@@ -296,9 +296,11 @@ impl Peer {
                 ctx.note(Fact::TokenRefused(reason.clone()));
                 self.dirty = true;
                 match self.asking.on_401(&token, ctx.now) {
-                    After401::SendAgain | After401::Wait => self.health.tries += 1,
+                    After401::SendAgain | After401::Wait => {
+                        self.health.note(&format!("packet: {reason}"), ctx.now);
+                    }
                     After401::Failed => {
-                        self.fail(&format!("packet: {reason}, also with fresh tokens"), None, ctx)
+                        self.fail(&format!("packet: {reason}, also with fresh tokens"), None, ctx);
                     }
                 }
             }
@@ -308,7 +310,7 @@ impl Peer {
             }
             Sent::Elsewhere { reason, page } => self.on_gone(reason, page, ctx),
             Sent::Forbidden { token, reason } if self.asking.on_403(&token, ctx.now) => {
-                self.health.tries += 1;
+                self.health.note(&format!("packet: {reason}"), ctx.now);
                 self.dirty = true;
                 ctx.note(Fact::PacketFailed(reason));
             }

@@ -217,6 +217,9 @@ fn on_401_the_link_refreshes_once_then_exchanges_once_then_backs_off() {
     let mut bench = Bench::sending([1]);
     bench.pass(3);
     assert_eq!(bench.on(answered(401)), ["refresh with refresh-t1"]);
+    let health = bench.peer.health();
+    assert_eq!((health.tries, health.failures), (1, 0));
+    assert_eq!(health.failed.as_ref().unwrap().reason, "packet: answered 401", "a try is named");
     bench.on(Event::Refreshed(fresh("t2", 3600)));
     assert_eq!(bench.on(Event::Kept), ["send t2 [1]"]);
     assert!(bench.on(answered(401)).is_empty());
