@@ -100,11 +100,12 @@ fn append(path: &Path, bodies: &Bodies, batches: u64) -> Outcome<f64> {
         let item = |number| {
             let mut raw = Vec::with_capacity(512);
             bodies.message(number, &mut raw);
-            let id = String::from_utf8_lossy(&digits(number)).as_ref().into();
-            let content_sum = content_sum(&[], &String::from_utf8_lossy(&raw));
-            InboxItem { service: service.clone(), id, raw: Bytes::from(raw), content_sum }
+            let id = std::str::from_utf8(&digits(number))?.into();
+            // As a node finds a body to be UTF-8.
+            let content_sum = content_sum(&[], std::str::from_utf8(&raw)?);
+            Ok(InboxItem { service: service.clone(), id, raw: Bytes::from(raw), content_sum })
         };
-        let items = (first..first + BATCH).map(item).collect();
+        let items = (first..first + BATCH).map(item).collect::<Outcome<Vec<_>>>()?;
         let received = Wall(clock::unix_millis());
         let batch = InboxBatch { from: Some(from.clone()), received, items, marks: Vec::new() };
         let appended = Inbox::append(&store, batch)?.wait()?;
