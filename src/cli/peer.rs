@@ -203,8 +203,13 @@ async fn steer(host: Host, verb: &str, out: &mut Out<'_>) -> Outcome {
     }
     let steered: Steered = read(&text)?;
     if verb == "purge" {
-        let mend = "`ymp dead retry --host` queues them again";
-        out.line(format!("{} set aside: {mend}", plural(steered.messages, "message")))?;
+        match steered.messages {
+            0 => out.line("nothing was waiting")?,
+            count => {
+                let mend = "`ymp dead retry --host` queues them again";
+                out.line(format!("{} set aside: {mend}", plural(count, "message")))?;
+            }
+        }
     }
     out.line(render::list(&steered.peer.entries(rooms::now()), render::width()))
 }

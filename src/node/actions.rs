@@ -17,8 +17,8 @@ use crate::{
 
 /// Messages that are looked through at once ...
 const PAGE: u64 = 1000;
-/// ... and in all, in each inbox.
-const LOOK: u64 = 10_000;
+/// ... and in all, in each inbox, beyond as many as there are answers.
+const LOOK: u64 = 2000;
 
 /// For each answer without an action, by its place among the drafts: the request's.
 pub(super) type Actions = HashMap<usize, Box<str>>;
@@ -60,8 +60,8 @@ fn look(
     found: &mut Actions,
 ) -> Result<(), StoreError> {
     let end = Inbox::last(store, service)?.0;
-    let mut to = end;
-    while to > 0 && end - to < LOOK && !wanted.is_empty() {
+    let (mut to, most) = (end, LOOK.saturating_add(wanted.len() as u64));
+    while to > 0 && end - to < most && !wanted.is_empty() {
         let from = to.saturating_sub(PAGE);
         let mut after = from;
         while after < to {

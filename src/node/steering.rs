@@ -126,20 +126,33 @@ async fn kept(shell: &Shell, slot: &Slot) -> Result<(), Error> {
 
 /// All that waits, but for the packet under way.
 async fn purge(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<u64, Error> {
-    let (mut after, mut purged) = (Seq(0), 0);
+    let (mut after, before, reason) = (Seq(0), shell.store.dead_last(), format!("purged by `{who}`"));
     loop {
         let (store, peer) = (Arc::clone(&shell.store), host.clone());
         let page: Vec<Mail> = reading(move || store.load(&peer, after, PAGE, PAGE_BYTES)).await?;
         let Some(last) = page.last() else { break };
         after = last.seq;
-        purged += page.len() as u64;
-        let reason = format!("purged by `{who}`");
         let seqs = page.iter().map(|mail| mail.seq).collect();
-        drive(shell, &shell.slot(host), Event::MailPurged(seqs, reason));
+        drive(shell, &shell.slot(host), Event::MailPurged(seqs, reason.clone()));
     }
     // The store does in order what it is handed: when it has done nothing more, it has done all of that.
     shell.store.commit(Vec::new())?.await?;
-    Ok(purged)
+    let (store, mut filter) = (
+        Arc::clone(&shell.store),
+        DeadFilter { host: Some(host.clone()), after: before, ..DeadFilter::default() },
+    );
+    // Some were delivered before they could be set aside.
+    let purged = reading(move || {
+        let mut purged = 0;
+        loop {
+            let page = store.dead(&filter, PAGE)?;
+            let Some(last) = page.last() else { return Ok::<_, StoreError>(purged) };
+            filter.after = last.place;
+            let of_this = page.iter().filter(|dead| dead.status.last_error.as_ref() == Some(&reason));
+            purged += of_this.count() as u64;
+        }
+    });
+    purged.await
 }
 
 /// Queues all dead messages of a host again, or deletes them; not what dies meanwhile.

@@ -57,7 +57,7 @@ pub enum StoreError {
     #[error("the outbox is full: {0}")]
     OutboxFull(String),
     /// Less free space than `limits.free-space-min`. Nothing was taken.
-    #[error("less than {min_bytes} bytes are free under the data folder")]
+    #[error("too few bytes are free under the data folder: limits.free-space-min is {min_bytes}")]
     Space {
         /// The configured floor.
         min_bytes: u64,

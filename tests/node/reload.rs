@@ -81,16 +81,31 @@ async fn apps_come_change_their_token_and_go_and_no_token_is_in_the_log() {
     assert!(stream.chunk().await.unwrap().is_some());
     let waiting = node.app_with(Some(LATER));
     let poll = tokio::spawn(async move { waiting.get("/v1/inbox/example/form?wait=60s").await });
+    let (asking, request) = (node.app_with(Some(LATER)), node.message_to(ALPHA, "asked"));
+    let asks = tokio::spawn(async move { asking.post("/v1/requests?wait=60s", &request).await });
+    eventually("it is asked", || async { (node.app().ids().await == ["asked"]).then_some(()) }).await;
+    // The poll and the stream have had that.
+    assert!(stream.chunk().await.unwrap().is_some());
+    assert_eq!(tokio::time::timeout(PATIENCE, poll).await.unwrap().unwrap().status, 200);
+    let waiting = node.app_with(Some(LATER));
+    let cursor = node.app().get("/v1/inbox/example/form").await.json()["messages"][0]["cursor"].clone();
+    let ack = json!({"cursor": cursor});
+    assert_eq!(waiting.post("/v1/inbox/example/form/ack", &ack).await.status, 204);
+    let poll = tokio::spawn(async move { waiting.get("/v1/inbox/example/form?wait=60s").await });
     node.logs_nothing_for(Duration::from_millis(300)).await;
     node.pins_only(&[]);
     let other = LATER.replace("token", "other");
     node.add_app("later", &other, "example/form");
     assert_eq!(told(&node.reload().await), "apps changed: later");
     assert_eq!((status(&node, LATER).await, status(&node, &other).await), (401, 200));
-    node.app().submit(&[node.message_to(ALPHA, "after")]).await;
+    let mut after = node.message_to(ALPHA, "after");
+    after["reply-to"] = json!("asked");
+    node.app().submit(&[after]).await;
     let rest = tokio::time::timeout(PATIENCE, stream.chunk()).await.unwrap();
     assert!(!matches!(rest, Ok(Some(_))), "whoever was shut out gets nothing more");
-    assert_eq!(tokio::time::timeout(PATIENCE, poll).await.unwrap().unwrap().status, 401);
+    for waited in [poll, asks] {
+        assert_eq!(tokio::time::timeout(PATIENCE, waited).await.unwrap().unwrap().status, 401);
+    }
     node.pins_only(&[]);
     assert_eq!(told(&node.reload().await), "apps removed: later");
     assert_eq!((status(&node, &other).await, status(&node, ADMIN).await), (401, 200));

@@ -39,7 +39,7 @@ fn a_folder_of_a_newer_version_is_left_alone() {
     let house = House::embedded();
     house.store().close();
     fs::write(house.dir().join("format"), "7\n").unwrap();
-    assert!(matches!(open(house.dir(), settings(), &clock()), Err(StoreError::Newer { found: 7, known: 5 })));
+    assert!(matches!(open(house.dir(), settings(), &clock()), Err(StoreError::Newer { found: 7, known: 6 })));
     fs::write(house.dir().join("format"), "seven").unwrap();
     assert!(matches!(open(house.dir(), settings(), &clock()), Err(StoreError::Damaged(_))));
 }
@@ -48,10 +48,10 @@ fn a_folder_of_a_newer_version_is_left_alone() {
 fn a_folder_of_an_earlier_version_is_opened_and_says_from_then_on_that_it_is_ours() {
     let house = House::embedded();
     house.store().close();
-    for earlier in ["1\n", "2\n", "3\n", "4\n"] {
+    for earlier in ["1\n", "2\n", "3\n", "4\n", "5\n"] {
         fs::write(house.dir().join("format"), earlier).unwrap();
         open(house.dir(), settings(), &clock()).unwrap().close();
-        assert_eq!(fs::read_to_string(house.dir().join("format")).unwrap(), "5\n");
+        assert_eq!(fs::read_to_string(house.dir().join("format")).unwrap(), "6\n");
     }
 }
 

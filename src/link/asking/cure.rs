@@ -40,7 +40,7 @@ impl Asking {
         match self.cure {
             Cure::None if self.held.is_refreshable() => {
                 self.cure = Cure::Refreshed;
-                self.refresh_wanted = !self.renewal.is_under_way();
+                self.refresh_wanted = !self.renewal.is_under_way() && !self.renewal.is_held_back();
                 After401::Wait
             }
             Cure::None | Cure::Refreshed => {

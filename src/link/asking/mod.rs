@@ -198,8 +198,10 @@ impl Asking {
             //= HT-REF-15: once at a time
             Renewal::Running { .. } | Renewal::Keeping { .. } | Renewal::Abandoned => None,
             Renewal::Idle | Renewal::Resting { .. } if self.refresh_wanted => Some(now.mono),
-            // With nothing left to send with, a renewal that rests would hold the mail; the link's own rest is the pause.
-            Renewal::Resting { .. } | Renewal::Idle if lacking => Some(now.mono),
+            // With nothing left to send with, a renewal that rests would hold the mail; the link's own rest is the pause. What
+            // the peer asked for is waited out.
+            Renewal::Idle if lacking => Some(now.mono),
+            Renewal::Resting { rest, .. } if lacking && rest.may_be_cut => Some(now.mono),
             Renewal::Resting { rest, .. } => (mail || lively).then_some(rest.until),
             //= HT-REF-16: when there is mail
             Renewal::Idle => {

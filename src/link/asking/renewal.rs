@@ -39,6 +39,11 @@ impl Renewal {
         matches!(self, Self::Running { .. } | Self::Keeping { .. } | Self::Abandoned)
     }
 
+    /// Whether the peer asked that it waits.
+    pub(super) fn is_held_back(&self) -> bool {
+        matches!(self, Self::Resting { rest, .. } if !rest.may_be_cut)
+    }
+
     /// It came to nothing and is tried again later, not before the wait that the peer asked for.
     pub(super) fn rest(&mut self, asked: Option<Duration>, ctx: &mut Context<'_>) {
         let tries = self.tries().saturating_add(1);

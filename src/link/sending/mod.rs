@@ -208,21 +208,24 @@ impl Sending {
         // Mostly it is why they had not left before.
         let failed = health.failed.as_ref().filter(|_| health.failures > 0);
         let why = failed.map(|failed| format!("; the link last failed with: {}", failed.reason));
-        self.on_purged(seqs, &format!("{EXPIRED}{}", why.unwrap_or_default()), ctx);
+        self.set_aside(seqs, &format!("{EXPIRED}{}", why.unwrap_or_default()), ctx);
     }
 
-    /// Set aside for this reason, but for those in flight.
+    /// An operator sets these aside. What is read from here on is read when they are: it may be among them, and nobody would see
+    /// it there.
     pub(super) fn on_purged(&mut self, seqs: &[Seq], reason: &str, ctx: &mut Context<'_>) {
+        self.read_anew();
+        self.set_aside(seqs, reason, ctx);
+    }
+
+    /// But for those in flight.
+    fn set_aside(&mut self, seqs: &[Seq], reason: &str, ctx: &mut Context<'_>) {
         let in_flight = self.in_flight();
         let flying: Vec<_> = self.window.iter().take(in_flight).map(|mail| mail.seq).collect();
         let dead: Vec<_> = seqs.iter().filter(|seq| !flying.contains(seq)).copied().collect();
         let fewer = self.window.iter().take(self.suspects).filter(|mail| dead.contains(&mail.seq)).count();
         self.suspects -= fewer;
         self.window.retain(|mail| !dead.contains(&mail.seq));
-        if self.is_reading() {
-            // What is being read may be among them.
-            self.read_anew();
-        }
         self.condemn(dead.into_iter().map(|seq| (seq, reason.to_owned())).collect(), ctx);
     }
 

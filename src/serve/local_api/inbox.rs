@@ -96,7 +96,7 @@ async fn read(call: &Call<'_>) -> Result<Answer, Fault> {
         entries = call.face.node.inbox(&call.app.name, &service, max, wait) => entries?,
         () = stopping.asked() => Vec::new(),
     };
-    call.still(Who::Service)?;
+    call.face.still(call.app, call.headers, &service)?;
     Ok(json_bytes(StatusCode::OK, page(&service, &entries)))
 }
 

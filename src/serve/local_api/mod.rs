@@ -165,6 +165,15 @@ impl Face {
         operation.who.check(&app, parts)?;
         Ok(app)
     }
+
+    /// 401 or 403 where the app may not act for the service any more: it has waited, and the configuration was read again.
+    fn still(&self, app: &Principal, headers: &HeaderMap, service: &ServiceKey) -> Result<(), Fault> {
+        let now = known(&self.access, headers)?;
+        if now.name != app.name {
+            return Err(Refusal::TokenUnknown.into());
+        }
+        operation::check_service(&now, service)
+    }
 }
 
 //= NODE-API-01: 401
@@ -180,15 +189,6 @@ impl Call<'_> {
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
         //= NODE-API-05: 8 MiB
         Ok(body.read(limits::LOCAL_BODY_BYTES_MAX, self.face.body_time, &mut self.share).await?)
-    }
-
-    /// 401 or 403 where the app may not make the call any more: it has waited, and the configuration was read again.
-    fn still(&self, who: Who) -> Result<(), Fault> {
-        let app = known(&self.face.access, self.headers)?;
-        if app.name != self.app.name {
-            return Err(Refusal::TokenUnknown.into());
-        }
-        who.check(&app, &self.parts)
     }
 
     /// A part of the path.

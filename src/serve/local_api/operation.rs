@@ -225,16 +225,19 @@ impl Who {
             Self::Anyone | Self::App => return Ok(()),
             Self::Admin if app.admin => return Ok(()),
             Self::Admin => format!("the app `{}` is not an admin", app.name),
-            Self::Service => {
-                let service = service(parts);
-                if app.may_act_for(&service) {
-                    return Ok(());
-                }
-                format!("the app `{}` may not act for {service}", app.name)
-            }
+            Self::Service => return check_service(app, &service(parts)),
         };
         Err(Fault::Forbidden { what, index: None })
     }
+}
+
+/// 403 where the app may not act for the service.
+pub(super) fn check_service(app: &Principal, service: &ServiceKey) -> Result<(), Fault> {
+    if app.may_act_for(service) {
+        return Ok(());
+    }
+    let what = format!("the app `{}` may not act for {service}", app.name);
+    Err(Fault::Forbidden { what, index: None })
 }
 
 /// A part of the path; every name that a handler asks for stands in its row.

@@ -77,7 +77,7 @@ async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
         let what = "an answer (`reply-to`) is not answered: send it with POST /v1/messages".to_owned();
         return Err(Refusal::Malformed { what, index: Some(0) }.into());
     }
-    let (asker, waiting) = (node.clone(), node.clone());
+    let (asker, waiting, sender) = (node.clone(), node.clone(), draft.sender.clone());
     let share = call.share;
     // It is sent, whether or not the caller stays.
     let request = carry_on(async move {
@@ -97,5 +97,6 @@ async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
             return Err(node::Error::unanswered(id, when).into());
         }
     };
+    call.face.still(call.app, call.headers, &sender)?;
     Ok(json_bytes(StatusCode::OK, answer))
 }

@@ -26,8 +26,9 @@ use crate::store::StoreError;
 
 /// The newest format that this program reads, and the one that it writes: 2 has several messages under one key
 /// (`engine::bundle`), 3 has messages in a log (`log`), 4 has marks in the tables (`standing`) and records that begin with a block, 5
-/// notes how long a dead message may live when it is queued again. What 1 to 4 wrote is read.
-const FORMAT: u32 = 5;
+/// notes how long a dead message may live when it is queued again, 6 remembers dead messages that were deleted. What 1 to 5 wrote
+/// is read.
+const FORMAT: u32 = 6;
 /// The first that has a log.
 const LOGGED: u32 = 3;
 

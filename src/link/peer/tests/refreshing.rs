@@ -109,6 +109,26 @@ fn the_peers_wait_before_another_refresh_is_kept_whatever_is_heard_and_mail_goes
 
 //= HT-SEND-17
 #[test]
+fn the_peers_wait_is_kept_also_where_the_token_runs_out_or_is_refused_meanwhile() {
+    for refused in [false, true] {
+        let mut bench = renewing();
+        bench.on(told_to_wait(1800));
+        bench.queue([2]);
+        if refused {
+            assert!(bench.on(answered(401)).is_empty());
+        } else {
+            bench.on(answered(204));
+            bench.pass(1000);
+            assert!(bench.queue([3]).is_empty(), "the token is over");
+        }
+        assert!(bench.pass(799).is_empty());
+        bench.pass_until("refresh with refresh-t1");
+        assert!(bench.ms >= (2701 + 1800) * 1000, "{}", bench.ms);
+    }
+}
+
+//= HT-SEND-17
+#[test]
 fn with_no_token_left_mail_waits_as_long_as_the_peer_asks_before_another_refresh() {
     let mut bench = Bench::sending([1]);
     bench.pass(3);

@@ -268,6 +268,16 @@ fn mail_that_is_purged_while_it_is_read_is_dead_and_not_sent() {
 }
 
 #[test]
+fn mail_that_is_purged_while_a_packet_is_under_way_is_not_read_before_it_is_set_aside() {
+    let mut bench = reading();
+    assert_eq!(bench.on(Event::MailLoaded(mail([1]))), ["send t1 [1]"]);
+    assert_eq!(bench.on(Event::MailPurged(vec![Seq(1), Seq(2)], "purged".to_owned())), ["dead [2]"]);
+    assert_eq!(bench.on(answered(204)), ["delivered [1]"]);
+    assert!(bench.on(Event::Settled).is_empty());
+    assert_eq!(bench.on(Event::Settled), ["load after 0"], "when both are on disk");
+}
+
+#[test]
 fn a_link_that_is_paused_or_rests_holds_nothing_that_was_being_read() {
     let mut bench = reading();
     bench.on(Event::PauseWanted(true));
