@@ -265,7 +265,9 @@ async fn bound_links(shell: &Arc<Shell>) {
     let settings = shell.settings();
     let worth = |slot: Arc<Slot>| {
         let peer = slot.lock();
-        let kept = settings.pin(peer.host()).is_some() || peer.has_mail() || !peer.is_linked();
+        let kept = settings.pin(peer.host()).is_some()
+            || !peer.is_linked()
+            || shell.store.waiting_for(peer.host()).is_some();
         let worth = (!kept).then(|| peer.worth());
         drop(peer);
         worth.map(|worth| (worth, slot))

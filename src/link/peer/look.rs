@@ -36,11 +36,12 @@ pub struct Look {
     pub families: usize,
 }
 
-/// How much a link is worth, the least first: whether it ever carried a packet, then when the peer was last heard from.
+/// How much a link is worth, the least first: whether it ever carried a packet, then when the peer was last heard from or
+/// tokens were exchanged (what is heard is written with what comes next).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Worth {
     used: bool,
-    heard: Option<Wall>,
+    last: Option<Wall>,
 }
 
 /// How a peer stands, for judging a request in its name.
@@ -101,7 +102,8 @@ impl Peer {
     #[must_use]
     pub fn worth(&self) -> Worth {
         let used = self.families.iter().any(Family::is_used) || self.asking.is_confirmed();
-        Worth { used, heard: self.health.heard.max(self.health.succeeded) }
+        let exchanged = self.families.iter().map(Family::opened).max();
+        Worth { used, last: self.health.heard.max(self.health.succeeded).max(exchanged) }
     }
 
     /// How it stands when somebody asks in its name.

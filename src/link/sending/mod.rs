@@ -214,7 +214,9 @@ impl Sending {
     /// An operator sets these aside. What is read from here on is read when they are: it may be among them, and nobody would see
     /// it there.
     pub(super) fn on_purged(&mut self, seqs: &[Seq], reason: &str, ctx: &mut Context<'_>) {
-        self.read_anew();
+        if self.is_reading() || self.after > Seq(0) {
+            self.read_anew();
+        }
         self.set_aside(seqs, reason, ctx);
     }
 
