@@ -336,7 +336,7 @@ impl Call<'_> {
 
 /// Whether an answer to a packet with this status may cost a message its life.
 fn condemns(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 409 | 413 | 422)
+    matches!(status.as_u16(), 400 | 409 | 422)
 }
 
 fn url(host: &PeerHost, path: &str) -> Result<Uri, CallError> {

@@ -65,7 +65,8 @@ fn look(
         let from = to.saturating_sub(PAGE);
         let mut after = from;
         while after < to {
-            let page = Inbox::read(store, service, Cursor(after), usize::MAX, INBOX_READ_BYTES)?;
+            let rest = usize::try_from(to - after).unwrap_or(usize::MAX);
+            let page = Inbox::read(store, service, Cursor(after), rest, INBOX_READ_BYTES)?;
             let Some(last) = page.last() else { break };
             after = last.cursor.0;
             for entry in page.iter().take_while(|entry| entry.cursor.0 <= to) {

@@ -356,7 +356,7 @@ impl Asking {
             // It was to bring what follows this token: tried again later, also while that one lives.
             self.renewal.rest(None, ctx);
         }
-        if self.current(ctx.now).is_some() { Outcome::Quiet } else { Outcome::Failed { reason, asked: None } }
+        if self.current(ctx.now).is_some() { Outcome::Quiet } else { Outcome::Failed(reason) }
     }
 
     fn take(&mut self, record: &HeldRecord, ctx: &mut Context<'_>) {

@@ -19,12 +19,7 @@ pub(in crate::link) enum Outcome {
     /// Nothing that the link must know.
     Quiet,
     /// It failed, and there is no token to go on with.
-    Failed {
-        /// Why, for people.
-        reason: String,
-        /// The wait that the peer asked for.
-        asked: Option<Duration>,
-    },
+    Failed(String),
 }
 
 /// A request that cannot have reached the peer's grant code.

@@ -59,7 +59,8 @@ impl Asking {
             self.held.spend(old);
             self.renewal = Renewal::Idle;
         }
-        Outcome::Failed { reason: format!("refresh: {reason}"), asked }
+        // What the peer asked for holds the refresh alone: a token that comes otherwise is used.
+        Outcome::Failed(format!("refresh: {reason}"))
     }
 
     //= HT-REF-20: requested anew, mail stays

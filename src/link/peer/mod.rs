@@ -325,7 +325,7 @@ impl Peer {
     fn on_outcome(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         match outcome {
             Outcome::Quiet => {}
-            Outcome::Failed { reason, asked } => self.fail(&reason, asked, ctx),
+            Outcome::Failed(reason) => self.fail(&reason, None, ctx),
         }
     }
 

@@ -219,3 +219,18 @@ fn parameters_that_changed_end_a_rest_that_may_be_cut() {
     bench.on(crate::link::testing::pause(503, 60));
     assert!(bench.on(Event::Found(Ok(Found::pinned(parameters(Form::State))))).is_empty());
 }
+
+//= HT-SEND-11
+#[test]
+fn the_pace_counts_from_the_request_and_not_from_the_look_up_before_it() {
+    let mut bench = Bench::linked();
+    bench.found = None;
+    bench.pass(3);
+    assert_eq!(bench.on(Event::ConnectWanted), ["look up"]);
+    assert_eq!(bench.queue([1]), ["send t1 [1]"]);
+    bench.pass(3);
+    assert_eq!(bench.on(Event::Found(Ok(Found::pinned(parameters(Form::Tokens))))), ["ask"]);
+    assert!(bench.on(answered(401)).is_empty());
+    assert!(bench.pass_ms(1999).is_empty());
+    assert_eq!(bench.pass_ms(1), ["refresh with refresh-t1"]);
+}
