@@ -1,8 +1,8 @@
 //! The action of the request that an app answers, for answers that do not say it (`ymp`, "Message": of an answer we write the
 //! request's).
 //!
-//! The request stands in the inbox of the service that answers, mostly near its end, since apps answer what they just read. It
-//! is looked for in the last messages alone; one that is not there, or there no more, leaves the answer as the app wrote it.
+//! The request stands in the inbox of the service that answers, near its end where the app keeps up. It is looked for in the
+//! newest messages alone: one that is further back, or there no more, leaves the answer as the app wrote it.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -64,7 +64,7 @@ shape!(
             "host": host("The host that it is for"),
             "protocol": name("The protocol of the service that it is for"),
             "service": name("The service that it is for"),
-            "action": name("What a request asks for; an answer without one gets that of its request, while that is in the inbox"),
+            "action": name("What a request asks for; an answer without one gets that of its request, where that is among the newest of the inbox"),
             "payload": {"type": "object", "description": "Carried byte for byte"},
         },
     })
