@@ -7,6 +7,7 @@
 //! - `lobby`: somebody asked in a host's name and we owe that host a grant; a bounded table of these.
 //! - `admission`: may this packet come in.
 //! - `discovery`: how a host is spoken to, and when that is looked up anew.
+//! - `eviction`: which links end where there are too many.
 //! - `health`: how a link does, and when it is tried again. `verdict`: what a peer's answer means.
 
 pub mod admission;
@@ -15,6 +16,7 @@ mod context;
 pub mod dice;
 pub mod discovery;
 pub mod event;
+pub mod eviction;
 pub mod health;
 pub mod lobby;
 pub mod peer;

@@ -8,28 +8,79 @@ use super::{
     registry::{Slot, Waiters},
     shell::Shell,
 };
-use crate::{link::event::Event, wire::record::VaultWrite};
+use crate::{
+    link::{event::Event, peer::Peer},
+    store::{Receipt, StoreError},
+    wire::record::VaultWrite,
+};
+
+/// So many links end in one commit, or few.
+const TOGETHER: usize = 256;
 
 /// Drops the tokens of a link in both directions: on disk when this ends well. The mail stays, and what it needs.
 pub(super) async fn unlink(shell: &Arc<Shell>, slot: &Arc<Slot>) -> Result<(), Error> {
-    let receipt = {
-        let mut peer = slot.lock();
-        let host = peer.host().clone();
-        let mut writes = vec![VaultWrite::DropLink(host.clone())];
-        let mut after = peer.clone();
-        after.forget();
-        // The mail's count of tries goes on from the link's, and a pause is an operator's, not the link's.
-        if shell.store.waiting_for(&host).is_some() || after.is_paused() {
-            writes.push(VaultWrite::PutLink(Box::new(after.record())));
+    let receipt = cut(shell, slot, &mut slot.lock())?;
+    finish(shell, slot, receipt).await?;
+    Ok(())
+}
+
+/// Drops the tokens of those links of which it still holds, looked at under their lock. Answers how many ended.
+pub(super) async fn unlink_where<F: FnOnce(&Peer) -> bool>(
+    shell: &Arc<Shell>,
+    mut links: impl Iterator<Item = (Arc<Slot>, F)>,
+) -> u64 {
+    let mut ended = 0;
+    loop {
+        let mut under_way = Vec::new();
+        for (slot, holds) in links.by_ref().take(TOGETHER) {
+            let receipt = {
+                let mut peer = slot.lock();
+                holds(&peer).then(|| cut(shell, &slot, &mut peer))
+            };
+            under_way.extend(receipt.map(|receipt| (slot, receipt)));
         }
-        let receipt = shell.store.commit(writes)?;
-        peer.forget();
-        *slot.waiting() = Waiters::default();
-        shell.registry.reindex(slot, &peer);
-        receipt
-    };
+        let mut failed = None;
+        let some = !under_way.is_empty();
+        for (slot, receipt) in under_way {
+            let end = match receipt {
+                Ok(receipt) => finish(shell, &slot, receipt).await,
+                Err(error) => Err(error),
+            };
+            match end {
+                Ok(()) => ended += 1,
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = &failed {
+            tracing::debug!(%error, "links could not be ended");
+        }
+        if failed.is_some() || !some {
+            return ended;
+        }
+    }
+}
+
+/// Under the lock of the machine: hands the end over, then nothing of the link is valid any more.
+fn cut(shell: &Arc<Shell>, slot: &Arc<Slot>, peer: &mut Peer) -> Result<Receipt<()>, StoreError> {
+    let host = peer.host().clone();
+    let mut writes = vec![VaultWrite::DropLink(host.clone())];
+    let mut after = peer.clone();
+    after.forget();
+    // The mail's count of tries goes on from the link's, and a pause is an operator's, not the link's.
+    if shell.store.waiting_for(&host).is_some() || after.is_paused() {
+        writes.push(VaultWrite::PutLink(Box::new(after.record())));
+    }
+    let receipt = shell.store.commit(writes)?;
+    peer.forget();
+    *slot.waiting() = Waiters::default();
+    shell.registry.reindex(slot, peer);
+    Ok(receipt)
+}
+
+//= HT-CRASH-05: committed, then answered
+/// Waits until the end of a link is on disk.
+async fn finish(shell: &Arc<Shell>, slot: &Arc<Slot>, receipt: Receipt<()>) -> Result<(), StoreError> {
     drive(shell, slot, Event::Woken);
-    //= HT-CRASH-05: committed, then answered
     receipt.await?;
     let_go(shell, slot);
     Ok(())

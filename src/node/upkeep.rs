@@ -17,6 +17,7 @@ use super::{
 use crate::{
     link::{
         event::Event,
+        eviction,
         peer::{Peer, family_writes},
     },
     store::{STRANGE_START, StoreError, Vault},
@@ -142,6 +143,8 @@ pub(super) async fn run(shell: Arc<Shell>) {
                 if trusted && let Err(error) = sweep(&shell).await {
                     tracing::warn!(%error, "sweeping is put off");
                 }
+                // Not by age: what there is too much of ends whatever the clock says.
+                bound_links(&shell).await;
                 if started.load(Ordering::Relaxed) {
                     remind(&shell);
                 }
@@ -240,14 +243,19 @@ async fn sweep(shell: &Arc<Shell>) -> Result<(), StoreError> {
         }
     }
     let before = Wall(now.0.saturating_sub(millis(STATUS_KEEP)));
-    //= NODE-API-15: 7 days
-    shell.store.prune(before)?.await?;
+    if let Err(error) = prune(shell, before).await {
+        tracing::warn!(%error, "ended messages are not forgotten");
+    }
     for slot in shell.registry.slots() {
         sweep_slot(shell, &slot);
     }
-    bound_links(shell).await;
     shell.directory.sweep(shell.now(), |host| shell.registry.find(host).is_some());
     Ok(())
+}
+
+//= NODE-API-15: 7 days
+async fn prune(shell: &Shell, before: Wall) -> Result<u64, StoreError> {
+    shell.store.prune(before)?.await
 }
 
 async fn trim(
@@ -263,33 +271,29 @@ async fn trim(
 /// least used end where there are more than may be: whoever had one exchanges anew.
 async fn bound_links(shell: &Arc<Shell>) {
     let settings = shell.settings();
-    let worth = |slot: Arc<Slot>| {
-        let peer = slot.lock();
-        let kept = settings.pin(peer.host()).is_some()
-            || !peer.is_linked()
-            || shell.store.waiting_for(peer.host()).is_some();
-        let worth = (!kept).then(|| peer.worth());
-        drop(peer);
-        worth.map(|worth| (worth, slot))
+    let worth = |peer: &Peer| {
+        let stays = settings.pin(peer.host()).is_some() || shell.store.waiting_for(peer.host()).is_some();
+        peer.worth().filter(|_| !stays)
     };
-    let mut links: Vec<_> = shell.registry.slots().into_iter().filter_map(worth).collect();
-    let Some(last) = links.len().checked_sub(settings.links + 1) else { return };
-    links.select_nth_unstable_by_key(last, |(worth, _)| *worth);
-    links.truncate(last + 1);
-    let mut ended = 0u64;
-    for (_, slot) in links {
-        if let Err(error) = forgetting::unlink(shell, &slot).await {
-            tracing::debug!(%error, "a link could not be ended");
-            break;
-        }
-        ended += 1;
+    let links = shell.registry.slots().into_iter().filter_map(|slot| {
+        let worth = worth(&slot.lock())?;
+        Some((worth, slot))
+    });
+    let surplus = eviction::surplus(links.collect(), settings.links);
+    if surplus.is_empty() {
+        return;
     }
+    // What was used meanwhile, or got mail, is not what was chosen.
+    let chosen = surplus.into_iter().map(|(then, slot)| (slot, move |peer: &Peer| worth(peer) == Some(then)));
+    let ended = forgetting::unlink_where(shell, chosen).await;
     shell.metrics.links_evicted.add(ended);
-    tracing::warn!(
-        ended,
-        most = settings.links,
-        "there are more links with hosts that are not configured than limits.links: the least used ended"
-    );
+    if ended > 0 {
+        tracing::warn!(
+            ended,
+            most = settings.links,
+            "there are more links with hosts that are not configured than limits.links: the least used ended"
+        );
+    }
 }
 
 /// Mail that waits while its machine does not know of it: a commit in doubt that reached the disk after all.

@@ -109,8 +109,16 @@ async fn limits_that_make_no_sense_are_none() {
 async fn of_more_links_with_strangers_than_may_be_the_least_used_end() {
     let yard = Yard::new();
     let (mut peers, mut node) = (Vec::new(), Node::new(&yard, ALPHA));
-    for name in [BETA, "gamma.test", "delta.test", "epsilon.test"] {
+    // Of the second nothing shows that it has the tokens that were given in its name.
+    for (name, revision) in [
+        (BETA, Revision::R1),
+        ("zeta.test", Revision::R3),
+        ("gamma.test", Revision::R1),
+        ("delta.test", Revision::R1),
+        ("epsilon.test", Revision::R1),
+    ] {
         let peer = Peer::start(&yard, name).await;
+        peer.speaks(revision);
         node = node.pin(&peer);
         peers.push(peer);
     }
@@ -119,10 +127,15 @@ async fn of_more_links_with_strangers_than_may_be_the_least_used_end() {
     for peer in &peers {
         peer.meets(&node);
         tokens.push(peer.link(&node).await);
-        // So that it is known which is the older one.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        // So that it is known which is the older one: the peer has its token before the node has the peer's 204.
+        let name = &peer.name;
+        eventually("the node has the link", || async {
+            (node.app().link(name).await["receiving"]["state"] != "none").then_some(())
+        })
+        .await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    let [beta, gamma, delta, epsilon] = &peers[..] else { panic!() };
+    let [beta, zeta, gamma, delta, epsilon] = &peers[..] else { panic!() };
     assert_eq!(beta.send_with(&node, &tokens[0], &[]).await.status, 204);
     node.stop().await;
     // Strangers now, all but the last.
@@ -132,13 +145,12 @@ async fn of_more_links_with_strangers_than_may_be_the_least_used_end() {
     let all = node.app().get("/v1/peers").await.json();
     let hosts: Vec<_> = all["peers"].as_array().unwrap().iter().map(|link| &link["host"]).collect();
     assert_eq!(hosts, [BETA, "delta.test", "epsilon.test"]);
-    for (peer, token, status) in [(beta, 0, 204), (gamma, 1, 401), (delta, 2, 204), (epsilon, 3, 204)]
-        .map(|(p, t, s)| (p, &tokens[t], s))
-    {
+    let answers = [(beta, 0, 204), (zeta, 1, 401), (gamma, 2, 401), (delta, 3, 204), (epsilon, 4, 204)];
+    for (peer, token, status) in answers.map(|(p, t, s)| (p, &tokens[t], s)) {
         assert_eq!(peer.send_with(&node, token, &[]).await.status, status, "{}", peer.name);
     }
-    assert_eq!(node.app().metric("ymp_links_evicted_total").await, 1);
+    assert_eq!(node.app().metric("ymp_links_evicted_total").await, 2);
     node.stop().await;
     node.start().await;
-    assert_eq!(gamma.send_with(&node, &tokens[1], &[]).await.status, 401, "on disk too");
+    assert_eq!(gamma.send_with(&node, &tokens[2], &[]).await.status, 401, "on disk too");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Peer;
 use crate::{
+    link::eviction::Worth,
     token::family::Family,
     wire::{
         parameters::Revision,
@@ -34,14 +35,6 @@ pub struct Look {
     pub given_surely: bool,
     /// Families of ours that stand open.
     pub families: usize,
-}
-
-/// How much a link is worth, the least first: whether it ever carried a packet, then when the peer was last heard from or
-/// tokens were exchanged (what is heard is written with what comes next).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Worth {
-    used: bool,
-    last: Option<Wall>,
 }
 
 /// How a peer stands, for judging a request in its name.
@@ -98,12 +91,15 @@ impl Peer {
         }
     }
 
-    /// How much the link is worth.
+    /// How much the link is worth where there are too many; `None` where no token is held in either direction.
     #[must_use]
-    pub fn worth(&self) -> Worth {
-        let used = self.families.iter().any(Family::is_used) || self.asking.is_confirmed();
+    pub fn worth(&self) -> Option<Worth> {
         let exchanged = self.families.iter().map(Family::opened).max();
-        Worth { used, last: self.health.heard.max(self.health.succeeded).max(exchanged) }
+        if exchanged.is_none() && self.asking.held_records().is_empty() {
+            return None;
+        }
+        let used = self.families.iter().any(Family::is_used) || self.asking.is_confirmed();
+        Some(Worth { used, last: self.health.heard.max(self.health.succeeded).max(exchanged) })
     }
 
     /// How it stands when somebody asks in its name.
