@@ -23,6 +23,7 @@ use crate::{
     link::{
         dice::Dice as _,
         event::{CallId, Event, Granted},
+        lobby::Forgot,
         peer::{Peer, family_writes},
     },
     token::{
@@ -38,6 +39,8 @@ use crate::{
     },
 };
 
+/// A link that is just being taken is looked at again after this.
+const TAKE_PAUSE: Duration = Duration::from_millis(2);
 /// A store that took no change of a family is asked again after this.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -290,9 +293,7 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
 //= NODE-API-31: revokes
 /// Forgets a link and revokes what we gave: committed, then answered.
 pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Result<(), Error> {
-    // What is offered to it has not been taken into the link yet.
-    let offered = shell.lobby().forget(host, shell.now());
-    granting::perform(shell);
+    let offered = forget_offered(shell, host).await?;
     let Some(slot) = shell.registry.find(host) else {
         return if offered { Ok(()) } else { Err(Error::NotFound(format!("there is no link to {host}"))) };
     };
@@ -300,4 +301,24 @@ pub(super) async fn forget(shell: &Arc<Shell>, host: &PeerHost, who: &str) -> Re
     tracing::info!(peer = %host, "the link is forgotten: tokens in both directions are dropped");
     slot.watchers.tell(shell.now().wall, Happened::Steered, format!("`{who}`: forget"));
     Ok(())
+}
+
+/// What is offered to a host has not been taken into its link yet. Whether anything was; waits where that is just being done.
+async fn forget_offered(shell: &Arc<Shell>, host: &PeerHost) -> Result<bool, Error> {
+    let forget = async {
+        loop {
+            let forgot = shell.lobby().forget(host, shell.now());
+            granting::perform(shell);
+            match forgot {
+                Forgot::Nothing => return false,
+                Forgot::Offered => return true,
+                // A commit's time.
+                Forgot::Taking => tokio::time::sleep(TAKE_PAUSE).await,
+            }
+        }
+    };
+    tokio::time::timeout(OFFER_WAIT, forget).await.map_err(|_| {
+        let what = format!("an exchange with {host} is not on disk yet");
+        Error::Unavailable { what, retry_after: Duration::from_secs(1) }
+    })
 }

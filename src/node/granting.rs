@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{courier, forgetting, lookup, shell::Shell, timer::Alarm, views::FailureView};
+use super::{courier, lookup, shell::Shell, timer::Alarm, views::FailureView};
 use crate::{
     client::Address,
     link::{
@@ -161,16 +161,6 @@ fn start(shell: &Arc<Shell>, action: Action) {
             shell.spawn(async move {
                 let took = taken.await.unwrap_or(Took::Lost);
                 finished(&shell_then, &host, &pair, took);
-            });
-        }
-        //= NODE-API-31: revoked
-        Action::Forget { host } => {
-            let shell_then = Arc::clone(shell);
-            shell.spawn(async move {
-                let Some(slot) = shell_then.registry.find(&host) else { return };
-                if let Err(error) = forgetting::unlink(&shell_then, &slot).await {
-                    tracing::error!(peer = %host, %error, "a link that was forgotten stands: forget it again");
-                }
             });
         }
         Action::Withdraw { host, family, pair, ended } => withdraw(shell, &host, family, &pair, &ended),

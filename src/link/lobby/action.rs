@@ -54,6 +54,17 @@ pub enum Took {
     NoPlace,
 }
 
+/// What forgetting a host came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgot {
+    /// Nothing is offered to it.
+    Nothing,
+    /// What is offered is withdrawn.
+    Offered,
+    /// The host has what was offered, and the link is on its way to the disk: forget again when that has ended.
+    Taking,
+}
+
 /// How a host is spoken to, which addresses it has, and how it stands with us.
 #[derive(Clone, Debug)]
 pub struct LookedUp {
@@ -146,11 +157,6 @@ pub enum Action {
         offer: Option<TokenOffer>,
         /// It was asked from an address that is likely the host's own.
         likely: bool,
-    },
-    /// End the link: an operator forgot the host while this was on its way into it.
-    Forget {
-        /// Of which host.
-        host: PeerHost,
     },
     /// Drop what was offered.
     Withdraw {

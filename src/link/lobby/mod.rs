@@ -8,7 +8,8 @@
 //!                                                             Seeking: 404, 405, 410 --another path--> Calling, else withdrawn
 //! ```
 //!
-//! Where its host is forgotten meanwhile, what is offered is withdrawn in any case.
+//! Where its host is forgotten before the 204, what is offered is withdrawn in any case; after it, whoever forgets waits until the
+//! link stands, and ends it.
 //!
 //! A request is a stranger's order to open a connection to a host of its choice, so everything here is bounded:
 //! hosts, waiting requests per host (by client address, taken in turn), look-ups and grants under way in all, per client
@@ -41,7 +42,7 @@ mod tests;
 mod turn;
 mod waiting;
 
-pub use action::{Action, Ended, Grant, LookedUp, NotFound, Took};
+pub use action::{Action, Ended, Forgot, Grant, LookedUp, NotFound, Took};
 pub use offering::Settings;
 use offering::{Offering, Step, misfit};
 use slots::Slots;
@@ -113,17 +114,18 @@ impl Lobby {
 
     //= NODE-API-31: revokes
     /// An operator forgets this host: what is offered to it now never opens anything.
-    ///
-    /// Whether anything is.
-    pub fn forget(&mut self, host: &PeerHost, now: Now) -> bool {
+    pub fn forget(&mut self, host: &PeerHost, now: Now) -> Forgot {
         let turn = self.hosts.get_mut(host).and_then(|entry| entry.turn.as_mut());
-        let Some(Turn { stage: Stage::Granting(offering), .. }) = turn else { return false };
+        let Some(Turn { stage: Stage::Granting(offering), .. }) = turn else { return Forgot::Nothing };
+        if offering.step == Step::Taking {
+            return Forgot::Taking;
+        }
         offering.forgotten = true;
         // What is under way ends when it is answered.
         if let Step::Resting { .. } = offering.step {
             self.end(host, Ended::Forgotten, now);
         }
-        true
+        Forgot::Offered
     }
 
     /// What became of `Action::LookUp`; `Err` is why it is not known how the host is spoken to.
@@ -184,13 +186,11 @@ impl Lobby {
 
     /// What became of `Action::Take`.
     pub fn finished(&mut self, host: &PeerHost, took: Took, now: Now) {
-        let Some((_, offering)) = self.offering_at(host, &Step::Taking) else { return };
-        let forgotten = offering.forgotten;
+        if self.offering_at(host, &Step::Taking).is_none() {
+            return;
+        }
         match took {
             Took::Kept => {
-                if forgotten {
-                    self.out.push_back(Action::Forget { host: host.clone() });
-                }
                 self.leave(host);
                 self.start(now);
             }

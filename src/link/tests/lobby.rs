@@ -28,7 +28,6 @@ impl World {
                     self.lobby_actions(place);
                 }
                 lobby::Action::Drop { .. } => {}
-                lobby::Action::Forget { .. } => unreachable!("nobody forgets here"),
                 lobby::Action::Offer { pair, .. } => {
                     self.hosts[place].offered.extend(digests(&pair));
                     let kept = !self.is_bad(self.weather.disk);

@@ -112,7 +112,6 @@ fn lobby() {
                 Action::Offer { .. } => "offer".to_owned(),
                 Action::Grant { .. } => "grant".to_owned(),
                 Action::Take { .. } => "take".to_owned(),
-                Action::Forget { .. } => "forget".to_owned(),
                 Action::Withdraw { ended, .. } => format!("withdraw: {ended:?}"),
             }));
             let wake = lobby.wake_at().map_or("no wake".to_owned(), |at| format!("wake at {} ms", at.0));

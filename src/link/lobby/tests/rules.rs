@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::link::lobby::{Action, Asked, Dropped, Grant};
+use crate::link::lobby::{Action, Asked, Dropped, Forgot, Grant};
 use crate::{
     link::testing::{host, trouble},
     wire::{
@@ -37,27 +37,28 @@ fn what_is_offered_to_a_host_that_is_forgotten_is_withdrawn_whatever_it_answers(
         let now = table.now();
         table.lobby.forget(&host("b.test"), now)
     };
-    assert!(forget(&mut table));
+    assert_eq!(forget(&mut table), Forgot::Offered);
     assert_eq!(table.kept("b.test", true), forgotten, "before the grant leaves");
     for (status, did) in
         [(204, forgotten), (404, forgotten), (503, forgotten), (401, ["withdraw b.test: misused"])]
     {
         ask(&mut table);
         table.kept("b.test", true);
-        assert!(forget(&mut table));
+        assert_eq!(forget(&mut table), Forgot::Offered);
         assert_eq!(table.status("b.test", status), did);
     }
     ask(&mut table);
     table.kept("b.test", true);
     assert!(table.status("b.test", 503).is_empty(), "it rests");
-    assert!(forget(&mut table));
+    assert_eq!(forget(&mut table), Forgot::Offered);
     assert_eq!(table.lobby.under_way(), 0);
-    assert!(!forget(&mut table));
+    assert_eq!(forget(&mut table), Forgot::Nothing);
     ask(&mut table);
     table.kept("b.test", true);
     assert_eq!(table.status("b.test", 204), ["take b.test"], "what is asked afterwards is a new one");
-    assert!(forget(&mut table));
-    assert_eq!(table.finished("b.test", true), ["forget b.test"], "on its way into the link");
+    assert_eq!(forget(&mut table), Forgot::Taking, "on its way into the link");
+    assert!(table.finished("b.test", true).is_empty());
+    assert_eq!(forget(&mut table), Forgot::Nothing, "the link stands, or does not");
 }
 
 //= SEED-REQ-2
@@ -136,7 +137,6 @@ fn the_very_same_grant_is_sent_again_until_its_time_is_over() {
                     | Action::Drop { .. }
                     | Action::Offer { .. }
                     | Action::Take { .. }
-                    | Action::Forget { .. }
                     | Action::Withdraw { .. } => ended.push(short(&action)),
                 }
             }

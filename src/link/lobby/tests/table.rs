@@ -33,7 +33,6 @@ pub(super) fn short(action: &Action) -> String {
             format!("grant {host} in {} s{}", deadline.as_secs(), if *stranger { ", a stranger" } else { "" })
         }
         Action::Take { host, .. } => format!("take {host}"),
-        Action::Forget { host } => format!("forget {host}"),
         Action::Withdraw { host, ended, .. } => match ended {
             Ended::Misused(_) => format!("withdraw {host}: misused"),
             Ended::Refused(_) => format!("withdraw {host}: refused"),

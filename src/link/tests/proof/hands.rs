@@ -247,7 +247,6 @@ impl World {
                 let own = self.host_mut(at);
                 own.lobby.looked_up(&host, Ok(found), now, &mut own.dice);
             }
-            lobby::Action::Forget { .. } => unreachable!("nobody forgets here"),
             lobby::Action::Drop { reason, .. } => self.tell(|| format!("no grant comes of it: {reason}")),
             lobby::Action::Offer { host, family, pair } => {
                 let of = place_of(&host);
