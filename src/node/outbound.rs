@@ -44,6 +44,9 @@ pub(super) async fn take(
     let (queued, settings) = (shell.now().wall, shell.settings());
     //= HT-SEND-26: its own or the configured
     let expires = queued.plus(time_to_live.unwrap_or(settings.time_to_live));
+    for (index, draft) in drafts.iter().enumerate() {
+        check(shell, &settings, index, draft)?;
+    }
     let actions = actions::of_requests(shell, &drafts).await;
     let items = drafts
         .iter()
@@ -99,12 +102,8 @@ struct Composing<'a> {
     expires: Wall,
 }
 
-fn item(
-    shell: &Shell,
-    settings: &Settings,
-    index: usize,
-    Composing { draft, action, expires }: Composing<'_>,
-) -> Result<OutboxItem, Error> {
+/// Whether a message may go where it is meant to go.
+fn check(shell: &Shell, settings: &Settings, index: usize, draft: &Draft) -> Result<(), Error> {
     let own = settings.host.is(&draft.host);
     //= NODE-API-16: 400
     if own && !shell.readers.contains_key(&draft.service) {
@@ -121,9 +120,23 @@ fn item(
         let refused = |_| Refusal::Policy { host: host.to_string(), index: Some(index) };
         settings.allowed(host).map_err(refused)?;
     }
+    Ok(())
+}
+
+fn item(
+    shell: &Shell,
+    settings: &Settings,
+    index: usize,
+    Composing { draft, action, expires }: Composing<'_>,
+) -> Result<OutboxItem, Error> {
+    let own = settings.host.is(&draft.host);
     let id = draft.id.clone().unwrap_or_else(|| fresh_id(shell));
-    let raw = draft.compose(&id, action);
     let most = settings.packet_bytes.saturating_sub(PACKET_FRAME_BYTES);
+    let mut raw = draft.compose(&id, action);
+    if raw.len() > most && action.is_some() {
+        // What the app wrote goes before what we would add.
+        raw = draft.compose(&id, None);
+    }
     if raw.len() > most {
         let what = format!("message {index} has {} bytes: a packet holds at most {most}", raw.len());
         return Err(Refusal::TooLarge { what, index: Some(index) }.into());

@@ -207,7 +207,7 @@ async fn requests_that_wait_hold_no_room_for_bodies() {
 //= YMP-MSG-05
 #[tokio::test]
 async fn an_answer_has_the_action_of_its_request_where_the_app_does_not_say_it() {
-    let (_yard, node, peer) = linked().await;
+    let (_yard, mut node, peer) = linked().await;
     let asked = |id: &str, action: &str| {
         let mut message = peer.message(&node, id);
         message["action"] = json!(action);
@@ -215,9 +215,11 @@ async fn an_answer_has_the_action_of_its_request_where_the_app_does_not_say_it()
     };
     let asked = [asked("q1", "weigh \"it\""), asked("q2", "count"), asked("q3", "count")];
     assert_eq!(peer.send(&node, &asked).await.status, 204);
+    let mut bare = node.message_to(BETA, "");
+    bare.as_object_mut().unwrap().remove("action");
     let reply = |id: &str, to: &str, action: Option<&str>| {
-        let mut message = node.message_to(BETA, id);
-        message.as_object_mut().unwrap().remove("action");
+        let mut message = bare.clone();
+        message["id"] = json!(id);
         message["reply-to"] = json!(to);
         message.as_object_mut().unwrap().extend(action.map(|action| ("action".to_owned(), json!(action))));
         message
@@ -232,8 +234,58 @@ async fn an_answer_has_the_action_of_its_request_where_the_app_does_not_say_it()
         .collect();
     let actions: Vec<_> = sent.iter().map(|message| message.get("action").cloned()).collect();
     assert_eq!(actions, [Some(json!("own")), Some(json!("weigh \"it\"")), None]);
-    // The same once more, when the request may be gone.
+    // The same once more, when the requests are gone: what was added is no part of what is compared.
     node.app().receives(3).await;
+    let page = node.app().get("/v1/inbox/example/form").await.json();
+    let cursor = &page["messages"][2]["cursor"];
+    assert_eq!(node.app().post("/v1/inbox/example/form/ack", &json!({"cursor": cursor})).await.status, 204);
+    node.restart().await;
+    let late = std::sync::atomic::AtomicUsize::new(0);
+    eventually("the inbox is trimmed", || async {
+        let count = late.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        node.app().submit(&[reply(&format!("late-{count}"), "q1", None)]).await;
+        peer.receives(3 + count).await;
+        let last = peer.seen(Kind::Packet).last().unwrap().json();
+        last["packet"]["messages"][0].get("action").is_none().then_some(())
+    })
+    .await;
     let got = node.app().post("/v1/messages", &json!({"messages": replies})).await;
     assert_eq!((got.status, &got.json()["messages"][1]["state"]), (202, &json!("delivered")));
+}
+
+//= YMP-MSG-05
+#[tokio::test]
+async fn an_app_that_works_off_a_backlog_answers_with_the_actions_of_its_requests() {
+    let (_yard, node, peer) = linked().await;
+    for packet in 0..5 {
+        let asked: Vec<_> = (0..1000)
+            .map(|n| {
+                let n = packet * 1000 + n;
+                let mut message = peer.message(&node, &format!("q{n}"));
+                message["action"] = json!(format!("do {n}"));
+                message
+            })
+            .collect();
+        assert_eq!(peer.send(&node, &asked).await.status, 204);
+    }
+    let page = node.app().get("/v1/inbox/example/form?max=1000").await.json();
+    let cursor = page["messages"][0]["cursor"].clone();
+    node.app().post("/v1/inbox/example/form/ack", &json!({"cursor": cursor})).await;
+    let reply = |n: usize| {
+        let mut message = node.message_to(BETA, &format!("a{n}"));
+        message.as_object_mut().unwrap().remove("action");
+        message["reply-to"] = json!(format!("q{n}"));
+        message
+    };
+    // What it answers before and after what it has acknowledged, all of a page, and the newest.
+    let answered = [vec![reply(0), reply(1), reply(900), reply(1900)], vec![reply(4999)]].concat();
+    node.app().submit(&answered).await;
+    peer.receives(5).await;
+    let sent: Vec<_> = peer
+        .seen(Kind::Packet)
+        .iter()
+        .flat_map(|seen| seen.json()["packet"]["messages"].as_array().unwrap().clone())
+        .map(|message| message["action"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(sent, ["do 0", "do 1", "do 900", "do 1900", "do 4999"]);
 }

@@ -64,7 +64,7 @@ shape!(
             "host": host("The host that it is for"),
             "protocol": name("The protocol of the service that it is for"),
             "service": name("The service that it is for"),
-            "action": name("What a request asks for; an answer without one gets that of its request, where that is among the newest of the inbox"),
+            "action": name("What a request asks for; an answer without one gets that of its request, where that is in the inbox, near what an app of the service acknowledged last or near the end"),
             "payload": {"type": "object", "description": "Carried byte for byte"},
         },
     })
