@@ -138,7 +138,7 @@ impl Reading {
     async fn follow(&self, out: &mut Out<'_>) -> Outcome {
         let mut seen = String::new();
         let mut met = false;
-        loop {
+        'stream: loop {
             let path = ["inbox", &self.service.protocol, &self.service.service, "events"];
             let call = Call::new(Method::GET, &path, &self.need);
             let mut stream = match self.remote.open(call, Some(&seen)).await {
@@ -146,12 +146,8 @@ impl Reading {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
-                // It was restored to an older state, as it seems: what came since is shown again rather than missed.
-                Err(CliError::Unknown { .. }) if !seen.is_empty() => {
-                    progress(
-                        "the node does not know the last message: from the first that is not acknowledged",
-                    );
-                    seen.clear();
+                Err(CliError::Unknown { what, .. }) if !seen.is_empty() => {
+                    anew(&mut seen, &what);
                     continue;
                 }
                 opened => opened?,
@@ -160,7 +156,13 @@ impl Reading {
             let mut events = Events::default();
             while let Ok(Ok(Some(bytes))) = tokio::time::timeout(SILENCE_MAX, stream.chunk()).await {
                 for event in events.feed(&bytes) {
-                    self.show(&event.data, out).await?;
+                    match self.show(&event.data, out).await {
+                        Err(CliError::Unknown { what, .. }) => {
+                            anew(&mut seen, &what);
+                            continue 'stream;
+                        }
+                        shown => shown?,
+                    }
                     seen = event.id;
                 }
             }
@@ -193,6 +195,12 @@ impl Reading {
         call.body = Some(json!({"cursor": cursor}).to_string());
         self.remote.text(call).await.map(|_| ())
     }
+}
+
+/// The node was restored to an older state, as it seems: what came since is shown again rather than missed.
+fn anew(seen: &mut String, what: &str) {
+    progress(format!("{what}: on from the first message that is not acknowledged"));
+    seen.clear();
 }
 
 impl Entry<'_> {

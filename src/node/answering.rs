@@ -75,12 +75,13 @@ pub(super) async fn answer(mut request: Request, wait: Duration) -> Result<Bytes
     if let Ok(Ok(answer)) = tokio::time::timeout(wait, request.answer.wait_for(Option::is_some)).await {
         return Ok(answer.clone().unwrap_or_default());
     }
-    Err(unanswered(&request, id, format!("within {} s", wait.as_secs()))?)
+    Err(unanswered(&request, id, format!("within {} s", wait.as_secs())))
 }
 
 /// What can be expected of a request that is not answered.
-fn unanswered(request: &Request, id: Arc<str>, when: String) -> Result<Error, Error> {
-    let status = request.shell.store.status(&id)?;
+fn unanswered(request: &Request, id: Arc<str>, when: String) -> Error {
+    // Where it cannot be read, that much is not known; no answer came all the same.
+    let status = request.shell.store.status(&id).ok().flatten();
     let next = match status.filter(|status| status.state == MessageState::Dead) {
         Some(dead) => {
             let why = dead.last_error.map(|why| format!(": {why}")).unwrap_or_default();
@@ -90,9 +91,9 @@ fn unanswered(request: &Request, id: Arc<str>, when: String) -> Result<Error, Er
             "it goes to the inbox when it comes, and is not kept when every app has acknowledged it"
                 .to_owned()
         }
-        None => return Ok(Error::unanswered(id, when)),
+        None => return Error::unanswered(id, when),
     };
-    Ok(Error::Unanswered { id, when, next })
+    Error::Unanswered { id, when, next }
 }
 
 /// An answer that stands in the inbox.

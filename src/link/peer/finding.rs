@@ -145,7 +145,7 @@ impl Peer {
         ctx.bounds = self.bounds();
         loop {
             match self.sending.condemn_oversize(ctx) {
-                Sent::Judged(_) => {}
+                Sent::Judged(_) => self.dirty = true,
                 Sent::Refused(reason) => return self.refuse(&reason, ctx),
                 Sent::Nothing
                 | Sent::Delivered(_)

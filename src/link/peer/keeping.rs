@@ -21,6 +21,7 @@ impl Peer {
         self.families.clear();
         if !self.sending.has_mail() {
             self.health = Health { tries: self.health.tries, ..Health::default() };
+            self.sending.condemned = 0;
         }
         self.rest = None;
         self.seeking = None;

@@ -121,6 +121,21 @@ fn a_message_that_is_larger_than_the_peer_takes_is_dead_and_says_why() {
     assert!(bench.has_fact(|fact| matches!(fact, Fact::MailDead { messages: 1, reason } if reason == words)));
 }
 
+#[test]
+fn what_is_set_aside_for_what_a_peer_announces_counts_over_a_restart() {
+    let mut bench = announcing(Some(100), None);
+    bench.outbox = Some(letters([1, 1000]));
+    bench.on(Event::MailQueued);
+    bench.on(answered(204));
+    bench.peer.take_dirty();
+    let mut late = mail(3..=3);
+    late.iter_mut().for_each(|letter| letter.raw = vec![b' '; 1000].into());
+    bench.outbox = Some(late);
+    assert_eq!(bench.on(Event::MailQueued), ["dead [3]"]);
+    assert!(bench.peer.take_dirty(), "it is written with the settlement");
+    assert_eq!(bench.peer.record().condemned, 2);
+}
+
 /// Messages that weigh so much.
 fn letters<const N: usize>(bytes: [usize; N]) -> Vec<Mail> {
     let mut letters = mail(1..=N as u64);
