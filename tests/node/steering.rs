@@ -161,8 +161,8 @@ async fn the_commands_say_what_they_did() {
     for line in out.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    let (code, out, _) = node.ymp(&["peer", "resume", BETA]).await;
-    assert!(code == 0 && out.contains("TLS 1.3"), "{out}");
+    let (code, out, err) = node.ymp(&["peer", "resume", BETA]).await;
+    assert!(code == 0 && out.contains("TLS 1.3"), "{code}: {out}{err}");
     assert_eq!(node.ymp(&["peer", "flush"]).await.0, 0);
     assert_eq!(peer.received(), Vec::<String>::new());
 }

@@ -9,7 +9,10 @@
 //! A message at fault is found by halving: the first `suspects` messages of the window hold one. After 10 condemned with
 //! no 204 between nothing more is condemned: the link counts as refused. Source: `https-token`, "Sending".
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use super::{
     context::{Bounds, Context},
@@ -81,9 +84,9 @@ pub(super) struct Sending {
     /// There may be mail behind `after`.
     more: bool,
     after: Seq,
-    /// Settlements on their way to the disk. The outbox is not read from its start before they are there, so that
-    /// nothing is sent twice for it.
-    settling: u32,
+    /// What is on its way to the disk as settled. The outbox is not read from its start before it is there, so that nothing is sent
+    /// twice for it; nor is any of it set aside once more.
+    settling: VecDeque<Box<[Seq]>>,
     window: VecDeque<Mail>,
     /// The first so many of the window hold one that is at fault.
     suspects: usize,
@@ -108,7 +111,7 @@ impl Sending {
             phase: Phase::Idle,
             more: false,
             after: Seq(0),
-            settling: 0,
+            settling: VecDeque::new(),
             window: VecDeque::new(),
             suspects: 0,
             condemned: 0,
@@ -175,12 +178,12 @@ impl Sending {
     }
 
     pub(super) fn on_settled(&mut self) {
-        self.settling = self.settling.saturating_sub(1);
+        self.settling.pop_front();
     }
 
     /// Settling failed: what was settled is still in the outbox and is read again.
     pub(super) fn on_not_settled(&mut self) {
-        self.settling = self.settling.saturating_sub(1);
+        self.settling.pop_front();
         self.suspects = 0;
         self.window.truncate(self.in_flight());
         self.read_anew();
@@ -220,15 +223,21 @@ impl Sending {
         self.set_aside(seqs, reason, ctx);
     }
 
-    /// But for those in flight.
+    /// But for those in flight, and those that are being settled already.
     fn set_aside(&mut self, seqs: &[Seq], reason: &str, ctx: &mut Context<'_>) {
         let in_flight = self.in_flight();
-        let flying: Vec<_> = self.window.iter().take(in_flight).map(|mail| mail.seq).collect();
-        let dead: Vec<_> = seqs.iter().filter(|seq| !flying.contains(seq)).copied().collect();
+        let mut dead: HashSet<_> = seqs.iter().copied().collect();
+        for mail in self.window.iter().take(in_flight) {
+            dead.remove(&mail.seq);
+        }
         let fewer = self.window.iter().take(self.suspects).filter(|mail| dead.contains(&mail.seq)).count();
         self.suspects -= fewer;
         self.window.retain(|mail| !dead.contains(&mail.seq));
-        self.condemn(dead.into_iter().map(|seq| (seq, reason.to_owned())).collect(), ctx);
+        for seq in self.settling.iter().flatten() {
+            dead.remove(seq);
+        }
+        let dead = seqs.iter().filter(|seq| dead.contains(seq));
+        self.condemn(dead.map(|seq| (*seq, reason.to_owned())).collect(), ctx);
     }
 
     /// Starts what can be started: a look into the outbox, or, with a token, a packet.
@@ -239,7 +248,7 @@ impl Sending {
         }
         self.drop_expired(health, ctx);
         if self.window.is_empty() {
-            if self.more && (self.after > Seq(0) || self.settling == 0) {
+            if self.more && (self.after > Seq(0) || self.settling.is_empty()) {
                 self.more = false;
                 self.phase = Phase::Loading { stale: false };
                 ctx.out.push_back(Action::LoadMail {
@@ -293,7 +302,7 @@ impl Sending {
     }
 
     fn settle(&mut self, delivered: Vec<Seq>, dead: Vec<(Seq, String)>, ctx: &mut Context<'_>) {
-        self.settling += 1;
+        self.settling.push_back(delivered.iter().chain(dead.iter().map(|(seq, _)| seq)).copied().collect());
         ctx.out.push_back(Action::Settle { delivered, dead });
     }
 

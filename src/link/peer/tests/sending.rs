@@ -189,6 +189,28 @@ fn time_to_live_is_over_in_every_state() {
 }
 
 #[test]
+fn what_is_being_settled_is_not_set_aside_once_more() {
+    let mut bench = Bench::linked();
+    bench.outbox = None;
+    let expired = |seqs: &[u64]| Event::MailExpired(seqs.iter().copied().map(Seq).collect());
+    bench.on(Event::MailQueued);
+    bench.on(Event::MailLoaded(mail([1])));
+    assert_eq!(bench.on(answered(204)), ["delivered [1]", "load after 1"]);
+    // The disk is slow: the outbox says again and again what it has not been told yet.
+    assert_eq!(bench.on(expired(&[1, 2])), ["dead [2]"]);
+    assert!(bench.on(expired(&[1, 2])).is_empty());
+    let purged = Event::MailPurged(vec![Seq(1), Seq(2), Seq(3)], "purged".to_owned());
+    assert!(bench.on(purged).contains(&"dead [3]".to_owned()));
+    for _ in 0..3 {
+        bench.on(Event::Settled);
+    }
+    // One that could not be settled is another matter.
+    assert_eq!(bench.on(expired(&[4])), ["dead [4]"]);
+    bench.on(Event::NotSettled);
+    assert_eq!(bench.on(expired(&[4])), ["dead [4]"]);
+}
+
+#[test]
 fn expiry_does_not_begin_the_halving_anew() {
     let mut bench = Bench::sending(1..=8);
     assert_eq!(bench.on(answered(400)), ["send t1 [1, 2, 3, 4]"]);
