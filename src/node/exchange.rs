@@ -41,6 +41,9 @@ use crate::{
 
 /// A link that is just being taken is looked at again after this.
 const TAKE_PAUSE: Duration = Duration::from_millis(2);
+/// A peer that has granted answers the request within so many looks, or is shown without what it was spoken to over.
+const ANSWER_LOOKS: u32 = 100;
+const ANSWER_PAUSE: Duration = Duration::from_millis(10);
 /// A store that took no change of a family is asked again after this.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -285,7 +288,16 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
         }
     };
     match outcome {
-        Ok(()) => Ok(view(shell, host, Some(&slot))),
+        Ok(()) => {
+            // A peer may grant before it answers the request, and only an answer says what it came over.
+            for _ in 0..ANSWER_LOOKS {
+                if slot.over().is_some() {
+                    break;
+                }
+                tokio::time::sleep(ANSWER_PAUSE).await;
+            }
+            Ok(view(shell, host, Some(&slot)))
+        }
         Err((step, reason)) => Err(Error::Peer { step, reason }),
     }
 }

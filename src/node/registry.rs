@@ -95,6 +95,9 @@ pub(super) struct Traffic {
     pub(super) messages_out: Counter,
 }
 
+/// What a call went over.
+pub(super) type Over = (HttpVersion, Option<TlsVersion>);
+
 /// One peer's machine and what the shell keeps beside it.
 pub(super) struct Slot {
     peer: Mutex<Peer>,
@@ -105,7 +108,7 @@ pub(super) struct Slot {
     pub(super) traffic: Traffic,
     pub(super) watchers: Watchers,
     /// What the last answered call went over.
-    pub(super) over: Mutex<Option<(HttpVersion, Option<TlsVersion>)>>,
+    over: Mutex<Option<Over>>,
     /// Why the last request in its name came to nothing; none since a grant was taken.
     ungranted: Mutex<Option<FailureView>>,
     /// Client addresses that showed its bearer, newest last.
@@ -180,6 +183,11 @@ impl Slot {
 
     pub(super) fn heard_over(&self, answer: &Answer) {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer.version, answer.tls));
+    }
+
+    /// What the last answered call went over.
+    pub(super) fn over(&self) -> Option<Over> {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

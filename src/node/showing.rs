@@ -1,6 +1,6 @@
 //! A link as operators see it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{
     registry::Slot,
@@ -32,7 +32,7 @@ pub(super) fn view(shell: &Shell, host: &PeerHost, slot: Option<&Arc<Slot>>) -> 
     let (look, health, allowed) = (peer.look(now), peer.health(), settings.policy.allows(host));
     let found = shell.directory.current(host, &settings.pins(host));
     let waiting = shell.store.waiting_for(host);
-    let over = slot.and_then(|slot| *slot.over.lock().unwrap_or_else(PoisonError::into_inner));
+    let over = slot.and_then(|slot| slot.over());
     PeerView {
         host: host.clone(),
         configured: settings.pin(host).is_some(),

@@ -1,5 +1,7 @@
 //! Both HTTP versions in both directions: a peer that speaks one only is linked, sent to, heard and refreshed.
 
+use serde_json::json;
+
 use super::harness::*;
 
 async fn all_of_it(http: Http) {
@@ -49,6 +51,14 @@ async fn a_peer_that_speaks_http_1_only_is_served_in_both_directions() {
 #[tokio::test]
 async fn a_peer_that_speaks_http_2_only_is_served_in_both_directions() {
     all_of_it(Http::Two).await;
+}
+
+#[tokio::test]
+async fn what_a_peer_is_spoken_to_over_is_shown_also_where_it_grants_before_it_answers() {
+    let (_yard, node, peer) = super::pair().await;
+    peer.next(Kind::Request, Does::AnswersLate(std::time::Duration::from_millis(200)));
+    let link = node.app().connect(BETA).await;
+    assert_eq!((&link["http"], &link["tls"]), (&json!("HTTP/2"), &json!("TLS 1.3")), "{link}");
 }
 
 #[tokio::test]

@@ -322,6 +322,10 @@ crate::promises! {
         };
         assert_eq!(refused("beta.test", &["c"]), "limits.outbox-messages-per-peer = 2 for beta.test");
         assert_eq!(refused("gamma.test", &["c", "d"]), "limits.outbox-messages = 3");
+        assert_eq!(
+            refused("gamma.test", &["c", "d", "e", "f"]),
+            "limits.outbox-messages = 3, and the batch has 4: send fewer at once"
+        );
         assert_eq!(house.store().status("c").unwrap(), None);
         // What was accepted is known, full or not.
         assert_eq!(house.queue("beta.test", &["b", "a", "b"]), all(vec![QUEUED; 3], 0));

@@ -61,13 +61,14 @@ impl Rooms {
         let all = wanted.values().sum::<u64>();
         let max = held.bounds.messages;
         if all > 0 && queues.total() + held.total + all > max {
-            return Err(StoreError::OutboxFull(format!("limits.outbox-messages = {max}")));
+            return Err(StoreError::OutboxFull(format!("limits.outbox-messages = {max}{}", never(all, max))));
         }
         let max = held.bounds.messages_per_peer;
         for (host, count) in &wanted {
             if queues.count(host) + held.per_peer.get(host).copied().unwrap_or(0) + count > max {
                 return Err(StoreError::OutboxFull(format!(
-                    "limits.outbox-messages-per-peer = {max} for {host}"
+                    "limits.outbox-messages-per-peer = {max} for {host}{}",
+                    never(*count, max)
                 )));
             }
         }
@@ -78,6 +79,11 @@ impl Rooms {
         drop(held);
         Ok(Room { rooms: self.clone(), wanted })
     }
+}
+
+/// More than there may ever be: to wait does not help.
+fn never(wanted: u64, max: u64) -> String {
+    if wanted > max { format!(", and the batch has {wanted}: send fewer at once") } else { String::new() }
 }
 
 impl Drop for Room {

@@ -295,6 +295,11 @@ impl Host for Peer {
                 self.usually(&seen);
                 broken()
             }
+            Some(Does::AnswersLate(time)) => {
+                let reply = self.usually(&seen);
+                tokio::time::sleep(time).await;
+                Ok(reply)
+            }
             Some(Does::Breaks) => broken(),
             Some(Does::Waits(time)) => {
                 tokio::time::sleep(time).await;

@@ -52,6 +52,8 @@ pub(crate) enum Does {
     Answers(Reply),
     /// Does what the protocol asks, and breaks the connection instead of answering.
     LosesAnswer,
+    /// Does what the protocol asks, and answers so much later.
+    AnswersLate(Duration),
     /// Breaks the connection.
     Breaks,
     /// Waits, then does what the protocol asks.
