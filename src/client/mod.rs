@@ -14,8 +14,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Request, Response, StatusCode, Uri,
-    body::Incoming,
+    Method, Request, Response, StatusCode, Uri, Version,
+    body::{Body as _, Incoming},
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
 };
 use tokio::time::timeout;
@@ -315,8 +315,13 @@ impl Call<'_> {
                 if data.len() > room {
                     // Not broken: asking again would bring the same.
                     cut = true;
-                    break;
+                    return Ok(());
                 }
+            }
+            // hyper takes a reset without an error for an end.
+            if head.version == Version::HTTP_2 && !incoming.is_end_stream() {
+                let detail = format!("{} broke its answer off", self.route.host);
+                return Err(fault(CallStage::Exchange, detail));
             }
             Ok(())
         };

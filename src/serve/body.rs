@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::{HeaderMap, body::Body, header};
+use hyper::{HeaderMap, Version, body::Body, header};
 use tokio::time::timeout;
 
 use super::shares::Share;
@@ -43,11 +43,14 @@ const ANNOUNCED_TIMES: usize = 3;
 pub(crate) struct Incoming<B> {
     body: B,
     held_back: bool,
+    /// What says that a body is whole is then the stream's end alone.
+    streams: bool,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
-    pub(crate) fn new(headers: &HeaderMap, body: B) -> Self {
-        Self { body, held_back: headers.contains_key(header::EXPECT) }
+    pub(crate) fn new(version: Version, headers: &HeaderMap, body: B) -> Self {
+        let held_back = headers.contains_key(header::EXPECT);
+        Self { body, held_back, streams: version == Version::HTTP_2 }
     }
 
     /// Whether there is anything to read.
@@ -69,7 +72,12 @@ impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
             self.throw_away().await;
             return Err(BodyError::TooLarge { limit });
         }
-        let read = timeout(time, collect(&mut self.body, limit, share)).await.unwrap_or(Err(BodyError::Late));
+        let mut read =
+            timeout(time, collect(&mut self.body, limit, share)).await.unwrap_or(Err(BodyError::Late));
+        // hyper takes a reset without an error for an end.
+        if self.streams && read.is_ok() && !self.body.is_end_stream() {
+            read = Err(BodyError::Broken);
+        }
         if matches!(read, Err(BodyError::TooLarge { .. } | BodyError::Busy)) {
             self.held_back = false;
             self.throw_away().await;
@@ -168,7 +176,7 @@ mod tests {
 
     fn body(frames: &[&'static str], stalls: bool) -> Incoming<Frames> {
         let left = frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect();
-        Incoming::new(&HeaderMap::new(), Frames { left, stalls })
+        Incoming::new(Version::HTTP_11, &HeaderMap::new(), Frames { left, stalls })
     }
 
     fn share() -> Share {
@@ -191,8 +199,11 @@ mod tests {
     async fn a_body_over_its_limit_is_too_large_and_read_to_its_end() {
         let read = body(&["abc", "d", "e", "f"], false).read(3, TIME, &mut share()).await;
         assert_eq!(read, Err(BodyError::TooLarge { limit: 3 }));
-        let declared =
-            Incoming::new(&HeaderMap::new(), http_body_util::Full::new(Bytes::from_static(b"abcd")));
+        let declared = Incoming::new(
+            Version::HTTP_11,
+            &HeaderMap::new(),
+            http_body_util::Full::new(Bytes::from_static(b"abcd")),
+        );
         assert_eq!(declared.read(3, TIME, &mut share()).await, Err(BodyError::TooLarge { limit: 3 }));
     }
 
@@ -216,6 +227,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::EXPECT, header::HeaderValue::from_static("100-continue"));
         let frames = Frames { left: VecDeque::new(), stalls: true };
-        assert!(timeout(TIME, Incoming::new(&headers, frames).throw_away()).await.is_ok());
+        assert!(timeout(TIME, Incoming::new(Version::HTTP_11, &headers, frames).throw_away()).await.is_ok());
     }
 }

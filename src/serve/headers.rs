@@ -1,7 +1,7 @@
 //! What callers wrote in their headers, read once.
 
 use hyper::{
-    HeaderMap, Request,
+    HeaderMap, Request, Version,
     header::{self, HeaderName},
 };
 
@@ -58,22 +58,25 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 }
 
 //= HT-CHK-02: 421
-/// Checks that a call is meant for one of these names: `:authority`, an absolute request target, or `Host`.
+/// Checks that a call is meant for one of these names: `:authority`, an absolute request target, or `Host`. Over HTTP/2 a `Host`
+/// beside `:authority` must be ours too (RFC 9113, 8.3.1); over HTTP/1.1 an absolute target is what counts (RFC 9112, 3.2.2).
 ///
 /// # Errors
 /// `HostMissing` where none or more than one stands there, `Misdirected` where it is another host's.
 pub(crate) fn check_host<B>(request: &Request<B>, host: &OwnHost, aliases: &[OwnHost]) -> Result<(), Fault> {
-    let named = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => only(request.headers(), &header::HOST).ok_or(Fault::HostMissing)?,
+    let is_ours = |named: &str| {
+        let mut own = std::iter::once(host).chain(aliases);
+        // Mostly it is written in normal form.
+        own.clone().any(|own| own.as_str() == named)
+            || PeerHost::parse(named).is_ok_and(|named| own.any(|own| own.is(&named)))
     };
-    let mut own = std::iter::once(host).chain(aliases);
-    // Mostly it is written in normal form.
-    if own.clone().any(|own| own.as_str() == named) {
-        return Ok(());
-    }
-    let named = PeerHost::parse(named).map_err(|_| Fault::Misdirected)?;
-    if own.any(|own| own.is(&named)) { Ok(()) } else { Err(Fault::Misdirected) }
+    let authority = request.uri().authority();
+    let headers = request.headers();
+    let counts =
+        authority.is_none() || (request.version() == Version::HTTP_2 && headers.contains_key(header::HOST));
+    let header = counts.then(|| only(headers, &header::HOST).ok_or(Fault::HostMissing)).transpose()?;
+    let all_ours = authority.map(|authority| authority.as_str()).into_iter().chain(header).all(is_ours);
+    if all_ours { Ok(()) } else { Err(Fault::Misdirected) }
 }
 
 #[cfg(test)]
@@ -149,6 +152,17 @@ mod tests {
         assert_eq!(check("/x", &[""]), Err(421));
         assert_eq!(check("https://c.test/x", &["a.test"]), Err(421));
         assert_eq!(check("/x", &[]), Err(400));
+        let over_http_2 = |named: &[&str]| {
+            let mut request = Request::builder().uri("https://a.test/x").version(Version::HTTP_2);
+            for name in named {
+                request = request.header("host", *name);
+            }
+            check_host(&request.body(()).unwrap(), &host, &aliases).map_err(|fault| fault.status().as_u16())
+        };
+        assert_eq!(over_http_2(&[]), Ok(()));
+        assert_eq!(over_http_2(&["A.test"]), Ok(()));
+        assert_eq!(over_http_2(&["other.test"]), Err(421));
+        assert_eq!(over_http_2(&["a.test", "a.test"]), Err(400));
         assert_eq!(check("/x", &["a.test", "a.test"]), Err(400));
     }
 

@@ -137,7 +137,7 @@ impl Handler for PeerApi {
         let (settings, begun) = (self.0.settings.load_full(), Stopwatch::start());
         let admitted = admit(&request, &settings);
         let (head, body) = request.into_parts();
-        let mut body = Some(Incoming::new(&head.headers, body));
+        let mut body = Some(Incoming::new(head.version, &head.headers, body));
         let mut place = self.0.requests.open(from);
         let is_one_too_many = admitted.is_ok() && place.grow(1).is_err();
         let place = Arc::new(place);

@@ -10,7 +10,8 @@ use super::limits::PATH_BYTES_MAX;
 /// Why a text is no path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a path is one `/` and RFC 3986 path characters, without `//` at its start, `..`, `?`, `#` or `\\`, at most 512 bytes"
+    "a path is one `/` and RFC 3986 path characters, without `//` at its start, a segment `.` or `..`, `?`, `#` or `\\`, at most 512 \
+     bytes"
 )]
 pub struct PathError;
 

@@ -340,3 +340,38 @@ async fn an_idle_connection_is_not_used_again() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_answer_whose_stream_is_reset_before_its_end_is_none_whatever_the_code() {
+    for (code, whole) in
+        [(None, true), (Some(h2::Reason::NO_ERROR), false), (Some(h2::Reason::CANCEL), false)]
+    {
+        let dir = TempDir::new().unwrap();
+        let mut config = (*identity(&dir, NAME).server).clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Some(Address::Socket(listener.local_addr().unwrap()));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            let stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                let mut body = respond.send_response(Response::new(()), false).unwrap();
+                let text = Bytes::from_static(br#"{"token":"t","expires-in":60,"refresh-token":"r"}"#);
+                body.send_data(text, code.is_none()).unwrap();
+                tokio::spawn(async move {
+                    // The data is on its way before the end of the stream is.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    code.into_iter().for_each(|code| body.send_reset(code));
+                });
+            }
+        });
+        let clock = || Now { mono: Mono(0), wall: wall() };
+        let client = Client::new(Settings::default(), identity(&dir, NAME).client, Arc::new(clock));
+        let route = Route { host: PeerHost::parse(NAME).unwrap(), address, trusted: true };
+        let token = HeldToken::parse("old").unwrap();
+        let refreshed = client.refresh(&route, "/refresh", &token, TIME).await;
+        assert_eq!(matches!(refreshed, Refreshed::Fresh(_)), whole, "{code:?}: {refreshed:?}");
+        assert_eq!(matches!(refreshed, Refreshed::Failed(_)), !whole, "{code:?}: {refreshed:?}");
+    }
+}

@@ -36,6 +36,8 @@ use crate::serve::{
 #[derive(Clone, Default)]
 struct Trivial {
     begun: Arc<AtomicUsize>,
+    /// Bodies that came whole.
+    read: Arc<AtomicUsize>,
 }
 
 impl Handler for Trivial {
@@ -49,8 +51,14 @@ impl Handler for Trivial {
         }
         let (head, body) = request.into_parts();
         let mut share = Shares::new(1000, 1000).open(from);
-        match Incoming::new(&head.headers, body).read(10, Duration::from_secs(5), &mut share).await {
-            Ok(_) => no_content(),
+        match Incoming::new(head.version, &head.headers, body)
+            .read(10, Duration::from_secs(5), &mut share)
+            .await
+        {
+            Ok(_) => {
+                self.read.fetch_add(1, Ordering::Relaxed);
+                no_content()
+            }
             Err(error) => Fault::from(error).answer(Door::Plain),
         }
     }
@@ -325,6 +333,24 @@ async fn a_body_over_what_is_thrown_away_gets_its_answer_over_http2() {
     let mut two = server.http2().await;
     assert_eq!(two.send_request(request).await.unwrap().status(), 413);
     assert_eq!(two.send_request(get("/")).await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_before_its_end_is_no_body_whatever_its_code() {
+    let server = start(ConnectionSettings::default());
+    let (two, connection) = h2::client::handshake(server.connect(b"h2").await).await.unwrap();
+    tokio::spawn(connection);
+    for code in [Some(h2::Reason::NO_ERROR), Some(h2::Reason::CANCEL), None] {
+        let post = Request::post("https://a.test/").body(()).unwrap();
+        let (answer, mut stream) = two.clone().ready().await.unwrap().send_request(post, false).unwrap();
+        stream.send_data(Bytes::from_static(b"{}"), code.is_none()).unwrap();
+        // It is on its way before the end of the stream is.
+        sleep(Duration::from_millis(100)).await;
+        code.into_iter().for_each(|code| stream.send_reset(code));
+        assert_eq!(answer.await.is_ok(), code.is_none());
+    }
+    assert_eq!(server.handler.begun.load(Ordering::Relaxed), 3);
+    assert_eq!(server.handler.read.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

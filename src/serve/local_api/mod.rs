@@ -94,7 +94,7 @@ impl Handler for LocalApi {
     async fn handle(&self, from: IpAddr, request: Request<body::Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let has_body = !body.is_end_stream();
-        let mut body = Some(Incoming::new(&head.headers, body));
+        let mut body = Some(Incoming::new(head.version, &head.headers, body));
         let result = self.0.call(from, &head, &mut body).await;
         let status = result.as_ref().map_or_else(Fault::status, Answer::status);
         self.0.metrics.local_answers.count(status.as_u16());
