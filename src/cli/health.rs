@@ -47,7 +47,12 @@ impl Health {
 fn in_json(answer: Outcome, out: &mut Out<'_>) -> Outcome {
     match answer {
         Ok(()) => out.line(json!({"ready": true})),
-        Err(CliError::Failed { what, .. } | CliError::Unknown { what, .. } | CliError::Away { what, .. }) => {
+        Err(
+            CliError::Failed { what, .. }
+            | CliError::Unknown { what, .. }
+            | CliError::Busy { what, .. }
+            | CliError::Away { what, .. },
+        ) => {
             out.line(json!({"ready": false, "reason": what}))?;
             Err(CliError::Said)
         }

@@ -35,7 +35,7 @@ pub(super) struct Inbox {
     #[arg(value_name = "PROTOCOL/SERVICE")]
     service: ServiceName,
     /// At most so many messages
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with = "follow")]
     max: u32,
     /// Wait for one, at most 60s
     #[arg(long, value_name = "TIME", value_parser = args::inbox_wait, conflicts_with = "follow")]
@@ -142,12 +142,12 @@ impl Reading {
             let path = ["inbox", &self.service.protocol, &self.service.service, "events"];
             let call = Call::new(Method::GET, &path, &self.need);
             let mut stream = match self.remote.open(call, Some(&seen)).await {
-                Err(CliError::Away { .. }) if met => {
+                Err(CliError::Away { .. } | CliError::Busy { .. }) if met => {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
-                Err(CliError::Unknown { what, .. }) if !seen.is_empty() => {
-                    anew(&mut seen, &what);
+                Err(CliError::Unknown { .. }) if !seen.is_empty() => {
+                    anew(&mut seen);
                     continue;
                 }
                 opened => opened?,
@@ -157,8 +157,8 @@ impl Reading {
             while let Ok(Ok(Some(bytes))) = tokio::time::timeout(SILENCE_MAX, stream.chunk()).await {
                 for event in events.feed(&bytes) {
                     match self.show(&event.data, out).await {
-                        Err(CliError::Unknown { what, .. }) => {
-                            anew(&mut seen, &what);
+                        Err(CliError::Unknown { .. }) => {
+                            anew(&mut seen);
                             continue 'stream;
                         }
                         shown => shown?,
@@ -183,7 +183,7 @@ impl Reading {
         // The node may go away with this in hand; to acknowledge twice changes nothing.
         loop {
             match self.acknowledge(&entry.cursor).await {
-                Err(CliError::Away { .. }) => tokio::time::sleep(PAUSE).await,
+                Err(CliError::Away { .. } | CliError::Busy { .. }) => tokio::time::sleep(PAUSE).await,
                 done => return done,
             }
         }
@@ -198,8 +198,8 @@ impl Reading {
 }
 
 /// The node was restored to an older state, as it seems: what came since is shown again rather than missed.
-fn anew(seen: &mut String, what: &str) {
-    progress(format!("{what}: on from the first message that is not acknowledged"));
+fn anew(seen: &mut String) {
+    progress("the node does not know this message any more: on from the first that is not acknowledged");
     seen.clear();
 }
 

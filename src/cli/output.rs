@@ -25,6 +25,13 @@ pub(super) enum CliError {
         /// What to do.
         mend: String,
     },
+    /// The node does not do it now, and may in a moment.
+    Busy {
+        /// The cause.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
     /// No node is there, or it broke the call off.
     Away {
         /// The cause.
@@ -57,7 +64,10 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { what, mend } | Self::Unknown { what, mend } | Self::Away { what, mend } => {
+            Self::Failed { what, mend }
+            | Self::Unknown { what, mend }
+            | Self::Busy { what, mend }
+            | Self::Away { what, mend } => {
                 write!(f, "ymp: {what}")?;
                 if mend.is_empty() { Ok(()) } else { write!(f, "\n     {mend}") }
             }

@@ -250,7 +250,7 @@ async fn refused(response: Response, need: &str) -> CliError {
         }
         (503, _) => {
             let wait = wait.map_or("a moment".to_owned(), |wait| format!("{wait} s"));
-            CliError::failed(what, format!("try again in {wait}"))
+            CliError::Busy { what, mend: format!("try again in {wait}") }
         }
         (other, _) => match problem.step {
             Some(step) => CliError::Peer { step: clean(&step), what, mend: mend(other).to_owned() },

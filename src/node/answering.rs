@@ -49,7 +49,7 @@ impl Drop for Request {
 }
 
 /// Accepts a request, on stable storage when this ends well; who waits is there before it can be answered.
-pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Request, Error> {
+pub(super) async fn request(shell: &Arc<Shell>, app: &str, mut draft: Draft) -> Result<Request, Error> {
     if shell.waiters.count() >= REQUESTS_WAITING {
         let what = format!("{REQUESTS_WAITING} requests wait for their answers already");
         return Err(Error::Unavailable { what, retry_after: Duration::from_secs(1) });
@@ -60,7 +60,7 @@ pub(super) async fn request(shell: &Arc<Shell>, mut draft: Draft) -> Result<Requ
         AnswerKey { from: draft.host.clone(), service: draft.sender.clone(), reply_to: Arc::clone(&id) };
     let answer = shell.waiters.wait(&key);
     let mut request = Request { key, answer, repeats: false, shell: Arc::clone(shell) };
-    request.repeats = outbound::take(shell, vec![draft], None).await?.fresh == 0;
+    request.repeats = outbound::take(shell, app, vec![draft], None).await?.fresh == 0;
     if request.repeats
         && let Some(answer) = come_already(shell, &request.key).await?
     {

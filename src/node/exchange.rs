@@ -291,7 +291,7 @@ pub(super) async fn wanted(shell: &Arc<Shell>, host: &PeerHost, wish: Wish) -> R
         Ok(()) => {
             // A peer may grant before it answers the request, and only an answer says what it came over.
             for _ in 0..ANSWER_LOOKS {
-                if slot.over().is_some() {
+                if wish == Wish::Refresh || slot.over().is_some() || shell.is_draining() {
                     break;
                 }
                 tokio::time::sleep(ANSWER_PAUSE).await;

@@ -185,16 +185,17 @@ impl Node {
 
     // What local apps call.
 
-    /// Accepts messages, all or none, on stable storage when this returns.
+    /// Accepts messages of `app`, all or none, on stable storage when this returns.
     ///
     /// # Errors
     /// `Conflict`, `Draft`, `Refused(Policy)`, `Unavailable`.
     pub async fn submit(
         &self,
+        app: &str,
         drafts: Vec<Draft>,
         time_to_live: Option<Duration>,
     ) -> Result<Vec<Submitted>, Error> {
-        Ok(outbound::take(&self.0, drafts, time_to_live).await?.all)
+        Ok(outbound::take(&self.0, app, drafts, time_to_live).await?.all)
     }
 
     /// An outgoing message.
@@ -250,8 +251,8 @@ impl Node {
     ///
     /// # Errors
     /// As `submit`; `Unavailable` also where too many wait.
-    pub async fn request(&self, draft: Draft) -> Result<Request, Error> {
-        answering::request(&self.0, draft).await
+    pub async fn request(&self, app: &str, draft: Draft) -> Result<Request, Error> {
+        answering::request(&self.0, app, draft).await
     }
 
     /// The answer to a request, byte for byte as it came.

@@ -35,9 +35,10 @@ pub(super) struct Taken {
     pub(super) fresh: usize,
 }
 
-/// Accepts messages: on stable storage when this ends well.
+/// Accepts messages of `app`: on stable storage when this ends well.
 pub(super) async fn take(
     shell: &Arc<Shell>,
+    app: &str,
     drafts: Vec<Draft>,
     time_to_live: Option<Duration>,
 ) -> Result<Taken, Error> {
@@ -47,7 +48,7 @@ pub(super) async fn take(
     for (index, draft) in drafts.iter().enumerate() {
         check(shell, &settings, index, draft)?;
     }
-    let actions = actions::of_requests(shell, &drafts).await;
+    let actions = actions::of_requests(shell, app, &drafts).await;
     let items = drafts
         .iter()
         .enumerate()

@@ -273,7 +273,8 @@ async fn bound_links(shell: &Arc<Shell>) {
     let settings = shell.settings();
     let worth = |peer: &Peer| {
         let stays = settings.pin(peer.host()).is_some() || shell.store.waiting_for(peer.host()).is_some();
-        peer.worth().filter(|_| !stays)
+        // Of one that exchanges at this moment it will be another in a moment.
+        peer.worth().filter(|_| !stays && !peer.is_keeping())
     };
     let links = shell.registry.slots().into_iter().filter_map(|slot| {
         let worth = worth(&slot.lock())?;

@@ -69,7 +69,9 @@ async fn a_start_with_a_clock_that_is_weeks_ahead_deletes_and_condemns_nothing_f
     {
         let (_, clock) = clock(T0);
         let (node, store) = start(&yard, &clock);
-        node.submit(vec![draft(&node, ALPHA, "own"), draft(&node, BETA, "other")], None).await.unwrap();
+        node.submit("app", vec![draft(&node, ALPHA, "own"), draft(&node, BETA, "other")], None)
+            .await
+            .unwrap();
         assert_eq!(node.drain(Duration::from_secs(5)).await, 0);
         store.close();
     }

@@ -278,13 +278,12 @@ async fn an_app_that_works_off_a_backlog_answers_with_the_actions_of_its_request
         message
     };
     // What it answers before and after what it has acknowledged, all of a page, and the newest.
-    let answered = [vec![reply(0), reply(1), reply(900), reply(1900)], vec![reply(4999)]].concat();
+    let answered = [reply(0), reply(1), reply(900), reply(1900), reply(4999)];
     node.app().submit(&answered).await;
     peer.receives(5).await;
-    let sent: Vec<_> = peer
-        .seen(Kind::Packet)
-        .iter()
-        .flat_map(|seen| seen.json()["packet"]["messages"].as_array().unwrap().clone())
+    let packets = peer.seen(Kind::Packet).into_iter().map(|seen| seen.json());
+    let sent: Vec<_> = packets
+        .flat_map(|packet| packet["packet"]["messages"].as_array().unwrap().clone())
         .map(|message| message["action"].as_str().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(sent, ["do 0", "do 1", "do 900", "do 1900", "do 4999"]);

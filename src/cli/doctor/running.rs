@@ -58,6 +58,7 @@ fn told(outcome: Result<(), CliError>) -> Vec<Step> {
         Err(
             CliError::Failed { what, mend }
             | CliError::Unknown { what, mend }
+            | CliError::Busy { what, mend }
             | CliError::Away { what, mend },
         ) => (String::new(), what, mend),
         Err(CliError::Said | CliError::Output(_)) => return Vec::new(),
@@ -107,7 +108,11 @@ pub(super) async fn link(remote: Option<&Remote>, host: &PeerHost, good: bool) -
         Ok(steps) => steps,
         Err(CliError::Away { what, .. }) => vec![Step::skipped(LINK, what)],
         Err(CliError::Unknown { .. }) => vec![Step::ok(LINK, "the node has not met this peer yet")],
-        Err(CliError::Failed { what, mend } | CliError::Peer { what, mend, .. }) => {
+        Err(
+            CliError::Failed { what, mend }
+            | CliError::Busy { what, mend }
+            | CliError::Peer { what, mend, .. },
+        ) => {
             vec![Step::note(LINK, what).mended_by(mend)]
         }
         Err(CliError::Said | CliError::Output(_)) => Vec::new(),

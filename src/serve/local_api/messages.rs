@@ -121,9 +121,9 @@ async fn submit(mut call: Call<'_>) -> Result<Answer, Fault> {
     let node = call.node();
     let drafts = drafts(&body, node.host(), call.app)?;
     drop(body);
-    let share = call.share;
+    let (share, app) = (call.share, call.app.name.clone());
     let submit = async move {
-        let submitted = node.submit(drafts, time_to_live).await;
+        let submitted = node.submit(&app, drafts, time_to_live).await;
         // Also where the caller went away: the drafts are in hand until here.
         drop(share);
         submitted

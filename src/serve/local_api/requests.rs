@@ -78,10 +78,10 @@ async fn ask(mut call: Call<'_>) -> Result<Answer, Fault> {
         return Err(Refusal::Malformed { what, index: Some(0) }.into());
     }
     let (asker, waiting, sender) = (node.clone(), node.clone(), draft.sender.clone());
-    let share = call.share;
+    let (share, app) = (call.share, call.app.name.clone());
     // It is sent, whether or not the caller stays.
     let request = carry_on(async move {
-        let request = asker.request(draft).await;
+        let request = asker.request(&app, draft).await;
         // What waits for an answer has no body in hand.
         drop(share);
         request
