@@ -279,10 +279,10 @@ impl From<StoreError> for Error {
             | StoreError::Closed => Duration::from_secs(5),
         };
         match &error {
-            StoreError::Full | StoreError::OutboxFull(_) => {
-                tracing::debug!(%error, "the store takes nothing now")
+            // That the disk is nearly full is said when it becomes so.
+            StoreError::Full | StoreError::OutboxFull(_) | StoreError::Space { .. } => {
+                tracing::debug!(%error, "the store takes nothing now");
             }
-            StoreError::Space { .. } => tracing::warn!(%error, "the store takes nothing now"),
             StoreError::Closed => tracing::debug!("the store is closed"),
             StoreError::Doubt(_)
             | StoreError::Locked(_)

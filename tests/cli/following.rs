@@ -17,7 +17,7 @@ fn next_call(listener: &TcpListener) -> (String, Option<String>, TcpStream) {
         thread::sleep(Duration::from_millis(10));
         listener.accept()
     });
-    let stream = looks.find_map(Result::ok).expect("the command calls").0;
+    let stream = looks.find_map(Result::ok).unwrap().0;
     stream.set_nonblocking(false).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut first, mut last, mut length) = (String::new(), None, 0);

@@ -76,6 +76,21 @@ fn unusable(path: &Path) -> impl Fn(io::Error) -> StoreError {
     }
 }
 
+/// Adds what to do where the disk is full.
+pub(super) fn when_full(folder: &Path, mut error: StoreError) -> StoreError {
+    let full = io::Error::from(rustix::io::Errno::NOSPC).to_string();
+    if let StoreError::Io { cause, .. } = &mut error
+        && cause.contains(&full)
+    {
+        let folder = folder.display();
+        let mend = format!(
+            "the disk that holds {folder} is full, and a start needs some MiB of it: make room there"
+        );
+        *cause = format!("{cause}; {mend}").into();
+    }
+    error
+}
+
 /// A file or folder that is not as it should be.
 pub(super) fn damaged(path: &Path, how: &str) -> StoreError {
     StoreError::Damaged(format!("{}: {how}", path.display()).into())
@@ -292,4 +307,21 @@ fn mend(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_the_folder_and_the_mend() {
+        let error = |code| io("writing", Path::new("/d/log/1"))(io::Error::from_raw_os_error(code));
+        let told = |code| when_full(Path::new("/d"), error(code)).to_string();
+        assert!(
+            told(28).ends_with(
+                "the disk that holds /d is full, and a start needs some MiB of it: make room there"
+            )
+        );
+        assert_eq!(told(5), error(5).to_string());
+    }
 }

@@ -83,12 +83,12 @@ impl Embedded {
         let mut folder = Folder::open(dir)?;
         let seal =
             Seal::new(&folder.seal_key()?).map_err(|_| StoreError::Damaged("seal.key is no key".into()))?;
-        let disk = Disk::open(&folder.paths())?;
+        let disk = Disk::open(&folder.paths()).map_err(|error| folder::when_full(dir, error))?;
         let (key, mut index, last_seen) = caught("reading", || {
             let key = hash_key(&disk)?;
             Ok((key, Index::build(&disk, &settings, key)?, clock::read(&disk)?))
         })?;
-        folder.finish()?;
+        folder.finish().map_err(|error| folder::when_full(dir, error))?;
         let clock = Clock::start(now(), last_seen);
         if let Some(now) = clock.believed() {
             index.expire(now.wall, &settings);
@@ -113,6 +113,7 @@ impl Embedded {
             damaged_reads: AtomicU64::new(0),
             commit_time: Histogram::default(),
             space_asked: AtomicU64::new(0),
+            space_taken: AtomicU64::new(0),
             space_low: AtomicBool::new(false),
         });
         let writer = Writer::new(shared.clone(), queue, clock);
@@ -183,6 +184,7 @@ impl Engine for Embedded {
         self.shared.check()?;
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         let queue = queue.as_ref().ok_or(StoreError::Closed)?;
+        self.shared.space_taken.fetch_add(job.weight() as u64, Ordering::Relaxed);
         queue.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => StoreError::Full,
             TrySendError::Disconnected(_) => StoreError::Closed,

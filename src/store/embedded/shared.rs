@@ -22,8 +22,11 @@ use crate::{
 pub(super) const FAULT_LOST: u8 = 1;
 /// A commit that is to reach the disk and to be told as failed.
 pub(super) const FAULT_KEPT: u8 = 2;
-/// The free space is asked for once in this time.
+/// The free space is asked for once in this time ...
 const SPACE_MS: u64 = 1000;
+/// ... and whenever so much was handed over, or a sixteenth of the least that must be free, whichever is less: a disk can be
+/// filled within a second.
+const SPACE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What lies on disk, and what is known of it.
 pub(super) struct State {
@@ -55,6 +58,8 @@ pub(super) struct Shared {
     pub(super) damaged_reads: AtomicU64,
     pub(super) commit_time: Histogram,
     pub(super) space_asked: AtomicU64,
+    /// Bytes that were handed over since: they may not be on the disk yet.
+    pub(super) space_taken: AtomicU64,
     pub(super) space_low: AtomicBool,
 }
 
@@ -73,15 +78,16 @@ impl Shared {
 
     pub(super) fn check_space(&self) -> Result<(), StoreError> {
         let now = (self.now)().mono.0.saturating_add(1);
-        let asked = self.space_asked.load(Ordering::Relaxed);
-        if asked == 0 || now.saturating_sub(asked) >= SPACE_MS {
+        let (asked, min_bytes) = (self.space_asked.load(Ordering::Relaxed), self.settings.free_space_min);
+        let is_long_ago = asked == 0 || now.saturating_sub(asked) >= SPACE_MS;
+        if is_long_ago || is_much(self.space_taken.load(Ordering::Relaxed), min_bytes) {
             self.space_asked.store(now, Ordering::Relaxed);
+            let taken = self.space_taken.swap(0, Ordering::Relaxed);
             match self.folder.free_bytes() {
-                Ok(free) => self.found_free(free),
+                Ok(free) => self.found_free(free.saturating_sub(taken)),
                 Err(cause) => tracing::warn!(%cause, "the free space is not known"),
             }
         }
-        let min_bytes = self.settings.free_space_min;
         //= NODE-CONF-13: nothing more is taken
         if self.space_low.load(Ordering::Relaxed) { Err(StoreError::Space { min_bytes }) } else { Ok(()) }
     }
@@ -101,6 +107,11 @@ impl Shared {
     }
 }
 
+/// Whether so much was handed over that the free space may be another by now.
+fn is_much(taken: u64, min: u64) -> bool {
+    min > 0 && taken > SPACE_BYTES.min(min / 16)
+}
+
 /// Whether there is too little free space; once there is, a sixteenth more than the least ends it, so that a disk on the
 /// edge is not opened and closed each second.
 fn is_low(free: u64, min: u64, was: bool) -> bool {
@@ -111,6 +122,15 @@ fn is_low(free: u64, min: u64, was: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    //= NODE-CONF-13
+    #[test]
+    fn the_free_space_is_asked_for_again_before_much_of_it_can_be_gone() {
+        let mib = 1024 * 1024;
+        assert!(is_much(17 * mib, 1024 * mib) && !is_much(16 * mib, 1024 * mib));
+        assert!(is_much(mib / 4 + 1, 4 * mib) && !is_much(mib / 4, 4 * mib));
+        assert!(!is_much(u64::MAX, 0) && !is_much(0, 1));
+    }
 
     //= NODE-CONF-13
     #[test]
