@@ -21,9 +21,15 @@ use crate::{
         draft::Draft,
         limits::{INBOX_READ_BYTES, REQUESTS_WAITING},
         packet::Message,
-        record::MessageState,
+        record::{InboxEntry, MessageState},
+        time::Wall,
     },
 };
+
+/// Messages that are read at once.
+const PAGE: u64 = 1000;
+/// So much older than the request is what was certainly there before it.
+const SLACK: Duration = Duration::from_secs(24 * 3600);
 
 /// A request that was accepted, and the end at which its answer comes out. Dropped, nobody waits any more.
 pub struct Request {
@@ -96,22 +102,38 @@ fn unanswered(request: &Request, id: Arc<str>, when: String) -> Error {
     Error::Unanswered { id, when, next }
 }
 
-/// An answer that stands in the inbox.
+/// The first answer that stands in the inbox. None came before the request was accepted, so it is looked for from the end
+/// backward until what is older, and a day more, since clocks are set.
 async fn come_already(shell: &Arc<Shell>, key: &AnswerKey) -> Result<Option<Bytes>, Error> {
     let (store, key) = (Arc::clone(&shell.store), key.clone());
     outbound::reading(move || {
-        let mut after = Cursor::default();
-        loop {
-            let page = Inbox::read(&*store, &key.service, after, 1000, INBOX_READ_BYTES)?;
-            let Some(last) = page.last() else { return Ok::<_, StoreError>(None) };
-            after = last.cursor;
-            let is_it = |raw: &Bytes| {
-                Message::decode(raw.clone(), 0).is_ok_and(|message| key_of(&message).as_ref() == Some(&key))
-            };
-            if let Some(found) = page.iter().find(|entry| entry.from == key.from && is_it(&entry.raw)) {
-                return Ok(Some(found.raw.clone()));
+        let asked = store.status(&key.reply_to)?.map_or(Wall(0), |status| status.queued);
+        let is_it = |entry: &InboxEntry| {
+            entry.from == key.from
+                && Message::decode(entry.raw.clone(), 0)
+                    .is_ok_and(|message| key_of(&message).as_ref() == Some(&key))
+        };
+        let oldest = Inbox::read(&*store, &key.service, Cursor(0), 1, 1)?.first().map(|entry| entry.cursor);
+        let (mut to, mut first) = (Inbox::last(&*store, &key.service)?, None);
+        while oldest.is_some_and(|oldest| to >= oldest) {
+            let from = Cursor(to.0.saturating_sub(PAGE));
+            let (mut after, mut is_older) = (from, false);
+            let mut found = None;
+            while after < to {
+                let page = Inbox::read(&*store, &key.service, after, PAGE as usize, INBOX_READ_BYTES)?;
+                let Some(last) = page.last() else { break };
+                after = last.cursor;
+                let these = || page.iter().take_while(|entry| entry.cursor <= to);
+                is_older |= these().any(|entry| asked.since(entry.received) > SLACK);
+                found = found.or_else(|| these().find(|entry| is_it(entry)).map(|entry| entry.raw.clone()));
             }
+            first = found.or(first);
+            if is_older {
+                break;
+            }
+            to = from;
         }
+        Ok::<_, StoreError>(first)
     })
     .await
 }

@@ -92,6 +92,12 @@ async fn a_late_answer_goes_to_the_inbox_and_the_same_request_again_finds_it() {
     peer.receives(1).await;
     peer.send(&node, &[answer(&peer, &node, "a1", "q1", &json!({"late": true}))]).await;
     assert_eq!(node.app().receives(1).await, ["a1"]);
+    // The first of two, however much came since.
+    peer.send(&node, &[answer(&peer, &node, "a2", "q1", &json!({"late": false}))]).await;
+    for packet in 0..3 {
+        let more: Vec<_> = (0..900).map(|n| peer.message(&node, &format!("m{packet}-{n}"))).collect();
+        assert_eq!(peer.send(&node, &more).await.status, 204);
+    }
     let got = asks(&node, "q1", "10s").await.unwrap();
     assert_eq!((got.status, got.json()["payload"]["late"].clone()), (200, json!(true)));
     assert_eq!(peer.received(), ["q1"], "it is asked once");

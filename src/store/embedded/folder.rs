@@ -237,11 +237,10 @@ impl Folder {
 
 /// The host whose data lies there, where that is noted.
 fn host_of(path: &Path) -> Result<Option<String>, StoreError> {
-    let path = path.join(HOST);
-    match fs::read_to_string(&path) {
+    match fs::read_to_string(path.join(HOST)) {
         Ok(whose) => Ok(Some(whose.trim().to_owned()).filter(|whose| !whose.is_empty())),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(io("reading", &path)(cause)),
+        Err(cause) => Err(unusable(path)(cause)),
     }
 }
 
@@ -312,6 +311,16 @@ fn mend(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_the_folders_place_is_told_with_the_setting() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let told = check_host(file.path(), "a.test").unwrap_err().to_string();
+        assert!(
+            told.contains("using the data folder") && told.contains("set data-dir to a folder"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn a_full_disk_is_told_with_the_folder_and_the_mend() {
